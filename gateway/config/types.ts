@@ -1,0 +1,94 @@
+// The gateway's configuration after it was read, checked and resolved: immutable values, durations in milliseconds,
+// sizes in bytes, certificates parsed. Nothing behind this file sees YAML or a path again.
+import type { X509Certificate } from 'node:crypto'
+import type { SecureVersion } from 'node:tls'
+import type { Secret } from '../../common/secret.ts'
+import type { SpiffeIdPattern } from '../../spiffe/pattern.ts'
+import type { Bundle } from '../../spiffe/bundle.ts'
+
+/** A certificate chain (leaf first) and its private key, as PEM for OpenSSL and parsed for the record. */
+export interface KeyPair {
+  readonly chainPem: string
+  readonly key: Secret
+  readonly leaf: X509Certificate
+  /** SHA-256 over the leaf's DER, lower-case hex. */
+  readonly leafSha256: string
+}
+
+export interface ListenerConfig {
+  readonly name: string
+  readonly address: HostPort
+  readonly protocol: 'connect'
+  readonly minVersion: SecureVersion
+}
+
+/** An address to listen on; port 0 picks a free one. */
+export interface HostPort {
+  readonly host: string
+  readonly port: number
+}
+
+export interface ClientCertificateEntry {
+  readonly workloads: readonly SpiffeIdPattern[]
+  readonly keyPair: KeyPair
+}
+
+/** One entry of `hosts`: an exact name, `*.suffix` (any depth below, never the apex), `*` (any DNS name) or an IP literal. */
+export type HostPattern =
+  | { readonly kind: 'exact'; readonly host: string }
+  | { readonly kind: 'suffix'; readonly suffix: string }
+  | { readonly kind: 'any' }
+  | { readonly kind: 'address'; readonly address: string }
+
+export interface Destination {
+  readonly name: string
+  readonly hosts: readonly HostPattern[]
+  readonly ports: readonly number[]
+  readonly tags: readonly string[]
+  readonly tls: 'originate' | 'opaque'
+  readonly clientCertificates: readonly ClientCertificateEntry[]
+  /** `system` is Node's own list (Mozilla's); otherwise PEM roots that replace it. */
+  readonly roots: 'system' | readonly string[]
+  /** Base64 SHA-256 over the SubjectPublicKeyInfo of the server's leaf, without the `sha256/` prefix; empty = no pins. */
+  readonly pins: readonly string[]
+  /** null = the requested host. */
+  readonly serverName: string | null
+  readonly minVersion: SecureVersion
+  readonly alpn: readonly string[]
+  /** Exceptions to the refusal by address class, in CIDR form, for this destination alone. */
+  readonly allowAddresses: readonly string[]
+  readonly connect: {
+    readonly timeoutMs: number
+    readonly attempts: number
+    /** Fixed wait for the server's judgement of our client certificate; null = by measure (design §4, Confirm). */
+    readonly confirmMs: number | null
+  }
+  readonly session: {
+    readonly idleTimeoutMs: number
+    readonly halfCloseTimeoutMs: number
+    readonly maxDurationMs: number | null
+  }
+}
+
+export interface GatewayConfig {
+  readonly trustDomain: string
+  /** The gateway's own SVID. */
+  readonly identity: KeyPair
+  /** Roots of its own trust domain. */
+  readonly bundle: Bundle
+  readonly listeners: readonly ListenerConfig[]
+  readonly destinations: readonly Destination[]
+  readonly policyFiles: readonly { readonly name: string; readonly text: string }[]
+  readonly audit: {
+    readonly sink: { readonly kind: 'stdout' } | { readonly kind: 'file'; readonly path: string }
+    readonly onFailure: 'refuse' | 'continue'
+    readonly maxBacklogBytes: number
+  }
+  /** Each `address:port`; empty = the system's resolvers. */
+  readonly dnsServers: readonly string[]
+  readonly health: HostPort
+  readonly admin: HostPort
+  readonly drain: { readonly delayMs: number; readonly deadlineMs: number }
+  /** `sha256:` and the hex digest over every file that the configuration is made of, policy apart. */
+  readonly revision: string
+}

@@ -1,0 +1,37 @@
+// A decision is a value: what was asked, what policy said and why. Audit, metrics and answers derive from it.
+import type { SpiffeId } from '../../spiffe/id.ts'
+
+export interface Question {
+  readonly workload: SpiffeId
+  readonly destination: { readonly name: string; readonly tags: readonly string[] }
+  /** What was really asked for, not what the destination is configured with. */
+  readonly host: string
+  readonly port: number
+  readonly context: {
+    readonly now: Date
+    /** Canonical (an IPv4-mapped address as IPv4, no zone): Cedar fails the whole call on other forms. */
+    readonly sourceIp: string
+    readonly listener: string
+    /** Lower-case hex, two digits a byte; empty where there is no certificate. */
+    readonly serialNumber: string
+    readonly vpcEndpoint?: string
+  }
+}
+
+export interface Decision {
+  readonly result: 'allow' | 'deny'
+  /** Why it is a denial; null for allow. */
+  readonly code: 'policy-denied' | 'policy-error' | null
+  readonly mode: 'enforce' | 'report'
+  /** `@id`s of the policies that determined the result, in alphabetical order. */
+  readonly policies: readonly string[]
+  readonly cached: boolean
+  /** Which policies failed and how, for the operator; null where none did. */
+  readonly error: string | null
+}
+
+export interface Policy {
+  /** `sha256:` and the hex digest over the policy text. */
+  readonly revision: string
+  decide(question: Question): Decision
+}

@@ -1,0 +1,73 @@
+// What the way out offers to a session: one call that resolves, classifies, dials, speaks TLS and waits for the
+// server's judgement. It is called only after the decision was allow (promise 1: deny means silence).
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { SpiffeId } from '../../spiffe/id.ts'
+import { SallyportError } from '../../common/errors.ts'
+import type { ReasonCode } from '../audit/reasons.ts'
+import type { Destination } from '../config/types.ts'
+
+/** Addresses of a host, in the order to try. Rejects with an UpstreamError of a `dns-…` code. */
+export type Resolve = (host: string, signal: AbortSignal) => Promise<readonly string[]>
+
+/** A TCP connection to one checked address (never a name). Rejects with an UpstreamError of a `connect-…` code. */
+export type Dial = (endpoint: { readonly address: string; readonly port: number }, signal: AbortSignal) => Promise<Socket>
+
+export interface UpstreamRequest {
+  readonly destination: Destination
+  /** Canonical: a lower-case DNS name without trailing dot, or an IP literal without brackets. */
+  readonly host: string
+  readonly port: number
+  readonly workload: SpiffeId
+  /** Aborted when the client goes away or the gateway gives up; what was opened by then is reset. */
+  readonly signal: AbortSignal
+}
+
+/** The `upstream` object of the audit record (design §5.6): what was really dialled, presented and proven so far. */
+export interface UpstreamFacts {
+  /** `203.0.113.9:443`, `[2001:db8::1]:443`; null before a dial. */
+  address: string | null
+  serverName: string | null
+  nameProof: 'certificate' | null
+  tlsVersion: string | null
+  cipher: string | null
+  resumed: boolean | null
+  certificateSha256: string | null
+  clientCertificateSha256: string | null
+  attempts: number
+}
+
+export interface UpstreamTimings {
+  resolveMs: number | null
+  connectMs: number | null
+  tlsMs: number | null
+}
+
+export interface UpstreamConnection {
+  /** The raw TCP socket: only `raw.resetAndDestroy()` gives a reset (nodejs/node#49484). */
+  readonly raw: Socket
+  /** Where bytes are read and written: the TLS socket over `raw`, or `raw` itself. Paused; early data is still in it. */
+  readonly stream: Duplex
+  readonly facts: UpstreamFacts
+  readonly timings: UpstreamTimings
+  /** The code of an error that `stream` raised after it was handed over: a late TLS 1.3 refusal of our certificate has its own. */
+  readonly judgeLateError: (error: Error) => ReasonCode
+}
+
+export type OpenUpstream = (request: UpstreamRequest) => Promise<UpstreamConnection>
+
+/** Why there is no connection. `facts` and `timings` hold what was reached before the failure. */
+export class UpstreamError extends SallyportError<ReasonCode> {
+  readonly facts: UpstreamFacts | null
+  readonly timings: UpstreamTimings | null
+
+  constructor(
+    code: ReasonCode,
+    message: string,
+    options: { cause?: unknown; hint?: string | null; facts?: UpstreamFacts; timings?: UpstreamTimings } = {},
+  ) {
+    super(code, message, options)
+    this.facts = options.facts ?? null
+    this.timings = options.timings ?? null
+  }
+}

@@ -1,0 +1,6 @@
+// `npm run test:real`: foreign servers and clients (nginx, HAProxy, curl, oidc-provider). What is missing fails by name.
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: { name: 'real', include: ['test/real/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false },
+})
