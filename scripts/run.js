@@ -66,7 +66,9 @@ if (command === undefined) {
 if (!installed()) install()
 const wanted = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).devDependencies.node
 if (!existsSync(path.join(root, 'node_modules', 'node', 'bin', 'node'))) {
-  process.stderr.write(`sallyport: node@${wanted} is not installed; its install script must be allowed to run\n`)
+  process.stderr.write(
+    `sallyport: node@${wanted} is not installed; its install script must be allowed to run\n`,
+  )
   process.exit(1)
 }
 for (const [name, rest] of expand(command, args)) {

@@ -11,7 +11,10 @@ import type { Destination } from '../config/types.ts'
 export type Resolve = (host: string, signal: AbortSignal) => Promise<readonly string[]>
 
 /** A TCP connection to one checked address (never a name). Rejects with an UpstreamError of a `connect-…` code. */
-export type Dial = (endpoint: { readonly address: string; readonly port: number }, signal: AbortSignal) => Promise<Socket>
+export type Dial = (
+  endpoint: { readonly address: string; readonly port: number },
+  signal: AbortSignal,
+) => Promise<Socket>
 
 export interface UpstreamRequest {
   readonly destination: Destination

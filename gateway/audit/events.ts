@@ -1,0 +1,115 @@
+// The shape of audit events (design §5.6). A field that does not apply is null, never missing, so that a reader in
+// Logs Insights or Athena sees one schema.
+import type { UpstreamFacts, UpstreamTimings } from '../upstream/types.ts'
+import type { ReasonCode } from './reasons.ts'
+
+export interface SourceFacts {
+  readonly ip: string
+  readonly port: number
+  readonly vpcEndpoint: string | null
+}
+
+export interface RequestedFacts {
+  readonly host: string
+  readonly port: number
+  readonly serverName: string | null
+}
+
+export interface DecisionFacts {
+  readonly result: 'allow' | 'deny'
+  readonly mode: 'enforce' | 'report'
+  readonly policies: readonly string[]
+  readonly cached: boolean
+}
+
+/** What is known of an attempt while it lives; the closing record is made of it. */
+export interface AttemptFacts {
+  readonly id: string
+  readonly connection: string
+  readonly openedAt: Date
+  readonly listener: string
+  readonly source: SourceFacts
+  workload: string | null
+  serialNumber: string | null
+  credential: 'certificate' | null
+  requested: RequestedFacts | null
+  destination: string | null
+  decision: DecisionFacts | null
+  upstream: UpstreamFacts | null
+  handshakeMs: number | null
+  decideMs: number | null
+  upstreamTimings: UpstreamTimings | null
+}
+
+export interface Outcome {
+  readonly code: ReasonCode
+  /** Who ended it. */
+  readonly by: 'client' | 'upstream' | 'gateway'
+  /** What a library or a peer said, escaped and cut by the record writer; null where the code says it all. */
+  readonly detail: string | null
+}
+
+export interface Revision {
+  readonly config: string
+  readonly policy: string
+}
+
+interface Chained {
+  readonly chain: string
+  readonly sequence: number
+  /** `sha256:` and the hex digest of the previous event's line without its end; null for the first of a chain. */
+  readonly previous: string | null
+}
+
+interface Common {
+  readonly id: string
+  readonly connection: string
+  readonly openedAt: string
+  readonly listener: string
+  readonly source: SourceFacts
+  readonly workload: string | null
+  readonly serialNumber: string | null
+  readonly credential: 'certificate' | null
+  readonly requested: RequestedFacts | null
+  readonly destination: string | null
+  readonly decision: DecisionFacts | null
+  readonly upstream: UpstreamFacts | null
+  readonly revision: Revision
+}
+
+/** Written before the client is told "connected". */
+export interface SessionOpenedEvent extends Chained, Common {
+  readonly event: 'session.opened'
+}
+
+/** Written at the end of every attempt. */
+export interface SessionEvent extends Chained, Common {
+  readonly event: 'session'
+  readonly closedAt: string
+  readonly bytes: { readonly sent: number; readonly received: number }
+  readonly outcome: Outcome & { readonly hint: string | null }
+  readonly timings: {
+    readonly handshakeMs: number | null
+    readonly decideMs: number | null
+    readonly resolveMs: number | null
+    readonly connectMs: number | null
+    readonly tlsMs: number | null
+    readonly durationMs: number
+  }
+}
+
+export type AuditEvent = SessionOpenedEvent | SessionEvent
+
+/** Writes audit events; the one implementation chains them and hands the lines to a sink. */
+export interface AuditLog {
+  opened(facts: AttemptFacts): void
+  closed(
+    facts: AttemptFacts,
+    outcome: Outcome,
+    bytes: { readonly sent: number; readonly received: number },
+  ): void
+  /** False where new sessions must be refused with `session-audit-unavailable` (design §5.6). */
+  available(): boolean
+  /** Resolves when everything is written, or after `timeoutMs`. */
+  close(timeoutMs: number): Promise<void>
+}

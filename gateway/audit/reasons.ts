@@ -1,0 +1,381 @@
+// The one table of reason codes: how each way for an attempt to end is answered, and what the operator can do.
+// Answers, records, metrics and docs/errors.md derive from it. A code is never renamed: people alert on it.
+
+/** Proxy error types of RFC 9209 §2.3 that Sallyport uses. */
+export type ProxyError =
+  | 'connection_limit_reached'
+  | 'connection_refused'
+  | 'connection_terminated'
+  | 'connection_timeout'
+  | 'destination_ip_unroutable'
+  | 'destination_unavailable'
+  | 'dns_error'
+  | 'dns_timeout'
+  | 'http_request_denied'
+  | 'http_request_error'
+  | 'proxy_internal_error'
+  | 'tls_alert_received'
+  | 'tls_certificate_error'
+  | 'tls_protocol_error'
+
+interface Reason {
+  /** The answer on HTTP listeners; null where the session was open, or where there is nobody left to answer. */
+  readonly status: 400 | 403 | 405 | 408 | 431 | 500 | 502 | 503 | 504 | 505 | null
+  readonly proxyError: ProxyError | null
+  readonly meaning: string
+  /** For the operator; null where nothing is to be done. */
+  readonly hint: string | null
+}
+
+const client = (meaning: string, hint: string | null): Reason => ({
+  status: 403,
+  proxyError: 'http_request_denied',
+  meaning,
+  hint,
+})
+/** No request was read, so there is nothing to answer. */
+const silent = (meaning: string, hint: string | null): Reason => ({
+  status: null,
+  proxyError: null,
+  meaning,
+  hint,
+})
+const request = (status: 400 | 405 | 408 | 431 | 505, meaning: string, hint: string | null): Reason => ({
+  status,
+  proxyError: 'http_request_error',
+  meaning,
+  hint,
+})
+const denied = client
+const upstream = (
+  status: 502 | 503 | 504,
+  proxyError: ProxyError,
+  meaning: string,
+  hint: string,
+): Reason => ({
+  status,
+  proxyError,
+  meaning,
+  hint,
+})
+const ISSUE_SVID = 'the workload must fetch a new X.509-SVID from the authority'
+const SVID_RULES = 'the certificate breaks the X509-SVID standard; issue it by the authority'
+const EXCEPTION = 'if this address is meant, list it in allowAddresses of the destination'
+
+const TABLE = {
+  closed: { status: null, proxyError: null, meaning: 'both sides ended the session in order', hint: null },
+
+  'client-closed': silent('the client went away before it asked for anything', null),
+  'client-handshake-failed': silent(
+    'the TLS handshake with the client failed',
+    'see detail; openssl s_client shows the same from the client’s side',
+  ),
+  'client-handshake-timeout': silent(
+    'the client did not finish its TLS handshake in time',
+    'a port scan, or a client that speaks no TLS to this port',
+  ),
+  'client-certificate-missing': client(
+    'the client showed no certificate',
+    'the workload must present its X.509-SVID (curl: --proxy-cert and --proxy-key)',
+  ),
+  'client-certificate-malformed': client('the client’s certificate cannot be read', SVID_RULES),
+  'client-certificate-expired': client('the client’s certificate has expired', ISSUE_SVID),
+  'client-certificate-not-yet-valid': client(
+    'the client’s certificate is not valid yet',
+    'compare the clocks of the workload, the authority and the gateway',
+  ),
+  'client-certificate-chain-expired': client(
+    'a CA certificate in the client’s chain is out of its time',
+    ISSUE_SVID,
+  ),
+  'client-certificate-untrusted': client(
+    'no root of the trust domain’s bundle verifies the client’s certificate',
+    'the workload must send its issuing CA too, and the gateway’s bundle must hold the root',
+  ),
+  'client-certificate-weak': client('the client’s key or signature algorithm is too weak', SVID_RULES),
+  'client-certificate-refused': client(
+    'TLS did not accept the client’s certificate',
+    'see detail for what OpenSSL found',
+  ),
+  'client-trust-domain-unknown': client(
+    'the client’s SPIFFE ID is of a trust domain that this gateway does not trust',
+    'only the configured trust domain’s IDs are accepted',
+  ),
+  'client-svid-no-uri': client('the client’s certificate has no URI SAN', SVID_RULES),
+  'client-svid-multiple-uris': client('the client’s certificate has more than one URI SAN', SVID_RULES),
+  'client-svid-malformed-id': client('the client’s URI SAN is not a SPIFFE ID', SVID_RULES),
+  'client-svid-no-path': client(
+    'the client’s SPIFFE ID has no path, which is a trust domain’s own ID and never a workload’s',
+    SVID_RULES,
+  ),
+  'client-svid-is-ca': client('the client’s certificate is a CA certificate', SVID_RULES),
+  'client-svid-key-usage': client(
+    'the client’s certificate has a key usage that an SVID must not have, or lacks digitalSignature',
+    SVID_RULES,
+  ),
+  'client-svid-extended-key-usage': client(
+    'the client’s certificate may not be used as a client certificate',
+    SVID_RULES,
+  ),
+
+  'request-malformed': request(
+    400,
+    'the request is not well-formed HTTP',
+    'the client must send a CONNECT request',
+  ),
+  'request-method': request(
+    405,
+    'the method is not CONNECT',
+    'set the gateway as HTTPS proxy; it is not a web server',
+  ),
+  'request-version': request(505, 'the HTTP version is not 1.0, 1.1 or 2', null),
+  'request-target': request(
+    400,
+    'the target is not host:port',
+    'CONNECT takes host:port with a port of 1 to 65535 and nothing else (RFC 9110 §9.3.6)',
+  ),
+  'request-host-missing': request(400, 'HTTP/1.1 without exactly one Host', null),
+  'request-host-mismatch': request(400, 'Host names another host than the target', null),
+  'request-body': request(
+    400,
+    'a CONNECT with a body',
+    'CONNECT has no content: no Transfer-Encoding, no Content-Length but 0',
+  ),
+  'request-too-large': request(431, 'the header block is too large', null),
+  'request-timeout': request(408, 'the request did not arrive in time', null),
+
+  'destination-unknown': denied(
+    'no destination matches the host and port asked for',
+    'add a destination with this host and port, and a policy that permits it',
+  ),
+
+  'policy-denied': denied(
+    'no policy permits it, or one forbids it',
+    'sallyport policy explain shows what would have to be true',
+  ),
+  'policy-error': denied(
+    'a policy failed at run time, which denies',
+    'see detail for the policy; rewrite the expression that fails',
+  ),
+
+  'dns-not-found': upstream(
+    502,
+    'dns_error',
+    'the name does not exist or has no address',
+    'check hosts of the destination and dns.servers',
+  ),
+  'dns-failed': upstream(502, 'dns_error', 'the resolver failed', 'check dns.servers and the path to them'),
+  'dns-timeout': upstream(
+    504,
+    'dns_timeout',
+    'the resolver did not answer in time',
+    'check dns.servers and the path to them',
+  ),
+
+  'address-unspecified': denied(
+    'the name resolves to the unspecified address',
+    'a name that points there is blocked or misconfigured',
+  ),
+  'address-loopback': denied('the name resolves to a loopback address', EXCEPTION),
+  'address-link-local': denied('the name resolves to a link-local address', EXCEPTION),
+  'address-metadata': denied(
+    'the name resolves to a metadata or credentials service of AWS',
+    'this is how credentials are stolen; look at who asked for it',
+  ),
+  'address-private': denied('the name resolves to a private address', EXCEPTION),
+  'address-multicast': denied('the name resolves to a multicast or broadcast address', null),
+  'address-reserved': denied(
+    'the name resolves to an address that is not of the global unicast range',
+    EXCEPTION,
+  ),
+
+  'connect-refused': upstream(
+    502,
+    'connection_refused',
+    'the endpoint refused the connection',
+    'is the service up and listening on this port?',
+  ),
+  'connect-timeout': upstream(
+    504,
+    'connection_timeout',
+    'the endpoint did not answer in time',
+    'a firewall or security group may drop the packets; check the gateway’s way out',
+  ),
+  'connect-reset': upstream(
+    502,
+    'connection_terminated',
+    'the endpoint reset the connection while it was opened',
+    'a firewall or an allow-list of addresses may refuse the gateway’s egress address',
+  ),
+  'connect-unreachable': upstream(
+    502,
+    'destination_ip_unroutable',
+    'there is no route to the endpoint',
+    'check routes and, for IPv6, whether the network has it',
+  ),
+  'connect-failed': upstream(
+    502,
+    'destination_unavailable',
+    'the connection could not be opened',
+    'see detail for the system’s error',
+  ),
+
+  'upstream-tls-timeout': upstream(
+    504,
+    'connection_timeout',
+    'the TLS handshake did not finish within connect.timeout',
+    'the service accepts TCP but does not answer TLS; is this the right port?',
+  ),
+  'upstream-tls-closed': upstream(
+    502,
+    'tls_protocol_error',
+    'the server closed or reset during the handshake',
+    'the server may want another SNI, another version, or refuse the address',
+  ),
+  'upstream-tls-plaintext': upstream(
+    502,
+    'tls_protocol_error',
+    'the server does not speak TLS on this port',
+    'use tls: opaque, or the port on which it speaks TLS',
+  ),
+  'upstream-tls-protocol': upstream(
+    502,
+    'tls_protocol_error',
+    'no TLS version or cipher in common',
+    'check minVersion of the destination',
+  ),
+  'upstream-tls-handshake-failed': upstream(
+    502,
+    'tls_protocol_error',
+    'the TLS handshake failed',
+    'see detail for what OpenSSL found',
+  ),
+  'upstream-tls-certificate-expired': upstream(
+    502,
+    'tls_certificate_error',
+    'the server’s certificate, or one in its chain, has expired',
+    'the operator of the service must renew it',
+  ),
+  'upstream-tls-certificate-not-yet-valid': upstream(
+    502,
+    'tls_certificate_error',
+    'the server’s certificate is not valid yet',
+    'compare the clocks of the gateway and the service',
+  ),
+  'upstream-tls-certificate-untrusted': upstream(
+    502,
+    'tls_certificate_error',
+    'no root of the destination verifies the server’s certificate',
+    'set roots of the destination to the CA that issues it; the server must send its issuing CA',
+  ),
+  'upstream-tls-certificate-refused': upstream(
+    502,
+    'tls_certificate_error',
+    'the server’s certificate was not accepted',
+    'see detail for what OpenSSL found',
+  ),
+  'upstream-tls-name-mismatch': upstream(
+    502,
+    'tls_certificate_error',
+    'the server’s certificate is not for this name',
+    'see detail for the names it has; serverName of the destination sets the one expected',
+  ),
+  'upstream-tls-pin-mismatch': upstream(
+    502,
+    'tls_certificate_error',
+    'the server’s key is none of the pinned ones',
+    'if the service changed its key on purpose, add the new pin',
+  ),
+  'upstream-tls-client-certificate-required': upstream(
+    502,
+    'tls_alert_received',
+    'the server asked for a client certificate and none is configured for this workload',
+    'add clientCertificates for this workload to the destination',
+  ),
+  'upstream-tls-client-certificate-refused': upstream(
+    502,
+    'tls_alert_received',
+    'the server refused the client certificate',
+    'the partner must trust its issuer and subject; check that it has not expired',
+  ),
+
+  'relay-client-reset': {
+    status: null,
+    proxyError: null,
+    meaning: 'the client reset the session',
+    hint: null,
+  },
+  'relay-client-failed': {
+    status: null,
+    proxyError: null,
+    meaning: 'the client’s side failed in mid-session',
+    hint: 'see detail',
+  },
+  'relay-upstream-reset': {
+    status: null,
+    proxyError: null,
+    meaning: 'the server reset the session',
+    hint: 'look at the server’s own log at this time',
+  },
+  'relay-upstream-failed': {
+    status: null,
+    proxyError: null,
+    meaning: 'the server’s side failed in mid-session',
+    hint: 'see detail',
+  },
+  'relay-idle-timeout': {
+    status: null,
+    proxyError: null,
+    meaning: 'no byte moved for session.idleTimeout',
+    hint: 'raise session.idleTimeout, or let the application keep the session alive',
+  },
+  'relay-half-close-timeout': {
+    status: null,
+    proxyError: null,
+    meaning: 'one side ended and the other moved no byte for session.halfCloseTimeout',
+    hint: 'raise session.halfCloseTimeout if the protocol answers that late',
+  },
+  'relay-max-duration': {
+    status: null,
+    proxyError: null,
+    meaning: 'the session reached session.maxDuration',
+    hint: null,
+  },
+
+  'session-draining': {
+    status: 503,
+    proxyError: 'connection_limit_reached',
+    meaning: 'the gateway is draining and takes nothing new',
+    hint: 'the client should try again; another task takes it',
+  },
+  'session-drained': {
+    status: null,
+    proxyError: null,
+    meaning: 'the gateway closed the session at the end of its drain',
+    hint: 'raise drain.deadline and the deployment’s stop time if sessions need longer',
+  },
+  'session-audit-unavailable': {
+    status: 503,
+    proxyError: 'proxy_internal_error',
+    meaning: 'audit records cannot be written, so nothing new is let through',
+    hint: 'read standard output or free the disk; audit.onFailure: continue would go on without evidence',
+  },
+  'session-internal-error': {
+    status: 500,
+    proxyError: 'proxy_internal_error',
+    meaning: 'a fault of Sallyport itself',
+    hint: 'please report it with the gateway’s log at this time',
+  },
+} as const satisfies Record<string, Reason>
+
+export type ReasonCode = keyof typeof TABLE
+
+export const REASONS: Readonly<Record<ReasonCode, Reason>> = TABLE
+
+/**
+ * Whether the code may be told to the client. What `destination-…`, `revoked-…`, `policy-…` and `address-…` have in
+ * common is that telling them apart would let a client map what exists; they share one answer.
+ */
+export function isDisclosed(code: ReasonCode): boolean {
+  return code.startsWith('client-') || code.startsWith('request-')
+}
