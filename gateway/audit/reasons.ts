@@ -33,7 +33,7 @@ const client = (meaning: string, hint: string | null): Reason => ({
   meaning,
   hint,
 })
-/** No request was read, so there is nothing to answer. */
+/** There is nobody to answer. */
 const silent = (meaning: string, hint: string | null): Reason => ({
   status: null,
   proxyError: null,
@@ -144,6 +144,8 @@ const TABLE = {
   'request-too-large': request(431, 'the header block is too large', null),
   'request-timeout': request(408, 'the request did not arrive in time', null),
 
+  'request-abandoned': silent('the client went away before it was answered', null),
+
   'destination-unknown': denied(
     'no destination matches the host and port asked for',
     'add a destination with this host and port, and a policy that permits it',
@@ -151,7 +153,7 @@ const TABLE = {
 
   'policy-denied': denied(
     'no policy permits it, or one forbids it',
-    'sallyport policy explain shows what would have to be true',
+    'decision.policies names the forbid that applied; where it is empty, no permit covers this workload, host and port',
   ),
   'policy-error': denied(
     'a policy failed at run time, which denies',
@@ -358,7 +360,7 @@ const TABLE = {
     status: 503,
     proxyError: 'proxy_internal_error',
     meaning: 'audit records cannot be written, so nothing new is let through',
-    hint: 'read standard output or free the disk; audit.onFailure: continue would go on without evidence',
+    hint: 'read standard output or free the disk; a broken pipe needs a restart; audit.onFailure: continue goes on without evidence',
   },
   'session-internal-error': {
     status: 500,
@@ -371,6 +373,10 @@ const TABLE = {
 export type ReasonCode = keyof typeof TABLE
 
 export const REASONS: Readonly<Record<ReasonCode, Reason>> = TABLE
+
+export function isReasonCode(text: string): text is ReasonCode {
+  return Object.hasOwn(REASONS, text)
+}
 
 /**
  * Whether the code may be told to the client. What `destination-…`, `revoked-…`, `policy-…` and `address-…` have in

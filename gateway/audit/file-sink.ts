@@ -1,0 +1,93 @@
+// Lines appended to a file. A full disk is a state that passes: what waits is kept, tried again, and goes on at the very
+// byte where it stopped, so that a line is never torn.
+import { open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Backlog } from './backlog.ts'
+import type { Sink, SinkOptions } from './sink.ts'
+
+const RETRY_MS = 1_000
+const LINE_FEED = 0x0a
+
+export interface FileSinkOptions extends SinkOptions {
+  /** Between two tries of a write that failed. */
+  readonly retryMs?: number
+}
+
+/** Opens for append, and makes a new file readable for its owner alone. Rejects where that cannot be. */
+export async function createFileSink(path: string, options: FileSinkOptions = {}): Promise<Sink> {
+  const file = await open(path, 'a+', 0o600)
+  try {
+    // A process that was killed in mid-line left no line end; without this the next record would be lost in that line.
+    if (await endsTorn(file)) await file.write('\n')
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+  return createHandleSink(file, options)
+}
+
+/** `file` is open for append; it belongs to the sink from here on. */
+export function createHandleSink(
+  file: Pick<FileHandle, 'write' | 'close'>,
+  { retryMs = RETRY_MS, monotonic }: FileSinkOptions = {},
+): Sink {
+  const backlog = new Backlog(monotonic)
+  const queue: Buffer[] = []
+  const stop = new AbortController()
+  let failure: string | null = null
+  let closed = false
+  let running: Promise<void> | null = null
+
+  const writeAll = async (line: Buffer): Promise<void> => {
+    let at = 0
+    while (at < line.length && !stop.signal.aborted) {
+      try {
+        at += (await file.write(line, at, line.length - at)).bytesWritten
+        failure = null
+      } catch (error) {
+        failure = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+        await sleep(retryMs, null, { signal: stop.signal }).catch(() => undefined)
+      }
+    }
+  }
+  const run = async (): Promise<void> => {
+    for (let line = queue.shift(); line !== undefined && !stop.signal.aborted; line = queue.shift()) {
+      await writeAll(line)
+      if (!stop.signal.aborted) backlog.done()
+    }
+    running = null
+  }
+
+  return {
+    line(text, maxWaitingBytes = Infinity) {
+      if (closed) return backlog.drop(1)
+      const line = Buffer.from(`${text}\n`, 'utf8')
+      if (!backlog.add(line.length, maxWaitingBytes)) return
+      queue.push(line)
+      running ??= run()
+    },
+    state: () => backlog.state(failure),
+    async close(timeoutMs) {
+      if (closed) return
+      closed = true
+      const timeUp = new AbortController()
+      // A write that hangs (a pipe that nobody reads) takes no abort, so it is left alone when the time is up.
+      await Promise.race([running, sleep(timeoutMs, null, { signal: timeUp.signal }).catch(() => undefined)])
+      timeUp.abort()
+      stop.abort()
+      const hangs = running !== null
+      backlog.abandon()
+      const end = file.close().catch(() => undefined)
+      if (!hangs) await end
+    },
+  }
+}
+
+async function endsTorn(file: Pick<FileHandle, 'read' | 'stat'>): Promise<boolean> {
+  const { size } = await file.stat()
+  // A pipe or device in place of a file has no last byte to look at.
+  if (size === 0) return false
+  const { bytesRead, buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1)
+  return bytesRead === 1 && buffer[0] !== LINE_FEED
+}

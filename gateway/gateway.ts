@@ -1,0 +1,154 @@
+// The gateway as a list of parts: this file builds each from the configuration, hands it what it needs, and takes
+// them down again in order. It decides nothing.
+import { randomBytes } from 'node:crypto'
+import type { Logger } from 'pino'
+import { startAdmin } from './admin/app.ts'
+import { startHealth } from './admin/health.ts'
+import { createAuditLog } from './audit/chain.ts'
+import { createIds } from './audit/ids.ts'
+import { createFileSink, type Sink } from './audit/sink.ts'
+import type { GatewayConfig } from './config/types.ts'
+import { compileDestinations } from './destinations/match.ts'
+import { createConnectHandler } from './listeners/connect-handler.ts'
+import { type Listener, startConnectListener } from './listeners/connect.ts'
+import type { Policy } from './policy/types.ts'
+import { drain } from './sessions/drain.ts'
+import { SessionRegistry } from './sessions/registry.ts'
+import { createMetrics } from './telemetry/metrics.ts'
+import { createDial } from './upstream/dial.ts'
+import { createOpenUpstream } from './upstream/open.ts'
+import { createResolve } from './upstream/resolve.ts'
+import type { Dial, Resolve } from './upstream/types.ts'
+
+/** From accept to the end of the TLS handshake, and from there to the end of the request. */
+const HANDSHAKE_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 10_000
+/** Exit waits this long for audit records to be written (design §5.6). */
+const AUDIT_FLUSH_MS = 5_000
+
+export interface GatewayOptions {
+  readonly config: GatewayConfig
+  readonly policy: Policy
+  readonly log: Logger
+  /** Start lines go here, and audit events too where `audit.sink` is stdout. */
+  readonly stdout: Sink
+  readonly resolve?: Resolve
+  readonly dial?: Dial
+  readonly now?: () => Date
+}
+
+export interface Gateway {
+  /** Where each listener, `admin` and `health` really listen. */
+  readonly addresses: ReadonlyMap<string, { readonly host: string; readonly port: number }>
+  /** Lets live sessions end as `drain` in the configuration says, then closes everything. */
+  drain(hurry?: AbortSignal): Promise<void>
+  /** Closes everything at once. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Starts every part; rejects, with nothing left running, where one of them cannot start. */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  await using stack = new AsyncDisposableStack()
+  const { config, policy, log, stdout } = options
+  const now = options.now ?? (() => new Date())
+  const state = { ready: false, refusing: false }
+  const addresses = new Map<string, { host: string; port: number }>()
+  const announce = (listener: string, address: { host: string; port: number }) => {
+    addresses.set(listener, address)
+    stdout.line(JSON.stringify({ event: 'listening', listener, address: formatAddress(address) }))
+  }
+
+  const metrics = createMetrics()
+  const sink = config.audit.sink.kind === 'stdout' ? stdout : await createFileSink(config.audit.sink.path)
+  const audit = createAuditLog({
+    sink,
+    revision: () => ({ config: config.revision, policy: policy.revision }),
+    now,
+    random: randomBytes,
+    onFailure: config.audit.onFailure,
+    maxBacklogBytes: config.audit.maxBacklogBytes,
+  })
+  stack.defer(() => audit.close(AUDIT_FLUSH_MS))
+  const registry = new SessionRegistry()
+  const newId = createIds({ now, random: randomBytes })
+  const openUpstream = createOpenUpstream({
+    resolve: options.resolve ?? createResolve({ servers: config.dnsServers }),
+    dial: options.dial ?? createDial(),
+  })
+  const { match } = compileDestinations(config.destinations)
+
+  const health = await startHealth({
+    address: config.health,
+    ready: () => ({ ok: state.ready, reason: state.ready ? null : state.refusing ? 'draining' : 'starting' }),
+  })
+  stack.use(health)
+  const admin = await startAdmin({ address: config.admin, metrics })
+  stack.use(admin)
+  const listeners: Listener[] = []
+  stack.defer(() => closeAll(listeners, registry))
+  for (const listenerConfig of config.listeners) {
+    const { name } = listenerConfig
+    const listener = await startConnectListener({
+      config: listenerConfig,
+      identity: config.identity,
+      bundle: config.bundle,
+      newId,
+      now,
+      handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
+      ...createConnectHandler({
+        listener: name,
+        match,
+        policy,
+        openUpstream,
+        audit,
+        registry,
+        metrics,
+        draining: () => state.refusing,
+        newId,
+        now,
+        onInternalError: (error, attempt) => log.error({ err: error, attempt }, 'internal error'),
+      }),
+    })
+    listeners.push(listener)
+    announce(name, listener.address)
+  }
+  announce('admin', admin.address)
+  announce('health', health.address)
+  state.ready = true
+  stdout.line(JSON.stringify({ event: 'ready' }))
+
+  const parts = stack.move()
+  return {
+    addresses,
+    async drain(hurry) {
+      await drain({
+        ...config.drain,
+        registry,
+        onUnready: () => {
+          state.ready = false
+        },
+        onRefuse: () => {
+          state.refusing = true
+          for (const listener of listeners) listener.drain()
+        },
+        ...(hurry === undefined ? {} : { hurry }),
+      })
+      await parts.disposeAsync()
+    },
+    close: () => parts.disposeAsync(),
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  }
+}
+
+async function closeAll(listeners: readonly Listener[], registry: SessionRegistry): Promise<void> {
+  registry.closeAll('session-drained')
+  await registry.empty()
+  await Promise.all(listeners.map((listener) => listener.close()))
+}
+
+/** `127.0.0.1:8443`, `[::1]:8443`. */
+export function formatAddress({ host, port }: { readonly host: string; readonly port: number }): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

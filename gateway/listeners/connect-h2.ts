@@ -1,0 +1,160 @@
+// HTTP/2 CONNECT (RFC 9113 §8.5): each stream is a tunnel, judged as a connection of its own. END_STREAM is FIN both
+// ways and RST_STREAM alone is RST, which takes care on Node: see `H2Side`.
+import http2 from 'node:http2'
+import { refusalFor } from '../audit/answer.ts'
+import { REASONS, type ReasonCode } from '../audit/reasons.ts'
+import { parseHostPort } from '../destinations/host.ts'
+import type { RelaySide, Tunnel } from '../sessions/tunnel.ts'
+import type { ClientConnection } from './accept.ts'
+import type { ConnectHandler } from './connect.ts'
+
+/** ztunnel's 4 MiB a stream would let one client park 400 MiB in our heap: a paused stream holds its full window. */
+const STREAM_WINDOW_BYTES = 256 * 1024
+const MAX_STREAMS = 100
+const MAX_HEADER_LIST_BYTES = 16 * 1024
+/** MB; above MAX_STREAMS full windows, else Node refuses tunnels with ENHANCE_YOUR_CALM while others are slow. */
+const MAX_SESSION_MEMORY_MB = 64
+const PING_INTERVAL_MS = 10_000
+const PING_TIMEOUT_MS = 20_000
+/** How long a refused stream's content is read and dropped before it is reset. */
+const DISCARD_MS = 2_000
+
+const { HTTP2_HEADER_METHOD, HTTP2_HEADER_AUTHORITY, HTTP2_HEADER_STATUS, NGHTTP2_CONNECT_ERROR, NGHTTP2_NO_ERROR } =
+  http2.constants
+
+/** A connection that drain can ask to take no more streams. */
+export interface H2Connection {
+  /** GOAWAY: open streams go on, new ones are not taken, and the connection ends with its last stream. */
+  goAway(): void
+}
+
+/** Serves `connection` until it ends; `requestTimeoutMs` bounds the wait for its first stream. */
+export function serveH2(connection: ClientConnection, handler: ConnectHandler, requestTimeoutMs: number): H2Connection {
+  // With allowHalfOpen, http2 does not notice a client's FIN at all; a half-closed connection is no use to it anyway.
+  connection.raw.allowHalfOpen = false
+  connection.tls.allowHalfOpen = false
+  const session = http2.performServerHandshake(connection.tls, {
+    maxSessionMemory: MAX_SESSION_MEMORY_MB,
+    settings: {
+      enablePush: false,
+      enableConnectProtocol: false,
+      initialWindowSize: STREAM_WINDOW_BYTES,
+      maxConcurrentStreams: MAX_STREAMS,
+      maxHeaderListSize: MAX_HEADER_LIST_BYTES,
+    },
+  })
+  let requested = false
+  const deadline = setTimeout(() => session.destroy(), requestTimeoutMs)
+  session.on('stream', (stream, headers) => {
+    requested = true
+    clearTimeout(deadline)
+    serveStream(connection, handler, stream, headers)
+  })
+  session.on('error', () => session.destroy())
+  session.on('close', () => {
+    clearTimeout(deadline)
+    if (!requested) handler.noRequest(connection, 'client-closed', null)
+  })
+  keepAlive(session)
+  return { goAway: () => session.close() }
+}
+
+/** A peer that vanished without a FIN is only found by asking: dead after two missed answers. */
+function keepAlive(session: http2.ServerHttp2Session): void {
+  let answeredAt = Date.now()
+  const timer = setInterval(() => {
+    if (Date.now() - answeredAt > PING_TIMEOUT_MS) return session.destroy()
+    session.ping((error) => {
+      if (error === null) answeredAt = Date.now()
+    })
+  }, PING_INTERVAL_MS)
+  timer.unref()
+  session.once('close', () => clearInterval(timer))
+}
+
+function serveStream(
+  connection: ClientConnection,
+  handler: ConnectHandler,
+  stream: http2.ServerHttp2Stream,
+  headers: http2.IncomingHttpHeaders,
+): void {
+  // Every stream keeps an error listener for life: a reset by the peer must never be an uncaught exception.
+  stream.on('error', () => {})
+  const target = readTarget(headers)
+  if ('code' in target) {
+    const { id, code } = handler.refusedRequest(connection, target.code, target.detail)
+    return answer(stream, code, id)
+  }
+  handler.tunnel(connection, new H2Tunnel(stream, target))
+}
+
+function readTarget(
+  headers: http2.IncomingHttpHeaders,
+): { host: string; port: number } | { code: ReasonCode; detail: string } {
+  const method = headers[HTTP2_HEADER_METHOD]
+  if (method !== 'CONNECT') return { code: 'request-method', detail: `method ${String(method)}` }
+  // :scheme and :path make a CONNECT malformed; :protocol makes it extended CONNECT, which is not offered.
+  for (const name of [':scheme', ':path', ':protocol']) {
+    if (headers[name] !== undefined) return { code: 'request-malformed', detail: `${name} in a CONNECT` }
+  }
+  const length = headers['content-length']
+  if (length !== undefined && length !== '0') return { code: 'request-body', detail: 'content-length' }
+  const parsed = parseHostPort(headers[HTTP2_HEADER_AUTHORITY] ?? '')
+  if (!parsed.ok) return { code: 'request-target', detail: parsed.message }
+  return { host: parsed.host, port: parsed.port }
+}
+
+function answer(stream: http2.ServerHttp2Stream, code: ReasonCode, attemptId: string): void {
+  if (stream.destroyed || stream.headersSent) return
+  const { status, headers, body } = refusalFor(code, attemptId)
+  const lowerCase = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+  stream.respond({ ...lowerCase, [HTTP2_HEADER_STATUS]: status, 'content-length': Buffer.byteLength(body) })
+  stream.end(body)
+  stream.resume()
+  const timer = setTimeout(() => stream.close(NGHTTP2_NO_ERROR), DISCARD_MS)
+  stream.once('close', () => clearTimeout(timer))
+}
+
+class H2Tunnel implements Tunnel {
+  readonly requested: { readonly host: string; readonly port: number }
+  readonly signal: AbortSignal
+  readonly #stream: http2.ServerHttp2Stream
+  readonly #gone = new AbortController()
+  readonly #onGone = () => this.#gone.abort()
+
+  constructor(stream: http2.ServerHttp2Stream, requested: { host: string; port: number }) {
+    this.#stream = stream
+    this.requested = requested
+    this.signal = this.#gone.signal
+    stream.on('aborted', this.#onGone)
+    stream.on('close', this.#onGone)
+  }
+
+  accept(): RelaySide {
+    const stream = this.#stream
+    stream.off('close', this.#onGone)
+    stream.respond({ [HTTP2_HEADER_STATUS]: 200 })
+    return {
+      stream,
+      end: () => stream.end(),
+      reset: () => resetStream(stream),
+      // After RST_STREAM, or when the connection is lost, Node emits 'aborted' and then an 'end' that is none.
+      endIsReal: () => !stream.aborted,
+    }
+  }
+
+  refuse(code: ReasonCode, attemptId: string): void {
+    if (REASONS[code].status === null) return resetStream(this.#stream)
+    answer(this.#stream, code, attemptId)
+  }
+}
+
+/**
+ * RST_STREAM(CONNECT_ERROR) and nothing else. Node's `close(code)` calls `end()` first, which puts
+ * DATA(END_STREAM) on the wire, and the peer sees a clean end before the reset.
+ */
+function resetStream(stream: http2.ServerHttp2Stream): void {
+  if (stream.destroyed) return
+  stream.end = () => stream
+  stream.close(NGHTTP2_CONNECT_ERROR)
+}

@@ -1,0 +1,86 @@
+// Who is at the other end of a downstream connection. OpenSSL judges the chain, spiffe/ judges it again by the
+// X509-SVID standard (OpenSSL accepts CA certificates, several URI SANs and IDs of foreign trust domains); both must
+// agree. Trusts the bundle alone.
+import type { X509Certificate } from 'node:crypto'
+import type { TLSSocket } from 'node:tls'
+import type { Bundle } from '../../spiffe/bundle.ts'
+import type { SpiffeId } from '../../spiffe/id.ts'
+import { SvidError, type SvidErrorCode, verifyX509Svid } from '../../spiffe/x509-svid.ts'
+import type { ReasonCode } from '../audit/reasons.ts'
+
+export interface Identified {
+  readonly ok: true
+  readonly id: SpiffeId
+  /** Lower-case hex, two digits a byte. */
+  readonly serialNumber: string
+  /** Leaf first, root last: kept with the session to judge it again. */
+  readonly chain: readonly X509Certificate[]
+}
+
+export interface Unidentified {
+  readonly ok: false
+  readonly code: ReasonCode
+  readonly detail: string | null
+}
+
+export type Identity = Identified | Unidentified
+
+const CODES: Readonly<Record<SvidErrorCode, ReasonCode>> = {
+  malformed: 'client-certificate-malformed',
+  'no-uri': 'client-svid-no-uri',
+  'multiple-uris': 'client-svid-multiple-uris',
+  'malformed-id': 'client-svid-malformed-id',
+  'no-path': 'client-svid-no-path',
+  'is-ca': 'client-svid-is-ca',
+  'key-usage': 'client-svid-key-usage',
+  'extended-key-usage': 'client-svid-extended-key-usage',
+  'weak-key': 'client-certificate-weak',
+  'weak-signature': 'client-certificate-weak',
+  expired: 'client-certificate-expired',
+  'not-yet-valid': 'client-certificate-not-yet-valid',
+  'chain-expired': 'client-certificate-chain-expired',
+  'trust-domain-unknown': 'client-trust-domain-unknown',
+  untrusted: 'client-certificate-untrusted',
+}
+
+/** The certificates that a peer sent, leaf first; empty where it sent none. */
+export type PeerChain = readonly X509Certificate[]
+
+/** Reads the peer's chain; on Node 24.21 it is only there while 'secure' is emitted (nodejs/node#65579). */
+export function readPeerChain(socket: TLSSocket): PeerChain {
+  const chain: X509Certificate[] = []
+  const seen = new Set<string>()
+  let certificate = socket.getPeerX509Certificate()
+  // A self-signed certificate names itself as its issuer, hence the set; OpenSSL's own depth limit bounds the rest.
+  while (certificate !== undefined && !seen.has(certificate.fingerprint256)) {
+    seen.add(certificate.fingerprint256)
+    chain.push(certificate)
+    certificate = certificate.issuerCertificate
+  }
+  return chain
+}
+
+/** The verdict on a chain at `now`; asked again for each tunnel of a long-lived HTTP/2 connection. */
+export function identify(
+  peer: PeerChain,
+  openssl: { readonly authorized: boolean; readonly error: string | null },
+  bundles: (trustDomain: string) => Bundle | undefined,
+  now: Date,
+): Identity {
+  const [leaf, ...intermediates] = peer
+  if (leaf === undefined) return { ok: false, code: 'client-certificate-missing', detail: null }
+  try {
+    const { id, chain } = verifyX509Svid({ leaf, intermediates, bundle: bundles, now, purpose: 'client' })
+    if (!openssl.authorized) return { ok: false, code: 'client-certificate-refused', detail: openssl.error }
+    return { ok: true, id, serialNumber: serialNumber(leaf), chain }
+  } catch (error) {
+    if (!(error instanceof SvidError)) throw error
+    return { ok: false, code: CODES[error.code], detail: error.message }
+  }
+}
+
+/** Node prints upper-case hex without a leading zero digit; the contract is lower case and two digits a byte. */
+function serialNumber(leaf: X509Certificate): string {
+  const hex = leaf.serialNumber.toLowerCase()
+  return hex.length % 2 === 0 ? hex : `0${hex}`
+}

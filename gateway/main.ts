@@ -1,0 +1,11 @@
+// The entry of the gateway's image: `node gateway.js --config gateway.yaml`. The CLI's `sallyport gateway` is the same.
+import { parseArgs } from 'node:util'
+import { runGateway } from './run.ts'
+
+const { values } = parseArgs({ options: { config: { type: 'string' } } })
+if (values.config === undefined) {
+  process.stderr.write('usage: gateway --config gateway.yaml\n')
+  process.exitCode = 2
+} else {
+  process.exitCode = await runGateway({ configFile: values.config })
+}

@@ -1,0 +1,207 @@
+// Policy text to a Policy that decides, or to all of its faults with their lines. The text is the operator's: it may be
+// wrong in any way, and nothing of it is used before all of it is found right.
+import { createHash } from 'node:crypto'
+import type { Fault } from '../../common/fault.ts'
+import type { DetailedError } from './cedar.ts'
+import { CedarError, countPolicies, PreparedSet, readPolicy, validatePolicies } from './cedar.ts'
+import { createDecide } from './decide.ts'
+import { entityLiterals } from './literals.ts'
+import type { KnownNames, NamedPolicy } from './rules.ts'
+import { checkPolicy } from './rules.ts'
+import type { Statement } from './source.ts'
+import { lineOfByte, MAX_NESTING, MAX_OPERATORS, MAX_POLICY_BYTES, readStatements } from './source.ts'
+import type { Policy } from './types.ts'
+
+export interface PolicyFile {
+  /** As the operator named it. */
+  readonly name: string
+  readonly text: string
+}
+
+/** What a policy may name: everything else in it is a fault. */
+export interface Known {
+  readonly destinations: readonly { readonly name: string; readonly tags: readonly string[] }[]
+  readonly networks: readonly string[]
+  readonly trustDomains: readonly string[]
+}
+
+export type CompileResult =
+  | { readonly ok: true; readonly policy: Policy; readonly warnings: readonly Fault[] }
+  | { readonly ok: false; readonly faults: readonly Fault[] }
+
+/** Never throws: what the engine throws is a fault too. */
+export function compilePolicy(files: readonly PolicyFile[], known: Known): CompileResult {
+  try {
+    return compile(files, known)
+  } catch (error) {
+    if (!(error instanceof CedarError)) throw error
+    const remedy = error.code === 'cedar-broken' ? 'restart the process' : null
+    const file = files[0]?.name ?? 'policy'
+    return { ok: false, faults: [{ file, line: null, key: null, message: error.message, remedy }] }
+  }
+}
+
+function compile(files: readonly PolicyFile[], known: Known): CompileResult {
+  const faults: Fault[] = []
+  const statements = files.flatMap((file) => parseFile(file, faults))
+  const policies = nameAll(statements, faults)
+  const names: KnownNames = {
+    destinations: new Set(known.destinations.map(({ name }) => name)),
+    tags: new Set(known.destinations.flatMap(({ tags }) => tags)),
+    networks: new Set(known.networks),
+    trustDomains: new Set(known.trustDomains),
+  }
+  for (const policy of policies.values()) faults.push(...checkPolicy(policy, names))
+  const texts = Object.fromEntries([...policies].map(([id, { statement }]) => [id, statement.text]))
+  const warnings = validate(policies, texts, faults)
+  if (faults.length > 0) return { ok: false, faults: inOrder(faults, files) }
+  if (policies.size === 0) warnings.push(emptyWarning(files))
+  const revision = `sha256:${createHash('sha256')
+    .update(files.map(({ text }) => text).join('\0'))
+    .digest('hex')}`
+  const decide = createDecide(new PreparedSet(texts), pathsNamedIn(policies.values()))
+  return { ok: true, policy: { revision, decide }, warnings: inOrder(warnings, files) }
+}
+
+/** The statements of a file that Cedar takes as a whole; what stops it is added to `faults`. */
+function parseFile({ name, text: raw }: PolicyFile, faults: Fault[]): readonly Statement[] {
+  const add = (line: number | null, message: string, remedy: string | null): readonly Statement[] => {
+    faults.push({ file: name, line, key: null, message, remedy })
+    return []
+  }
+  if (Buffer.byteLength(raw) > MAX_POLICY_BYTES) {
+    return add(null, `longer than ${MAX_POLICY_BYTES} bytes`, 'split the policies over several gateways')
+  }
+  const text = raw.replace(/^\uFEFF/, '')
+  const statements = readStatements(name, text)
+  const deep = statements.filter((one) => one.nesting > MAX_NESTING || one.operators > MAX_OPERATORS)
+  for (const { line } of deep) {
+    add(
+      line,
+      `more than ${MAX_NESTING} brackets within each other or ${MAX_OPERATORS} operators in one policy`,
+      'use a set, as in ["a", "b"].contains(resource.host), or split the policy',
+    )
+  }
+  if (deep.length > 0) return []
+  const answer = countPolicies(text)
+  if (answer.type === 'failure') {
+    for (const error of answer.errors) faults.push(cedarFault(name, error, { text, line: 1 }))
+    return []
+  }
+  // Cedar's splitter is the judge of what the file holds; ours only adds the places.
+  const count = answer.policies.length + answer.policy_templates.length
+  if (count !== statements.length) {
+    return add(
+      null,
+      `Cedar finds ${count} policies here and Sallyport ${statements.length}`,
+      'please report this',
+    )
+  }
+  return statements
+}
+
+const MAX_ID_LENGTH = 128
+
+/** Policies by their `@id`, over all files. */
+function nameAll(statements: readonly Statement[], faults: Fault[]): ReadonlyMap<string, NamedPolicy> {
+  const policies = new Map<string, NamedPolicy>()
+  for (const statement of statements) {
+    const add = (message: string, remedy: string | null): void => {
+      faults.push({ file: statement.file, line: statement.line, key: '@id', message, remedy })
+    }
+    const read = readPolicy(statement.text)
+    if (read.kind === 'error') {
+      for (const error of read.errors) faults.push(cedarFault(statement.file, error, statement))
+      continue
+    }
+    if (read.kind === 'template') {
+      const remedy = 'write a policy for each principal or resource'
+      const message = 'a template (?principal or ?resource), which nothing links'
+      faults.push({ file: statement.file, line: statement.line, key: null, message, remedy })
+      continue
+    }
+    // An annotation without a value is null in the JSON form, whatever the type says.
+    const id: unknown = read.json.annotations?.id
+    if (typeof id !== 'string' || id === '') {
+      add(id === undefined ? 'missing' : 'empty', 'give every policy a unique @id("…")')
+    } else if (id.length > MAX_ID_LENGTH || /\p{C}/u.test(id)) {
+      add(
+        `longer than ${MAX_ID_LENGTH} characters, or with control characters`,
+        'it is shown in every record and answer about the policy',
+      )
+    } else {
+      const first = policies.get(id)?.statement
+      if (first === undefined) policies.set(id, { id, json: read.json, statement })
+      else
+        add(
+          `${JSON.stringify(id)} is also used at ${first.file}:${first.line}`,
+          'an @id stands for one policy',
+        )
+    }
+  }
+  return policies
+}
+
+/** Strict validation; errors are added to `faults`, warnings are returned. */
+function validate(
+  policies: ReadonlyMap<string, NamedPolicy>,
+  texts: Readonly<Record<string, string>>,
+  faults: Fault[],
+): Fault[] {
+  const answer = validatePolicies(texts)
+  if (answer.type === 'failure') {
+    throw new CedarError('cedar-failed', answer.errors.map(({ message }) => message).join('; '))
+  }
+  const toFault = ({ policyId, error }: { policyId: string; error: DetailedError }): Fault => {
+    const policy = policies.get(policyId)
+    if (policy === undefined) throw new CedarError('cedar-failed', error.message)
+    const { file, text, line } = policy.statement
+    const fault = cedarFault(file, error, { text, line })
+    const message = fault.message.replace(`for policy \`${policyId}\`, `, '')
+    return { ...fault, message: `policy ${JSON.stringify(policyId)}: ${message}` }
+  }
+  faults.push(...answer.validationErrors.map(toFault))
+  return answer.validationWarnings.map(toFault)
+}
+
+/** `within` is the text that the error's offsets count in, and the line at which it begins. */
+function cedarFault(
+  file: string,
+  error: DetailedError,
+  within: { readonly text: string; readonly line: number },
+): Fault {
+  const [place] = error.sourceLocations ?? []
+  const label = place?.label ?? null
+  return {
+    file,
+    line: place === undefined ? within.line : lineOfByte(within.text, place.start, within.line),
+    key: null,
+    message: label === null ? error.message : `${error.message}: ${label}`,
+    remedy: error.help,
+  }
+}
+
+function emptyWarning(files: readonly PolicyFile[]): Fault {
+  return {
+    file: files[0]?.name ?? 'policy',
+    line: null,
+    key: null,
+    message: 'no policy: every request is denied',
+    remedy: 'add a permit',
+  }
+}
+
+function pathsNamedIn(policies: Iterable<NamedPolicy>): ReadonlySet<string> {
+  const paths = new Set<string>()
+  for (const { json } of policies) {
+    for (const { type, id } of entityLiterals(json)) if (type === 'Path') paths.add(id)
+  }
+  return paths
+}
+
+function inOrder(faults: readonly Fault[], files: readonly PolicyFile[]): readonly Fault[] {
+  const order = files.map(({ name }) => name)
+  return faults.toSorted(
+    (a, b) => order.indexOf(a.file) - order.indexOf(b.file) || (a.line ?? 0) - (b.line ?? 0),
+  )
+}

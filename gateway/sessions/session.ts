@@ -1,0 +1,226 @@
+// The life of one attempt, from a well-formed request to its closing record: identify, match, decide, open the way
+// out, record, tell the client, relay. Each step gives a value or ends the attempt with a reason code; nothing is
+// asked of the outside world before the decision is allow.
+import type { AttemptFacts, AuditLog, Outcome } from '../audit/events.ts'
+import type { ReasonCode } from '../audit/reasons.ts'
+import type { Destination } from '../config/types.ts'
+import type { ClientConnection } from '../listeners/accept.ts'
+import type { Identified } from '../listeners/identify.ts'
+import type { Policy } from '../policy/types.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { type OpenUpstream, type UpstreamConnection, UpstreamError } from '../upstream/types.ts'
+import type { SessionRegistry } from './registry.ts'
+import { startRelay } from './relay.ts'
+import type { RelaySide, Tunnel } from './tunnel.ts'
+
+export interface SessionDependencies {
+  readonly listener: string
+  readonly match: (host: string, port: number) => Destination | null
+  readonly policy: Policy
+  readonly openUpstream: OpenUpstream
+  readonly audit: AuditLog
+  readonly registry: SessionRegistry
+  readonly metrics: Metrics
+  readonly draining: () => boolean
+  readonly newId: () => string
+  readonly now: () => Date
+  /** For faults of Sallyport itself, which the record names but cannot explain. */
+  readonly onInternalError: (error: unknown, attemptId: string) => void
+}
+
+interface Refusal {
+  readonly code: ReasonCode
+  readonly detail: string | null
+}
+
+const NO_BYTES = { sent: 0, received: 0 }
+
+/** The facts known when an attempt begins. */
+export function beginAttempt(
+  deps: Pick<SessionDependencies, 'listener' | 'newId' | 'now'>,
+  connection: ClientConnection,
+): AttemptFacts {
+  return {
+    id: deps.newId(),
+    connection: connection.id,
+    openedAt: deps.now(),
+    listener: deps.listener,
+    source: connection.source,
+    workload: null,
+    serialNumber: null,
+    credential: null,
+    requested: null,
+    destination: null,
+    decision: null,
+    upstream: null,
+    handshakeMs: connection.handshakeMs,
+    decideMs: null,
+    upstreamTimings: null,
+  }
+}
+
+/** Runs an attempt to its end. Never rejects: whatever goes wrong ends in a closing record. */
+export async function runSession(deps: SessionDependencies, connection: ClientConnection, tunnel: Tunnel): Promise<void> {
+  const facts = beginAttempt(deps, connection)
+  facts.requested = { ...tunnel.requested, serverName: null }
+  const cancel = new AbortController()
+  const session = new Session(deps, tunnel, facts, cancel)
+  try {
+    const admitted = session.judge(connection)
+    if ('code' in admitted) return session.refuse(admitted)
+    deps.registry.add({ id: facts.id, close: (code) => session.close(code) })
+    await session.connectAndRelay(admitted)
+  } catch (error) {
+    deps.onInternalError(error, facts.id)
+    session.refuse({ code: 'session-internal-error', detail: null })
+  } finally {
+    deps.registry.delete(facts.id)
+  }
+}
+
+interface Admitted {
+  readonly identity: Identified
+  readonly destination: Destination
+}
+
+class Session {
+  readonly #deps: SessionDependencies
+  readonly #tunnel: Tunnel
+  readonly #facts: AttemptFacts
+  readonly #cancel: AbortController
+  #closeCode: ReasonCode | null = null
+  #closeRelay: ((code: ReasonCode) => void) | null = null
+  #recorded = false
+
+  constructor(deps: SessionDependencies, tunnel: Tunnel, facts: AttemptFacts, cancel: AbortController) {
+    this.#deps = deps
+    this.#tunnel = tunnel
+    this.#facts = facts
+    this.#cancel = cancel
+  }
+
+  /** Everything that can be said without touching the outside world, in the order of design §4. */
+  judge(connection: ClientConnection): Admitted | Refusal {
+    const { draining, audit, match } = this.#deps
+    const { host, port } = this.#tunnel.requested
+    const identity = connection.identity()
+    if (!identity.ok) return identity
+    this.#facts.workload = identity.id.uri
+    this.#facts.serialNumber = identity.serialNumber
+    this.#facts.credential = 'certificate'
+    if (draining()) return { code: 'session-draining', detail: null }
+    if (!audit.available()) return { code: 'session-audit-unavailable', detail: null }
+    const destination = match(host, port)
+    if (destination === null) return { code: 'destination-unknown', detail: null }
+    this.#facts.destination = destination.name
+    return this.#decide(identity, destination) ?? { identity, destination }
+  }
+
+  #decide(identity: Identified, destination: Destination): Refusal | null {
+    const { policy, metrics, listener, now } = this.#deps
+    const startedAt = performance.now()
+    const decision = policy.decide({
+      workload: identity.id,
+      destination,
+      ...this.#tunnel.requested,
+      context: {
+        now: now(),
+        sourceIp: this.#facts.source.ip,
+        listener,
+        serialNumber: identity.serialNumber,
+      },
+    })
+    this.#facts.decideMs = performance.now() - startedAt
+    const { result, mode, policies, cached } = decision
+    this.#facts.decision = { result, mode, policies, cached }
+    metrics.decision(result)
+    return decision.code === null ? null : { code: decision.code, detail: decision.error }
+  }
+
+  async connectAndRelay({ identity, destination }: Admitted): Promise<void> {
+    const upstream = await this.#open(identity, destination)
+    if (upstream === null) return
+    const { stream, raw, judgeLateError } = upstream
+    if (this.#tunnel.signal.aborted || this.#closeCode !== null || stream.destroyed) {
+      raw.resetAndDestroy()
+      return this.refuse(this.#tooLate(stream.errored ?? null, judgeLateError))
+    }
+    this.#deps.audit.opened(this.#facts)
+    const client = this.#tunnel.accept()
+    await this.#relay(client, upstream, destination)
+  }
+
+  /** What ended the attempt between the connection's readiness and the client's "connected". */
+  #tooLate(error: Error | null, judge: UpstreamConnection['judgeLateError']): Refusal {
+    if (this.#closeCode !== null) return { code: this.#closeCode, detail: null }
+    if (this.#tunnel.signal.aborted) return { code: 'request-abandoned', detail: null }
+    return { code: error === null ? 'connect-reset' : judge(error), detail: error?.message ?? null }
+  }
+
+  async #open(identity: Identified, destination: Destination): Promise<UpstreamConnection | null> {
+    const { host, port } = this.#tunnel.requested
+    const signal = AbortSignal.any([this.#tunnel.signal, this.#cancel.signal])
+    const startedAt = performance.now()
+    try {
+      const upstream = await this.#deps.openUpstream({ destination, host, port, workload: identity.id, signal })
+      this.#facts.upstream = upstream.facts
+      this.#facts.upstreamTimings = upstream.timings
+      this.#deps.metrics.upstreamConnected((performance.now() - startedAt) / 1000)
+      return upstream
+    } catch (error) {
+      if (!(error instanceof UpstreamError)) throw error
+      this.#facts.upstream = error.facts
+      this.#facts.upstreamTimings = error.timings
+      const gone = signal.aborted ? this.#tooLate(null, () => error.code) : null
+      this.refuse(gone ?? { code: error.code, detail: error.message })
+      return null
+    }
+  }
+
+  async #relay(client: RelaySide, upstream: UpstreamConnection, destination: Destination): Promise<void> {
+    const { metrics, listener } = this.#deps
+    const { raw, stream } = upstream
+    const side: RelaySide = {
+      stream,
+      end: () => stream.end(),
+      reset: () => raw.resetAndDestroy(),
+      endIsReal: () => true,
+    }
+    const relay = startRelay(client, side, {
+      ...destination.session,
+      now: () => performance.now(),
+      judgeUpstreamError: upstream.judgeLateError,
+    })
+    this.#closeRelay = (code) => relay.close(code)
+    metrics.sessionOpened(listener, (this.#deps.now().getTime() - this.#facts.openedAt.getTime()) / 1000)
+    const result = await relay.done
+    metrics.sessionEnded(listener)
+    this.#record(result, relay.bytes)
+  }
+
+  /** Ends the session from outside: what is still opening is cancelled, what relays is reset. */
+  close(code: ReasonCode): void {
+    this.#closeCode ??= code
+    this.#closeRelay?.(code)
+    this.#cancel.abort()
+  }
+
+  refuse({ code, detail }: Refusal): void {
+    if (this.#recorded) return
+    const by = code === 'request-abandoned' ? 'client' : refusedBy(code)
+    this.#record({ code, by, detail }, NO_BYTES)
+    this.#tunnel.refuse(code, this.#facts.id)
+  }
+
+  #record(outcome: Outcome, bytes: { readonly sent: number; readonly received: number }): void {
+    if (this.#recorded) return
+    this.#recorded = true
+    this.#deps.audit.closed(this.#facts, outcome, bytes)
+    this.#deps.metrics.attempt(this.#deps.listener, outcome.code, bytes)
+  }
+}
+
+/** Whose word a refusal is: the service's where it answered wrongly or not at all, ours where we judged. */
+function refusedBy(code: ReasonCode): 'upstream' | 'gateway' {
+  return /^(?:connect|upstream)-/.test(code) ? 'upstream' : 'gateway'
+}

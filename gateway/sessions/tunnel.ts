@@ -1,0 +1,26 @@
+// What every listener makes of a request, whatever protocol it came in by: a tunnel that waits for a verdict. The
+// session behind it does not know HTTP, and the listener does not know policy.
+import type { Duplex } from 'node:stream'
+import type { ReasonCode } from '../audit/reasons.ts'
+
+/** One side of a relay. `stream` carries the bytes; the three calls are what Node's Duplex cannot say by itself. */
+export interface RelaySide {
+  readonly stream: Duplex
+  /** Ends our direction towards this side (FIN, close_notify, END_STREAM); what comes from it still flows. */
+  end(): void
+  /** Tears the side down so that the peer sees a reset and never a clean end. */
+  reset(): void
+  /** False where the stream's 'end' stands for an abort, as on a reset HTTP/2 stream (nodejs/node#53160). */
+  endIsReal(): boolean
+}
+
+export interface Tunnel {
+  /** Canonical host (a name without trailing dot or an IP literal without brackets) and port. */
+  readonly requested: { readonly host: string; readonly port: number }
+  /** Aborted when the client goes away before the verdict. */
+  readonly signal: AbortSignal
+  /** Tells the client "connected". From here on only the relay touches the stream. */
+  accept(): RelaySide
+  /** Tells the client no, as far as the protocol can, and ends its stream. */
+  refuse(code: ReasonCode, attemptId: string): void
+}

@@ -1,0 +1,77 @@
+// Everything that a TLS connection to a server tells about itself, noted from the first moment. Node destroys the
+// handle together with its error, and emits tickets and ends while nobody may be listening yet, so what is not noted
+// when it happens cannot be asked for later.
+import type { X509Certificate } from 'node:crypto'
+import type { TLSSocket } from 'node:tls'
+import { ignoreErrors } from './sockets.ts'
+
+export interface ServerSeen {
+  readonly certificate: X509Certificate | null
+  readonly protocol: string | null
+  /** The IANA name. */
+  readonly cipher: string | null
+  readonly resumed: boolean
+}
+
+export interface TlsWatch {
+  /** The server sent a CertificateRequest. */
+  readonly asked: boolean
+  /** Set when the handshake's messages are through; what fails after that is our verdict or the server's. */
+  readonly seen: ServerSeen | null
+  /** The server sent a session ticket. */
+  readonly ticket: boolean
+  readonly failure: Error | null
+  /** The server ended its side, or the socket is closed. */
+  readonly ended: boolean
+  /** Called at each change; at most one listener. */
+  onChange: (() => void) | null
+}
+
+type State = { -readonly [Key in keyof TlsWatch]: TlsWatch[Key] }
+
+/** Must be called in the tick in which `tls.connect` returned. The socket has an `error` listener from then on. */
+export function watchTls(socket: TLSSocket): TlsWatch {
+  const state: State = {
+    asked: false,
+    seen: null,
+    ticket: false,
+    failure: null,
+    ended: false,
+    onChange: null,
+  }
+  const note = (change: Partial<State>): void => {
+    Object.assign(state, change)
+    state.onChange?.()
+  }
+  ignoreErrors(socket)
+  // Below TLS 1.3 a refusal ends the handshake, and by then the handle is gone. Keys are derived after the
+  // CertificateRequest was read, so this is the place to look; the line itself is a secret and is not touched.
+  socket.on('keylog', () => {
+    if (!state.asked && wasAsked(socket)) state.asked = true
+  })
+  // Before Node's own listener, which judges the certificate and may destroy the socket.
+  socket.prependOnceListener('secure', () => {
+    note({ asked: wasAsked(socket), seen: look(socket) })
+  })
+  // A listener for tickets must be there before the handshake is over, or Node does not pass them on.
+  socket.on('session', () => note({ ticket: true }))
+  socket.once('error', (failure: Error) => note({ failure }))
+  socket.once('end', () => note({ ended: true }))
+  socket.once('close', () => note({ ended: true }))
+  return state
+}
+
+/** A client gets the server's signature algorithms in a CertificateRequest alone (RFC 8446 §4.3.2, RFC 5246 §7.4.4). */
+function wasAsked(socket: TLSSocket): boolean {
+  const algorithms: unknown = socket.getSharedSigalgs()
+  return Array.isArray(algorithms) && algorithms.length > 0
+}
+
+function look(socket: TLSSocket): ServerSeen {
+  return {
+    certificate: socket.getPeerX509Certificate() ?? null,
+    protocol: socket.getProtocol(),
+    cipher: socket.getCipher().standardName,
+    resumed: socket.isSessionReused(),
+  }
+}

@@ -1,0 +1,141 @@
+// A CA document, read and checked: everything that signing and publishing need, as immutable values. Nothing of it is
+// used unless all of it holds together.
+import { createHash, createPrivateKey, createPublicKey, webcrypto, X509Certificate } from 'node:crypto'
+import { type Bundle, writeBundle, writePem } from '../../../spiffe/bundle.ts'
+import { messageOf } from '../log.ts'
+import * as x509 from '../x509-library.ts'
+import { CA_ALGORITHM } from './certificates.ts'
+import { type AuthorityDocument, AuthorityError } from './document.ts'
+
+export interface AuthorityState {
+  readonly trustDomain: string
+  readonly bundle: Bundle
+  /** JWKS and PEM, made once. */
+  readonly bundleText: string
+  readonly bundlePem: string
+  readonly issuing: {
+    readonly certificate: x509.X509Certificate
+    /** Not extractable. */
+    readonly key: CryptoKey
+    /** The issuing CA and those above it, without the root. */
+    readonly chain: readonly X509Certificate[]
+    readonly chainPem: string
+    readonly notBefore: Date
+    /** The earliest end in the chain, root included. */
+    readonly notAfter: Date
+  }
+  /** Base64url SHA-256 of the SPKI of every key of the authority: no workload may be certified for one of them. */
+  readonly ownKeys: ReadonlySet<string>
+}
+
+/** Gives the state to sign with and to publish. */
+export interface Authority {
+  /** @throws AuthorityError */
+  current(): Promise<AuthorityState>
+}
+
+/** The base64url SHA-256 of a public key's SPKI DER. */
+export function keyDigest(spki: Uint8Array): string {
+  return createHash('sha256').update(spki).digest('base64url')
+}
+
+function spkiOf(certificate: X509Certificate): Buffer {
+  return certificate.publicKey.export({ type: 'spki', format: 'der' })
+}
+
+/** The certificates of a PEM text, in order. */
+export function readCertificates(pem: string): readonly X509Certificate[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  if (blocks.length === 0) throw new AuthorityError('authority-malformed', 'a certificate is missing')
+  return blocks.map((block) => new X509Certificate(block))
+}
+
+function inconsistent(message: string): never {
+  throw new AuthorityError('authority-inconsistent', message)
+}
+
+/** The root that the chain ends at; every link is checked by signature, name and CA bit. */
+function findRoot(chain: readonly X509Certificate[], roots: readonly X509Certificate[]): X509Certificate {
+  let below: X509Certificate | null = null
+  for (const certificate of chain) {
+    if (!certificate.ca) inconsistent('a certificate of the issuing chain is no CA')
+    if (below !== null && !(below.checkIssued(certificate) && below.verify(certificate.publicKey))) {
+      inconsistent('the issuing chain does not link')
+    }
+    below = certificate
+  }
+  const top = below
+  if (top === null) return inconsistent('the issuing chain is empty')
+  const root = roots.find((candidate) => top.checkIssued(candidate) && top.verify(candidate.publicKey))
+  return root ?? inconsistent('the issuing chain ends at none of the roots')
+}
+
+function checkRoots(roots: readonly X509Certificate[], trustDomain: string): void {
+  for (const root of roots) {
+    if (!root.ca || !root.verify(root.publicKey)) inconsistent('a root is not a self-signed CA')
+    if (root.subjectAltName !== `URI:spiffe://${trustDomain}`) {
+      throw new AuthorityError(
+        'authority-other-trust-domain',
+        `a root is of ${root.subjectAltName ?? 'no trust domain'}, the configuration of spiffe://${trustDomain}`,
+      )
+    }
+  }
+}
+
+async function importIssuingKey(pem: string, certificate: X509Certificate): Promise<CryptoKey> {
+  const key = createPrivateKey(pem)
+  const spki = createPublicKey(key).export({ type: 'spki', format: 'der' })
+  if (!spki.equals(spkiOf(certificate))) inconsistent('the issuing key is not that of the issuing certificate')
+  const pkcs8 = key.export({ type: 'pkcs8', format: 'der' })
+  return webcrypto.subtle.importKey('pkcs8', new Uint8Array(pkcs8), CA_ALGORITHM, false, ['sign'])
+}
+
+function earliest(certificates: readonly X509Certificate[]): Date {
+  return new Date(Math.min(...certificates.map(({ validToDate }) => validToDate.getTime())))
+}
+
+async function build(document: AuthorityDocument, trustDomain: string): Promise<AuthorityState> {
+  const roots = document.roots.flatMap(({ certificate }) => readCertificates(certificate))
+  if (roots.length !== document.roots.length) inconsistent('a root entry holds more than one certificate')
+  checkRoots(roots, trustDomain)
+  const chain = readCertificates(document.issuing.chain)
+  const root = findRoot(chain, roots)
+  const [issuing] = chain
+  if (issuing === undefined) return inconsistent('the issuing chain is empty')
+  const bundle: Bundle = {
+    trustDomain,
+    x509Authorities: roots,
+    jwtAuthorities: [],
+    sequence: document.sequence,
+    refreshHintSeconds: document.refreshHint,
+  }
+  return {
+    trustDomain,
+    bundle,
+    bundleText: writeBundle(bundle),
+    bundlePem: writePem(bundle),
+    issuing: {
+      certificate: new x509.X509Certificate(new Uint8Array(issuing.raw)),
+      key: await importIssuingKey(document.issuing.key, issuing),
+      chain,
+      chainPem: chain.map((certificate) => certificate.toString()).join(''),
+      notBefore: issuing.validFromDate,
+      notAfter: earliest([...chain, root]),
+    },
+    ownKeys: new Set([...roots, ...chain].map((certificate) => keyDigest(spkiOf(certificate)))),
+  }
+}
+
+/**
+ * Checks a document and makes it usable. Expiry is not judged here: who signs looks at the clock each time.
+ * @throws AuthorityError
+ */
+export async function buildAuthorityState(document: AuthorityDocument, trustDomain: string): Promise<AuthorityState> {
+  try {
+    return await build(document, trustDomain)
+  } catch (error) {
+    if (error instanceof AuthorityError) throw error
+    // OpenSSL's messages never quote the key.
+    throw new AuthorityError('authority-malformed', `the CA document cannot be used: ${messageOf(error)}`)
+  }
+}

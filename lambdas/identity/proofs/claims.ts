@@ -1,0 +1,80 @@
+// The claims of a token whose signature already holds, judged by a schema of our own. jose accepts times that are
+// floats or infinite, a `sub` of any type, our audience among others, and a token that lives ten years.
+import * as z from 'zod'
+import { type OidcProof, type OidcProvider, ProofError } from './proof.ts'
+import type { CompactToken } from './token.ts'
+
+/** How far the issuer's clock may be from ours, in seconds. */
+export const CLOCK_SKEW_SECONDS = 30
+const MAX_LIFETIME_SECONDS = 24 * 3600
+/** One below 2^53, in seconds, is far past what Date holds; this is the year 9999. */
+const MAX_TIME = 253_402_300_799
+
+const time = z.int().min(0).max(MAX_TIME)
+const CLAIMS = z.looseObject({
+  iss: z.string(),
+  sub: z.string().min(1).max(2048),
+  aud: z.union([z.string(), z.array(z.string()).min(1).max(16)]),
+  exp: time,
+  iat: time,
+  nbf: time.optional(),
+  jti: z.string().min(1).max(1024).optional(),
+})
+type Claims = z.infer<typeof CLAIMS>
+
+function readClaims(token: CompactToken): Claims {
+  const parsed = CLAIMS.safeParse(token.claims)
+  if (parsed.success) return parsed.data
+  const name = String(parsed.error.issues[0]?.path[0] ?? 'payload')
+  const missing = !Object.hasOwn(token.claims, name)
+  throw new ProofError(missing ? 'claim-missing' : 'claims-malformed', `the claim ${name} is not usable`)
+}
+
+function checkAudience(claims: Claims, audience: string): void {
+  const found = typeof claims.aud === 'string' ? [claims.aud] : claims.aud
+  // A token for us and somebody else can be shown here by that somebody else.
+  if (found.length !== 1 || found[0] !== audience) {
+    throw new ProofError('audience-mismatch', `the token is not for ${audience} alone`)
+  }
+}
+
+function checkTimes(claims: Claims, provider: OidcProvider, now: Date): void {
+  const seconds = now.getTime() / 1000
+  const skewed = seconds + CLOCK_SKEW_SECONDS
+  if (claims.iat > skewed || (claims.nbf ?? 0) > skewed) {
+    throw new ProofError('token-not-yet-valid', 'the token is from the future')
+  }
+  if (claims.exp <= seconds - CLOCK_SKEW_SECONDS) throw new ProofError('token-expired', 'the token has expired')
+  if (claims.exp <= claims.iat || claims.exp - claims.iat > MAX_LIFETIME_SECONDS) {
+    throw new ProofError('token-lives-too-long', 'the token does not end within 24 hours of its issue')
+  }
+  if (provider.maxTokenAgeMs === null) return
+  if (seconds - claims.iat > provider.maxTokenAgeMs / 1000 + CLOCK_SKEW_SECONDS) {
+    throw new ProofError('token-too-old', 'the token is older than maxTokenAge')
+  }
+}
+
+/**
+ * Judges the claims of a verified token and keeps what the rest of the authority may use.
+ * @throws ProofError
+ */
+export function checkClaims(
+  token: CompactToken,
+  provider: OidcProvider,
+  options: { readonly audience: string; readonly now: Date },
+): OidcProof {
+  const claims = readClaims(token)
+  if (claims.iss !== provider.issuer) throw new ProofError('issuer-unknown', 'the issuer is another one')
+  checkAudience(claims, options.audience)
+  checkTimes(claims, provider, options.now)
+  const texts = Object.entries(claims).filter((entry): entry is [string, string] => typeof entry[1] === 'string')
+  return {
+    provider,
+    issuer: claims.iss,
+    subject: claims.sub,
+    tokenId: claims.jti ?? `sha256:${token.digest}`,
+    claims: new Map(texts),
+    issuedAt: new Date(claims.iat * 1000),
+    expiresAt: new Date(claims.exp * 1000),
+  }
+}

@@ -1,0 +1,107 @@
+// The one way in which the authority calls out: GET, no redirect, no proxy, no shared connection, and only to
+// addresses that `addresses.ts` allows. The address that was judged is the address that is dialled: asking DNS twice
+// would let a name answer differently the second time.
+import { type LookupAddress, lookup as resolve } from 'node:dns'
+import http from 'node:http'
+import https from 'node:https'
+import { isIP, type LookupFunction } from 'node:net'
+import { Readable } from 'node:stream'
+import { SallyportError } from '../../../common/errors.ts'
+import { isFetchable } from './addresses.ts'
+
+export type FetchErrorCode = 'address-refused' | 'scheme-refused' | 'answer-unreadable'
+
+export class FetchError extends SallyportError<FetchErrorCode> {}
+
+export interface FetchInit {
+  readonly redirect: 'manual'
+  readonly headers: Readonly<Record<string, string>>
+  readonly signal: AbortSignal
+}
+
+/** The part of the fetch standard that the authority uses. */
+export type Fetch = (url: string, init: FetchInit) => Promise<Response>
+
+export interface GuardedFetchOptions {
+  /** Allows http and loopback addresses: for development alone. */
+  readonly loopback: boolean
+  /** All addresses of a name. Default: the system's resolver. */
+  readonly lookup?: (
+    hostname: string,
+    callback: (error: Error | null, addresses: readonly LookupAddress[]) => void,
+  ) => void
+}
+
+const MAX_HEADER_BYTES = 16 * 1024
+
+function guardLookup(options: GuardedFetchOptions): LookupFunction {
+  const all =
+    options.lookup ??
+    ((hostname, callback) => {
+      resolve(hostname, { all: true }, callback)
+    })
+  return (hostname, wanted, callback) => {
+    all(hostname, (error, addresses) => {
+      const allowed = addresses?.filter(({ address }) => isFetchable(address, options)) ?? []
+      const [first] = allowed
+      if (error !== null) callback(error, '', 0)
+      else if (first === undefined) {
+        callback(new FetchError('address-refused', `${hostname} has no address that may be called`), '', 0)
+      } else if (wanted.all === true) callback(null, allowed)
+      else callback(null, first.address, first.family)
+    })
+  }
+}
+
+/** Node never calls `lookup` for a literal, so a literal is judged here. */
+function checkTarget(target: URL, options: GuardedFetchOptions): void {
+  if (target.protocol !== 'https:' && !(options.loopback && target.protocol === 'http:')) {
+    throw new FetchError('scheme-refused', `${target.protocol} is not https:`)
+  }
+  const host = target.hostname.replace(/^\[(.*)\]$/, '$1')
+  if (isIP(host) !== 0 && !isFetchable(host, options)) {
+    throw new FetchError('address-refused', `${host} may not be called`)
+  }
+}
+
+function toResponse(message: http.IncomingMessage): Response {
+  const status = message.statusCode ?? 0
+  if (status !== 200) {
+    // The body of anything else is never read, and a Response could not carry every status there is.
+    message.destroy()
+    return new Response(null, { status: status >= 200 && status <= 599 ? status : 502 })
+  }
+  const headers = { 'content-type': message.headers['content-type'] ?? '' }
+  return new Response(Readable.toWeb(message) as ReadableStream<Uint8Array<ArrayBuffer>>, { status, headers })
+}
+
+/** A fetch that reaches allowed addresses alone. It rejects with FetchError, or with Node's own error. */
+export function createGuardedFetch(options: GuardedFetchOptions): Fetch {
+  const lookup = guardLookup(options)
+  return (url, init) => {
+    const { promise, resolve: settle, reject } = Promise.withResolvers<Response>()
+    try {
+      const target = new URL(url)
+      checkTarget(target, options)
+      const client = target.protocol === 'https:' ? https : http
+      const request = client.request(target, {
+        method: 'GET',
+        headers: { ...init.headers },
+        signal: init.signal,
+        agent: false,
+        maxHeaderSize: MAX_HEADER_BYTES,
+        lookup,
+      })
+      request.on('response', (message) => {
+        // An abort in mid-body reaches the reader through the stream; without a listener it would end the process.
+        message.on('error', () => undefined)
+        settle(toResponse(message))
+      })
+      request.on('error', reject)
+      request.end()
+    } catch (error) {
+      reject(error instanceof Error ? error : new FetchError('answer-unreadable', String(error)))
+    }
+    return promise
+  }
+}

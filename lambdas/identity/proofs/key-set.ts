@@ -1,0 +1,81 @@
+// The keys that an issuer publishes (RFC 7517), reduced to those that can verify a signature. Members that point
+// elsewhere (`x5u`, `x5c`) are dropped, so a key is its numbers and nothing else.
+import { importJWK } from 'jose'
+import * as z from 'zod'
+import { ProofError } from './proof.ts'
+import type { Algorithm } from './token.ts'
+
+export const MAX_KEYS = 100
+/** The base64url length of an 8192-bit modulus: a larger one costs more to verify than any issuer needs. */
+const MAX_MODULUS_CHARACTERS = 1366
+const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
+
+const common = {
+  kid: z.string().min(1).max(256),
+  use: z.literal('sig').optional(),
+  alg: z.string().optional(),
+  key_ops: z.array(z.string()).optional(),
+}
+const KEY = z.discriminatedUnion('kty', [
+  z.object({
+    ...common,
+    kty: z.literal('RSA'),
+    n: z.base64url().min(342).max(MAX_MODULUS_CHARACTERS),
+    e: z.base64url().min(3).max(6),
+  }),
+  z.object({
+    ...common,
+    kty: z.literal('EC'),
+    crv: z.enum(['P-256', 'P-384', 'P-521']),
+    x: z.base64url(),
+    y: z.base64url(),
+  }),
+])
+export type PublishedKey = z.infer<typeof KEY>
+
+const KEY_SET = z.looseObject({ keys: z.array(z.record(z.string(), z.unknown())).max(MAX_KEYS) })
+const CURVES: Partial<Record<Algorithm, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }
+
+/**
+ * The usable keys of a JWKS. Keys for other uses are left out; a published secret means that the issuer is broken, and
+ * refuses the whole set.
+ * @throws ZodError or Error where the document is no key set
+ */
+export function readKeySet(document: unknown): readonly PublishedKey[] {
+  const { keys } = KEY_SET.parse(document)
+  const usable: PublishedKey[] = []
+  for (const key of keys) {
+    if (PRIVATE_MEMBERS.some((name) => Object.hasOwn(key, name))) {
+      throw new Error('the key set publishes a secret or private key')
+    }
+    const parsed = KEY.safeParse(key)
+    if (parsed.success && (parsed.data.key_ops?.includes('verify') ?? true)) usable.push(parsed.data)
+  }
+  return usable
+}
+
+function fits(key: PublishedKey, algorithm: Algorithm): boolean {
+  if (key.alg !== undefined && key.alg !== algorithm) return false
+  return key.kty === 'EC' ? CURVES[algorithm] === key.crv : CURVES[algorithm] === undefined
+}
+
+/**
+ * The one key that `kid` names, for this algorithm alone.
+ * @throws ProofError `key-unfit` where no key of that name, or more than one, fits the algorithm
+ */
+export async function importKey(keys: readonly PublishedKey[], algorithm: Algorithm): Promise<CryptoKey> {
+  const fitting = keys.filter((key) => fits(key, algorithm))
+  const [key] = fitting
+  if (key === undefined || fitting.length > 1) {
+    throw new ProofError('key-unfit', `${fitting.length} keys of that kid fit the algorithm, not one`)
+  }
+  const numbers =
+    key.kty === 'RSA'
+      ? { kty: key.kty, n: key.n, e: key.e }
+      : { kty: key.kty, crv: key.crv, x: key.x, y: key.y }
+  try {
+    return (await importJWK(numbers, algorithm)) as CryptoKey
+  } catch (error) {
+    throw new ProofError('key-unfit', 'the published key cannot be read', { cause: error })
+  }
+}

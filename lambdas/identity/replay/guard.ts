@@ -1,0 +1,27 @@
+// What `reuse` means: whether a token that verified may be used for this key now.
+import { createHash } from 'node:crypto'
+import { CLOCK_SKEW_SECONDS } from '../proofs/claims.ts'
+import { type OidcProof, ProofError } from '../proofs/proof.ts'
+import type { ReplayStore } from './store.ts'
+
+/** Beyond the moment at which the token stops being accepted, so that store and verifier never disagree by a second. */
+const MARGIN_SECONDS = 30
+
+/** The issuer is part of the name: two issuers may give the same `jti`. JSON keeps the parts apart. */
+function replayId(proof: OidcProof): string {
+  return createHash('sha256').update(JSON.stringify([proof.issuer, proof.tokenId])).digest('base64url')
+}
+
+/**
+ * Uses the token up, or ties it to the key. Call it after all other checks.
+ * @param binding what the credential will be made for, such as `x509:` and the digest of the public key
+ * @throws ProofError `token-used`, or what the store throws
+ */
+export async function useToken(store: ReplayStore, proof: OidcProof, binding: string): Promise<void> {
+  const { reuse } = proof.provider
+  if (reuse === 'untilExpiry') return
+  const keepUntil = new Date(proof.expiresAt.getTime() + (CLOCK_SKEW_SECONDS + MARGIN_SECONDS) * 1000)
+  const result = await store.put({ id: replayId(proof), binding, keepUntil })
+  if (result === 'stored' || (reuse === 'sameKey' && result === 'same-binding')) return
+  throw new ProofError('token-used', result === 'other-binding' ? 'used before with another key' : 'used before')
+}

@@ -1,0 +1,139 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type net from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { type Relay, type RelayOptions, startRelay } from '../../../gateway/sessions/relay.ts'
+import type { RelaySide } from '../../../gateway/sessions/tunnel.ts'
+import { connectedPair, readToEnding } from '../../fixtures/sockets.ts'
+
+function side(socket: net.Socket): RelaySide {
+  return {
+    stream: socket,
+    end: () => socket.end(),
+    reset: () => socket.resetAndDestroy(),
+    endIsReal: () => true,
+  }
+}
+
+async function relayed(options: Partial<RelayOptions> = {}) {
+  const downstream = await connectedPair()
+  const upstream = await connectedPair()
+  const relay: Relay = startRelay(side(downstream.near), side(upstream.near), {
+    idleTimeoutMs: 60_000,
+    halfCloseTimeoutMs: 60_000,
+    maxDurationMs: null,
+    now: () => performance.now(),
+    judgeUpstreamError: () => 'relay-upstream-reset',
+    ...options,
+  })
+  return {
+    relay,
+    client: downstream.far,
+    server: upstream.far,
+    async [Symbol.asyncDispose]() {
+      await downstream[Symbol.asyncDispose]()
+      await upstream[Symbol.asyncDispose]()
+    },
+  }
+}
+
+describe('relay', () => {
+  test('moves bytes both ways, keeps half-close, and says who ended first', async () => {
+    await using session = await relayed()
+    const { client, server, relay } = session
+    client.end('ping')
+    const seenByServer = await readToEnding(server)
+    expect(seenByServer).toMatchObject({ how: 'end', data: Buffer.from('ping') })
+    // The client's direction is over; the server's must still be open.
+    server.write('late ')
+    server.end('answer')
+    expect(await readToEnding(client)).toMatchObject({ how: 'end', data: Buffer.from('late answer') })
+    expect(await relay.done).toEqual({ code: 'closed', by: 'client', detail: null })
+    expect(relay.bytes).toEqual({ sent: 4, received: 11 })
+  })
+
+  test('a reset by the server is a reset for the client, never a clean end', async () => {
+    await using session = await relayed()
+    const { client, server, relay } = session
+    server.write('half an answer')
+    await new Promise((resolve) => client.once('readable', resolve))
+    const ending = readToEnding(client)
+    server.resetAndDestroy()
+    expect((await ending).how).toBe('reset')
+    expect(await relay.done).toMatchObject({ code: 'relay-upstream-reset', by: 'upstream' })
+  })
+
+  test('a reset by the client is a reset for the server', async () => {
+    await using session = await relayed()
+    const { client, server, relay } = session
+    client.write('x')
+    await new Promise((resolve) => server.once('readable', resolve))
+    const ending = readToEnding(server)
+    client.resetAndDestroy()
+    expect((await ending).how).toBe('reset')
+    expect(await relay.done).toMatchObject({ code: 'relay-client-reset', by: 'client' })
+  })
+
+  test('a reset after the other side has ended is still a reset', async () => {
+    await using session = await relayed()
+    const { client, server, relay } = session
+    client.end('request')
+    await readToEnding(server)
+    const ending = readToEnding(client)
+    server.write('half an answer')
+    await expect.poll(() => relay.bytes.received).toBeGreaterThan(0)
+    server.resetAndDestroy()
+    expect((await ending).how).toBe('reset')
+    expect(await relay.done).toMatchObject({ code: 'relay-upstream-reset' })
+  })
+
+  test('a reader that does not read stops the writer, and nothing is lost when it reads again', async () => {
+    await using session = await relayed()
+    const { client, server, relay } = session
+    const payload = randomBytes(32 * 1024 * 1024)
+    server.end(payload)
+    // The client does not read: what the relay takes from the server is bounded by kernel and stream buffers.
+    let before = -1
+    await expect
+      .poll(() => {
+        const stalled = relay.bytes.received > 0 && relay.bytes.received === before
+        before = relay.bytes.received
+        return stalled
+      })
+      .toBe(true)
+    expect(relay.bytes.received).toBeLessThan(payload.length)
+    client.end()
+    const { data, how } = await readToEnding(client)
+    expect(how).toBe('end')
+    expect(createHash('sha256').update(data).digest('hex')).toBe(createHash('sha256').update(payload).digest('hex'))
+    expect((await relay.done).code).toBe('closed')
+  })
+
+  test.for<[string, Partial<RelayOptions>, (client: net.Socket, server: net.Socket) => void, string]>([
+    ['no byte for idleTimeout', { idleTimeoutMs: 50 }, () => {}, 'relay-idle-timeout'],
+    [
+      'one side ended and the other is silent for halfCloseTimeout',
+      { halfCloseTimeoutMs: 50 },
+      (client) => client.end('bye'),
+      'relay-half-close-timeout',
+    ],
+    ['maxDuration is over, whatever moves', { maxDurationMs: 50 }, () => {}, 'relay-max-duration'],
+  ])('ends with a reset on both sides when %s', async ([, options, act, code]) => {
+    await using session = await relayed(options)
+    const { client, server, relay } = session
+    const endings = [readToEnding(client)]
+    server.resume()
+    act(client, server)
+    expect(await relay.done).toEqual({ code, by: 'gateway', detail: null })
+    expect((await Promise.all(endings)).map(({ how }) => how)).toEqual(['reset'])
+  })
+
+  test('closing from outside resets both sides and is reported once', async () => {
+    await using session = await relayed()
+    const { client, server, relay } = session
+    const endings = Promise.all([readToEnding(client), readToEnding(server)])
+    relay.close('session-drained')
+    relay.close('relay-idle-timeout')
+    expect((await endings).map(({ how }) => how)).toEqual(['reset', 'reset'])
+    expect(await relay.done).toEqual({ code: 'session-drained', by: 'gateway', detail: null })
+  })
+})
