@@ -15,7 +15,10 @@ export interface RunOptions {
 
 /** Runs until SIGTERM or SIGINT and resolves with the exit code: 0 after a drain, 1 where it could not start. */
 export async function runGateway(options: RunOptions): Promise<number> {
-  const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }))
+  const log = pino(
+    { base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: true }),
+  )
   const loaded = await loadGatewayConfig(options.configFile)
   if (!loaded.ok) return printFaults(loaded.faults)
   const { config } = loaded
@@ -50,12 +53,17 @@ function printFaults(faults: readonly Fault[]): 1 {
 
 /** A port that cannot be had, as a fault of the key that names it; null where the error is something else. */
 function listenFault(file: string, loaded: LoadedGatewayConfig, error: unknown): Fault | null {
-  const { code, syscall, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number }
+  const { code, syscall, address, port } = error as NodeJS.ErrnoException & {
+    address?: string
+    port?: number
+  }
   if (syscall !== 'listen') return null
   const { config, lineOf } = loaded
-  const same = (at: { host: string; port: number }) => at.port === port && (address === undefined || at.host === address)
+  const same = (at: { host: string; port: number }) =>
+    at.port === port && (address === undefined || at.host === address)
   const index = config.listeners.findIndex((listener) => same(listener.address))
-  const path = index >= 0 ? ['listeners', index, 'address'] : [same(config.health) ? 'health' : 'admin', 'address']
+  const path =
+    index >= 0 ? ['listeners', index, 'address'] : [same(config.health) ? 'health' : 'admin', 'address']
   const meaning: Record<string, string> = {
     EADDRINUSE: 'another process listens on this port',
     EACCES: 'this user may not listen on this port',
@@ -66,7 +74,10 @@ function listenFault(file: string, loaded: LoadedGatewayConfig, error: unknown):
     line: lineOf(path),
     key: index >= 0 ? `listeners[${index}].address` : path.join('.'),
     message: `cannot listen on ${address}:${port}: ${meaning[code ?? ''] ?? code}`,
-    remedy: code === 'EADDRINUSE' ? 'stop it or choose another port; port 0 picks a free one' : 'choose another address',
+    remedy:
+      code === 'EADDRINUSE'
+        ? 'stop it or choose another port; port 0 picks a free one'
+        : 'choose another address',
   }
 }
 

@@ -2,12 +2,11 @@
 import https from 'node:https'
 import http from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { WorkloadSvid } from './environment.ts'
 
 export interface Through {
   readonly gateway: { readonly host: string; readonly port: number }
-  readonly certificatePem: string
-  readonly keyPem: string
-  readonly bundlePem: string
+  readonly svid: Pick<WorkloadSvid, 'certificateChain' | 'key' | 'bundlePem'>
   /** `host:port` */
   readonly target: string
 }
@@ -27,10 +26,9 @@ export async function connectThrough(through: Through): Promise<ConnectAnswer> {
     servername: 'localhost',
     path: through.target,
     headers: { Host: through.target },
-    cert: through.certificatePem,
-    key: through.keyPem,
-    ca: through.bundlePem,
-    ALPNProtocols: ['http/1.1'],
+    cert: through.svid.certificateChain,
+    key: through.svid.key.reveal(),
+    ca: through.svid.bundlePem,
     agent: false,
     timeout: TIMEOUT_MS,
   })
@@ -56,7 +54,11 @@ export async function connectThrough(through: Through): Promise<ConnectAnswer> {
 
 /** One plain HTTP request inside a tunnel: the gateway speaks TLS to the partner, the workload does not. */
 export async function getThrough(socket: Duplex, host: string): Promise<{ status: number; body: string }> {
-  const request = http.request({ createConnection: () => socket, host, headers: { Host: host, Connection: 'close' } })
+  const request = http.request({
+    createConnection: () => socket,
+    host,
+    headers: { Host: host, Connection: 'close' },
+  })
   return new Promise((resolve, reject) => {
     request.on('error', reject)
     request.on('response', (response) => {

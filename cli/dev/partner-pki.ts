@@ -25,7 +25,9 @@ interface Issuer {
 export async function createPartnerPki(directory: string, serverName: string): Promise<PartnerPki> {
   x509.cryptoProvider.set(webcrypto as Crypto)
   const ca = await createCa('Partner Bank CA')
-  const server = await issue(ca, 'CN=partner.localhost', '1.3.6.1.5.5.7.3.1', [{ type: 'dns', value: serverName }])
+  const server = await issue(ca, 'CN=partner.localhost', '1.3.6.1.5.5.7.3.1', [
+    { type: 'dns', value: serverName },
+  ])
   const client = await issue(ca, 'CN=acme-payments,O=Acme', '1.3.6.1.5.5.7.3.2', [])
   const caPem = pem(ca.certificate)
   await mkdir(directory, { recursive: true })

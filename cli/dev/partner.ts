@@ -20,7 +20,13 @@ export interface PartnerAnswer {
 /** Listens on loopback alone. */
 export async function startPartner(pki: PartnerPki, port: number): Promise<Partner> {
   const server = https.createServer(
-    { cert: pki.server.certificatePem, key: pki.server.keyPem, ca: pki.caPem, requestCert: true, rejectUnauthorized: true },
+    {
+      cert: pki.server.certificatePem,
+      key: pki.server.keyPem,
+      ca: pki.caPem,
+      requestCert: true,
+      rejectUnauthorized: true,
+    },
     (request, response) => {
       const socket = request.socket as TLSSocket
       const seen = socket.getPeerX509Certificate()

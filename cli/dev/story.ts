@@ -16,7 +16,10 @@ export interface Step {
 const RECORD_WAIT_MS = 5_000
 
 /** Plays the steps in order and hands each to `onStep` when it is over; a failed step ends the story. */
-export async function playStory(environment: Environment, onStep: (step: Step) => void): Promise<readonly Step[]> {
+export async function playStory(
+  environment: Environment,
+  onStep: (step: Step) => void,
+): Promise<readonly Step[]> {
   const steps: Step[] = []
   const play = async (name: string, action: () => Promise<string>): Promise<boolean> => {
     let step: Step
@@ -43,14 +46,21 @@ function script(environment: Environment): readonly Scene[] {
   const identify = (workload: string) => async () => {
     const svid = await environment.workload(workload)
     svids.set(workload, svid)
-    return `made a key, showed a token, got ${svid.spiffeId} (serial ${svid.serialNumber}, until ${svid.expiresAt})`
+    return `made a key, showed a token, got ${svid.spiffeId} (serial ${svid.serialNumber}, until ${svid.expiresAt.toISOString()})`
   }
   const partner = `partner.localhost:${workspace.ports.partner}`
   return [
-    ['authority', async () => `${authority.url}, CA under ${workspace.file('pki/authority')}, development issuer ${issuer.issuer}`],
+    [
+      'authority',
+      async () =>
+        `${authority.url}, CA under ${workspace.file('pki/authority')}, development issuer ${issuer.issuer}`,
+    ],
     ['gateway', async () => `listens on ${environment.gatewayAddress} as ${environment.gatewayId}`],
     ['payments gets an identity', identify('payments/api')],
-    ['payments reaches the partner', async () => reachPartner(environment, need(svids, 'payments/api'), partner)],
+    [
+      'payments reaches the partner',
+      async () => reachPartner(environment, need(svids, 'payments/api'), partner),
+    ],
     ['reports gets an identity', identify('reports/export')],
     [
       'reports is refused',
@@ -59,7 +69,8 @@ function script(environment: Environment): readonly Scene[] {
     ['agent gets an identity', identify('agents/browser')],
     [
       'agent is kept from instance credentials',
-      async () => isRefused(environment, need(svids, 'agents/browser'), '169.254.169.254:80', 'address-metadata'),
+      async () =>
+        isRefused(environment, need(svids, 'agents/browser'), '169.254.169.254:80', 'address-metadata'),
     ],
     ['audit records', async () => summarise(environment)],
   ]
@@ -72,13 +83,13 @@ function need(svids: ReadonlyMap<string, WorkloadSvid>, workload: string): Workl
 }
 
 async function connect(environment: Environment, svid: WorkloadSvid, target: string): Promise<ConnectAnswer> {
-  const { certificatePem, keyPem, bundlePem } = svid
-  return connectThrough({ gateway: environment.gateway, certificatePem, keyPem, bundlePem, target })
+  return connectThrough({ gateway: environment.gateway, svid, target })
 }
 
 async function reachPartner(environment: Environment, svid: WorkloadSvid, target: string): Promise<string> {
   const answer = await connect(environment, svid, target)
-  if (!('socket' in answer)) throw new Error(`CONNECT ${target} was answered ${answer.status}: ${answer.body}`)
+  if (!('socket' in answer))
+    throw new Error(`CONNECT ${target} was answered ${answer.status}: ${answer.body}`)
   const { status, body } = await getThrough(answer.socket, target)
   if (status !== 200) throw new Error(`the partner answered ${status}: ${body}`)
   const seen = JSON.parse(body) as PartnerAnswer
@@ -100,7 +111,9 @@ async function isRefused(
   }
   const record = await lastRecord(environment, svid.spiffeId)
   if (answer.status !== 403 || record.outcome.code !== reason) {
-    throw new Error(`answered ${answer.status} with reason ${record.outcome.code}, expected 403 with ${reason}`)
+    throw new Error(
+      `answered ${answer.status} with reason ${record.outcome.code}, expected 403 with ${reason}`,
+    )
   }
   if (answer.body.includes(reason)) throw new Error('the client was told the reason')
   return `the client saw only ${answer.status} (${answer.proxyStatus}); the audit record says ${reason}: ${record.outcome.hint}`
@@ -123,7 +136,9 @@ async function readRecords(environment: Environment): Promise<readonly SessionEv
 }
 
 /** The audit events of this run, `session.opened` included. */
-export async function readEvents(environment: Environment): Promise<readonly (SessionEvent | { event: 'other' })[]> {
+export async function readEvents(
+  environment: Environment,
+): Promise<readonly (SessionEvent | { event: 'other' })[]> {
   const lines = (await readFile(environment.auditFile, 'utf8')).split('\n').filter((line) => line !== '')
   return lines.map((line) => JSON.parse(line) as SessionEvent)
 }

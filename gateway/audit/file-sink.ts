@@ -27,9 +27,15 @@ export async function createFileSink(path: string, options: FileSinkOptions = {}
   return createHandleSink(file, options)
 }
 
+/** What the sink needs of a FileHandle. */
+export interface AppendFile {
+  write(data: Buffer, offset: number, length: number): Promise<{ readonly bytesWritten: number }>
+  close(): Promise<void>
+}
+
 /** `file` is open for append; it belongs to the sink from here on. */
 export function createHandleSink(
-  file: Pick<FileHandle, 'write' | 'close'>,
+  file: AppendFile,
   { retryMs = RETRY_MS, monotonic }: FileSinkOptions = {},
 ): Sink {
   const backlog = new Backlog(monotonic)

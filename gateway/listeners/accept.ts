@@ -92,7 +92,12 @@ class TlsAcceptor implements Acceptor {
   constructor(options: AcceptOptions) {
     this.#options = options
     this.#tls = this.#createTls()
-    this.server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 })
+    this.server = net.createServer({
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 60_000,
+    })
     this.server.on('connection', (raw) => this.#accept(raw))
   }
 

@@ -1,5 +1,6 @@
 // HTTP/1 CONNECT on one downstream connection: one request, one answer, then the tunnel or the end. A refused CONNECT
 // closes the connection and nothing behind it is processed (RFC 9931).
+import { STATUS_CODES } from 'node:http'
 import { refusalFor } from '../audit/answer.ts'
 import { REASONS, type ReasonCode } from '../audit/reasons.ts'
 import type { RelaySide, Tunnel } from '../sessions/tunnel.ts'
@@ -11,9 +12,13 @@ import { type H1Result, type H1Version, MAX_REQUEST_BYTES, readH1Request } from 
 const DISCARD_MS = 2_000
 
 /** Reads the request of `connection` and hands a tunnel to `handler`. */
-export function serveH1(connection: ClientConnection, handler: ConnectHandler, requestTimeoutMs: number): void {
+export function serveH1(
+  connection: ClientConnection,
+  handler: ConnectHandler,
+  requestTimeoutMs: number,
+): void {
   const { tls } = connection
-  let buffered = Buffer.alloc(0)
+  let buffered: Buffer = Buffer.alloc(0)
   let result: H1Result = { kind: 'incomplete' }
   const stop = () => {
     clearTimeout(deadline)
@@ -30,7 +35,8 @@ export function serveH1(connection: ClientConnection, handler: ConnectHandler, r
     connection.raw.destroy()
   }
   const onData = (chunk: Buffer) => {
-    buffered = buffered.length === 0 ? chunk : Buffer.concat([buffered, chunk], buffered.length + chunk.length)
+    buffered =
+      buffered.length === 0 ? chunk : Buffer.concat([buffered, chunk], buffered.length + chunk.length)
     result = readH1Request(buffered)
     if (result.kind === 'incomplete') return
     stop()
@@ -77,22 +83,13 @@ function answer(connection: ClientConnection, version: H1Version, code: ReasonCo
 
 function formatRefusal(version: H1Version, code: ReasonCode, attemptId: string): string {
   const { status, headers, body } = refusalFor(code, attemptId)
-  const lines = Object.entries({ ...headers, 'Content-Length': String(Buffer.byteLength(body)), Connection: 'close' })
+  const lines = Object.entries({
+    ...headers,
+    'content-length': String(Buffer.byteLength(body)),
+    connection: 'close',
+  })
   const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
-  return `HTTP/${version} ${status} ${REASON_PHRASES[status] ?? 'Refused'}\r\n${head}\r\n${body}`
-}
-
-const REASON_PHRASES: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  403: 'Forbidden',
-  405: 'Method Not Allowed',
-  408: 'Request Timeout',
-  431: 'Request Header Fields Too Large',
-  500: 'Internal Server Error',
-  502: 'Bad Gateway',
-  503: 'Service Unavailable',
-  504: 'Gateway Timeout',
-  505: 'HTTP Version Not Supported',
+  return `HTTP/${version} ${status} ${STATUS_CODES[status] ?? 'Refused'}\r\n${head}\r\n${body}`
 }
 
 class H1Tunnel implements Tunnel {

@@ -19,8 +19,13 @@ const PING_TIMEOUT_MS = 20_000
 /** How long a refused stream's content is read and dropped before it is reset. */
 const DISCARD_MS = 2_000
 
-const { HTTP2_HEADER_METHOD, HTTP2_HEADER_AUTHORITY, HTTP2_HEADER_STATUS, NGHTTP2_CONNECT_ERROR, NGHTTP2_NO_ERROR } =
-  http2.constants
+const {
+  HTTP2_HEADER_METHOD,
+  HTTP2_HEADER_AUTHORITY,
+  HTTP2_HEADER_STATUS,
+  NGHTTP2_CONNECT_ERROR,
+  NGHTTP2_NO_ERROR,
+} = http2.constants
 
 /** A connection that drain can ask to take no more streams. */
 export interface H2Connection {
@@ -29,7 +34,11 @@ export interface H2Connection {
 }
 
 /** Serves `connection` until it ends; `requestTimeoutMs` bounds the wait for its first stream. */
-export function serveH2(connection: ClientConnection, handler: ConnectHandler, requestTimeoutMs: number): H2Connection {
+export function serveH2(
+  connection: ClientConnection,
+  handler: ConnectHandler,
+  requestTimeoutMs: number,
+): H2Connection {
   // With allowHalfOpen, http2 does not notice a client's FIN at all; a half-closed connection is no use to it anyway.
   connection.raw.allowHalfOpen = false
   connection.tls.allowHalfOpen = false
@@ -99,7 +108,7 @@ function readTarget(
   }
   const length = headers['content-length']
   if (length !== undefined && length !== '0') return { code: 'request-body', detail: 'content-length' }
-  const parsed = parseHostPort(headers[HTTP2_HEADER_AUTHORITY] ?? '')
+  const parsed = parseHostPort(String(headers[HTTP2_HEADER_AUTHORITY] ?? ''))
   if (!parsed.ok) return { code: 'request-target', detail: parsed.message }
   return { host: parsed.host, port: parsed.port }
 }
@@ -107,8 +116,7 @@ function readTarget(
 function answer(stream: http2.ServerHttp2Stream, code: ReasonCode, attemptId: string): void {
   if (stream.destroyed || stream.headersSent) return
   const { status, headers, body } = refusalFor(code, attemptId)
-  const lowerCase = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
-  stream.respond({ ...lowerCase, [HTTP2_HEADER_STATUS]: status, 'content-length': Buffer.byteLength(body) })
+  stream.respond({ ...headers, [HTTP2_HEADER_STATUS]: status, 'content-length': Buffer.byteLength(body) })
   stream.end(body)
   stream.resume()
   const timer = setTimeout(() => stream.close(NGHTTP2_NO_ERROR), DISCARD_MS)

@@ -22,8 +22,8 @@ export function createConnectHandler(deps: SessionDependencies): Joined {
     onCount: (open) => metrics.connectionsOpen(listener, open),
     onFailure({ id, source, acceptedAt, code, detail }) {
       metrics.handshake(listener, 'failed')
-      const connection = { id, source, handshakeMs: null, openedAt: acceptedAt }
-      record({ ...beginAttempt(deps, connection), openedAt: acceptedAt }, code, 'client', detail)
+      const facts = beginAttempt(deps, { id, source, handshakeMs: null })
+      record({ ...facts, openedAt: acceptedAt }, code, 'client', detail)
     },
     handler: {
       tunnel(connection, tunnel) {
@@ -37,7 +37,12 @@ export function createConnectHandler(deps: SessionDependencies): Joined {
       },
       noRequest(connection, code, detail) {
         const { facts, refusal } = identified(deps, connection)
-        record(facts, refusal?.code ?? code, refusal === null ? 'client' : 'gateway', refusal?.detail ?? detail)
+        record(
+          facts,
+          refusal?.code ?? code,
+          refusal === null ? 'client' : 'gateway',
+          refusal?.detail ?? detail,
+        )
       },
     },
   }

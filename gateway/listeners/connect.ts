@@ -12,7 +12,11 @@ export interface ConnectHandler {
   /** A well-formed request: accepted or refused later, through the tunnel. */
   tunnel(connection: ClientConnection, tunnel: Tunnel): void
   /** A request that cannot be one; returns what to tell: an identity that is refused comes before a bad request. */
-  refusedRequest(connection: ClientConnection, code: ReasonCode, detail: string): { id: string; code: ReasonCode }
+  refusedRequest(
+    connection: ClientConnection,
+    code: ReasonCode,
+    detail: string,
+  ): { id: string; code: ReasonCode }
   /** A connection that ended, or was ended, before any request. */
   noRequest(connection: ClientConnection, code: ReasonCode, detail: string | null): void
 }

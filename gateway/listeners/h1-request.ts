@@ -21,7 +21,12 @@ export interface H1Request {
 export type H1Result =
   | { readonly kind: 'incomplete' }
   | { readonly kind: 'request'; readonly request: H1Request; readonly rest: Buffer }
-  | { readonly kind: 'refused'; readonly code: ReasonCode; readonly version: H1Version; readonly detail: string }
+  | {
+      readonly kind: 'refused'
+      readonly code: ReasonCode
+      readonly version: H1Version
+      readonly detail: string
+    }
 
 interface Field {
   readonly name: string
@@ -52,7 +57,11 @@ export function readH1Request(buffered: Buffer): H1Result {
   return { kind: 'request', request: { version, host, port }, rest: buffered.subarray(end + END.length) }
 }
 
-function refused(code: ReasonCode, version: H1Version, detail: string): Extract<H1Result, { kind: 'refused' }> {
+function refused(
+  code: ReasonCode,
+  version: H1Version,
+  detail: string,
+): Extract<H1Result, { kind: 'refused' }> {
   return { kind: 'refused', code, version, detail }
 }
 
@@ -60,7 +69,8 @@ type Head = H1Request & { readonly kind: 'head' }
 
 function readRequestLine(line: string): Head | Extract<H1Result, { kind: 'refused' }> {
   const match = REQUEST_LINE.exec(line)
-  if (match === null) return refused('request-malformed', '1.1', 'the request line is not METHOD SP TARGET SP HTTP/1.x')
+  if (match === null)
+    return refused('request-malformed', '1.1', 'the request line is not METHOD SP TARGET SP HTTP/1.x')
   const [, method = '', target = '', major = '', minor = ''] = match
   if (major !== '1' || (minor !== '0' && minor !== '1')) {
     return refused('request-version', '1.1', `HTTP/${major}.${minor}`)
@@ -91,7 +101,8 @@ function readFields(lines: readonly string[]): readonly Field[] | string {
 function checkFields(fields: readonly Field[], head: H1Request): { code: ReasonCode; detail: string } | null {
   const values = (name: string) => fields.filter((field) => field.name === name).map((field) => field.value)
   if (values('transfer-encoding').length > 0) return { code: 'request-body', detail: 'Transfer-Encoding' }
-  if (values('content-length').some((value) => value !== '0')) return { code: 'request-body', detail: 'Content-Length' }
+  if (values('content-length').some((value) => value !== '0'))
+    return { code: 'request-body', detail: 'Content-Length' }
   const hosts = values('host')
   if (hosts.length > 1) return { code: 'request-host-missing', detail: 'two Host fields' }
   const [host] = hosts
@@ -99,7 +110,9 @@ function checkFields(fields: readonly Field[], head: H1Request): { code: ReasonC
   if (host === undefined) {
     return head.version === '1.0' ? null : { code: 'request-host-missing', detail: 'HTTP/1.1 without Host' }
   }
-  return namesTarget(host, head) ? null : { code: 'request-host-mismatch', detail: 'Host differs from the target' }
+  return namesTarget(host, head)
+    ? null
+    : { code: 'request-host-mismatch', detail: 'Host differs from the target' }
 }
 
 /** undici sends Host without a port; a port that is there must be the target's. */

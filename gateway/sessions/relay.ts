@@ -112,7 +112,8 @@ class HandDrivenRelay implements Relay {
     side.stream.on('aborted', () => this.#lost(party, null))
     side.stream.on('close', () => {
       // Closed with both directions over is the ordinary end; closed before is a loss that raised no error.
-      if (this.#open[party] || this.#unflushed[party === 'client' ? 'upstream' : 'client']) this.#lost(party, null)
+      if (this.#open[party] || this.#unflushed[party === 'client' ? 'upstream' : 'client'])
+        this.#lost(party, null)
     })
   }
 
@@ -159,7 +160,10 @@ class HandDrivenRelay implements Relay {
   #nextLimit(): { at: number; code: ReasonCode } {
     const halfOpen = this.#endedFirst !== null
     const quiet = halfOpen
-      ? { at: this.#lastActivity + this.#options.halfCloseTimeoutMs, code: 'relay-half-close-timeout' as const }
+      ? {
+          at: this.#lastActivity + this.#options.halfCloseTimeoutMs,
+          code: 'relay-half-close-timeout' as const,
+        }
       : { at: this.#lastActivity + this.#options.idleTimeoutMs, code: 'relay-idle-timeout' as const }
     const { maxDurationMs } = this.#options
     if (maxDurationMs !== null && this.#startedAt + maxDurationMs <= quiet.at) {

@@ -1,7 +1,7 @@
 // The life of one attempt, from a well-formed request to its closing record: identify, match, decide, open the way
 // out, record, tell the client, relay. Each step gives a value or ends the attempt with a reason code; nothing is
 // asked of the outside world before the decision is allow.
-import type { AttemptFacts, AuditLog, Outcome } from '../audit/events.ts'
+import type { AttemptFacts, AuditLog, Outcome, SourceFacts } from '../audit/events.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
 import type { Destination } from '../config/types.ts'
 import type { ClientConnection } from '../listeners/accept.ts'
@@ -38,7 +38,7 @@ const NO_BYTES = { sent: 0, received: 0 }
 /** The facts known when an attempt begins. */
 export function beginAttempt(
   deps: Pick<SessionDependencies, 'listener' | 'newId' | 'now'>,
-  connection: ClientConnection,
+  connection: { readonly id: string; readonly source: SourceFacts; readonly handshakeMs: number | null },
 ): AttemptFacts {
   return {
     id: deps.newId(),
@@ -60,7 +60,11 @@ export function beginAttempt(
 }
 
 /** Runs an attempt to its end. Never rejects: whatever goes wrong ends in a closing record. */
-export async function runSession(deps: SessionDependencies, connection: ClientConnection, tunnel: Tunnel): Promise<void> {
+export async function runSession(
+  deps: SessionDependencies,
+  connection: ClientConnection,
+  tunnel: Tunnel,
+): Promise<void> {
   const facts = beginAttempt(deps, connection)
   facts.requested = { ...tunnel.requested, serverName: null }
   const cancel = new AbortController()
@@ -162,7 +166,13 @@ class Session {
     const signal = AbortSignal.any([this.#tunnel.signal, this.#cancel.signal])
     const startedAt = performance.now()
     try {
-      const upstream = await this.#deps.openUpstream({ destination, host, port, workload: identity.id, signal })
+      const upstream = await this.#deps.openUpstream({
+        destination,
+        host,
+        port,
+        workload: identity.id,
+        signal,
+      })
       this.#facts.upstream = upstream.facts
       this.#facts.upstreamTimings = upstream.timings
       this.#deps.metrics.upstreamConnected((performance.now() - startedAt) / 1000)

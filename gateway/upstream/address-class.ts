@@ -60,8 +60,16 @@ const GLOBAL_UNICAST = ipaddr.IPv6.parse('2000::')
 export function parseAddress(text: string): Address | null {
   // A zone (fe80::1%eth0) names an interface of this host; no answer from outside may choose one.
   if (isIP(text) === 0 || text.includes('%')) return null
-  const address = ipaddr.parse(text)
+  const address = ipaddr.parse(isIP(text) === 6 ? withoutDots(text) : text)
   return address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() ? address.toIPv4Address() : address
+}
+
+/** `::7.8.9.10` as `::708:90a`: ipaddr.js reads the first as IPv4-mapped, which is another address. */
+function withoutDots(text: string): string {
+  return text.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_all, ...octets: string[]) => {
+    const [a = 0, b = 0, c = 0, d = 0] = octets.slice(0, 4).map(Number)
+    return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`
+  })
 }
 
 /** IPv4 as four decimal octets, IPv6 by RFC 5952. */

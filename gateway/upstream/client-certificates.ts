@@ -1,5 +1,6 @@
 // Which client certificate a workload presents to a destination, and the TLS context made of it. The workload never
 // holds the key: it is chosen here by the SPIFFE ID that the gateway has verified.
+import { constants } from 'node:crypto'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { SpiffeId } from '../../spiffe/id.ts'
 import type { ClientCertificateEntry, Destination } from '../config/types.ts'
@@ -55,6 +56,9 @@ function makeContext(destination: Destination, entry: ClientCertificateEntry | n
     ciphers: CIPHERS,
     minVersion: destination.minVersion,
     maxVersion: 'TLSv1.3',
+    // Below TLS 1.3 a server could otherwise ask for the client certificate in mid-session, after the record said that
+    // none was shown. (disableRenegotiation() has no effect on Node's client side.)
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     // Leaving `ca` out is what makes Node use its own list; an empty one would trust nobody.
     ...(destination.roots === 'system' ? {} : { ca: [...destination.roots] }),
     ...(entry === null ? {} : { cert: entry.keyPair.chainPem, key: entry.keyPair.key.reveal() }),

@@ -4,6 +4,7 @@
 import { BudgetSpent, interruption } from './budget.ts'
 import type { TlsConnection } from './originate.ts'
 import { clientCertificateFailure } from './tls-failures.ts'
+import type { TlsWatch } from './tls-watch.ts'
 
 const MIN_WAIT_MS = 100
 const MAX_WAIT_MS = 1_000
@@ -33,7 +34,7 @@ export async function confirm(connection: TlsConnection, waitMs: number, signal:
   const { socket, watch, presented } = connection
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const settle = (): void => {
-    const verdict = judge(connection)
+    const verdict = judge(watch, socket.readableLength)
     if (verdict === 'refused') reject(clientCertificateFailure(watch.failure, { presented }))
     else if (verdict === 'accepted') resolve()
   }
@@ -66,14 +67,22 @@ export async function confirm(connection: TlsConnection, waitMs: number, signal:
     signal.removeEventListener('abort', onAbort)
     watch.onChange = null
     socket.off('readable', look)
+    // Node settles the stream's flow a tick after that, and would undo a pause() made before it.
+    await new Promise<void>((next) => {
+      process.nextTick(next)
+    })
   }
 }
 
-function judge({ socket, watch }: TlsConnection): 'accepted' | 'refused' | null {
-  // An error has destroyed the stream, and with it what the server may have sent before.
-  if (watch.failure !== null) return 'refused'
+/** What the signs so far mean; null = nothing yet. `buffered` is how many bytes of the server's data are waiting. */
+export function judge(
+  { failure, ended, ticket }: Pick<TlsWatch, 'failure' | 'ended' | 'ticket'>,
+  buffered: number,
+): 'accepted' | 'refused' | null {
+  // Before the data: an alert in the same packet as data is a refusal, and a reset has taken the data with it.
+  if (failure !== null) return 'refused'
   // A server that speaks has accepted us, also where it ends right after.
-  if (socket.readableLength > 0) return 'accepted'
-  if (watch.ended) return 'refused'
-  return watch.ticket ? 'accepted' : null
+  if (buffered > 0) return 'accepted'
+  if (ended) return 'refused'
+  return ticket ? 'accepted' : null
 }

@@ -1,7 +1,6 @@
 // The way out, composed: resolve, classify, dial, TLS, confirm. Each stage is a file of its own with its own codes;
 // here is their order, the one budget over all of them, and the promise that a failure leaves nothing open.
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { dialInTurn } from './attempts.ts'
 import { type Budget, openBudget, within } from './budget.ts'
 import { confirm, confirmWaitMs, needsConfirmation } from './confirm.ts'
@@ -28,6 +27,8 @@ export interface OpenUpstreamOptions {
 }
 
 type Opened = Pick<UpstreamConnection, 'stream' | 'judgeLateError'>
+
+const NEVER_ASKED = { asked: false, presented: false }
 
 /**
  * The returned function must be called only after the decision was allow: it asks DNS and dials. It rejects with an
@@ -73,7 +74,7 @@ async function openStream(
   now: () => number,
 ): Promise<Opened> {
   if (request.destination.tls === 'opaque') {
-    return opened(raw, { asked: false, presented: false })
+    return { stream: raw, judgeLateError: (error) => lateCode(error, NEVER_ASKED) }
   }
   return progress.timed('tlsMs', async () => {
     const start = now()
@@ -83,12 +84,10 @@ async function openStream(
       const waitMs = confirmWaitMs(confirmMs, now() - start, budget.remainingMs())
       await confirm(connection, waitMs, budget.signal)
     }
-    return opened(connection.socket, { asked: connection.watch.asked, presented: connection.presented })
+    const { socket, watch, presented } = connection
+    const judgeLateError = (error: Error) => lateCode(error, { asked: watch.asked, presented })
+    return { stream: socket, judgeLateError }
   })
-}
-
-function opened(stream: Duplex, situation: { readonly asked: boolean; readonly presented: boolean }): Opened {
-  return { stream, judgeLateError: (error) => lateCode(error, situation) }
 }
 
 function withProgress(error: unknown, { facts, timings }: Progress): UpstreamError {

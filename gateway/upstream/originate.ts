@@ -1,10 +1,8 @@
 // Speaks TLS to the server over a connected socket: sends the name, presents the workload's client certificate,
 // verifies chain, name and pins. Node sends our certificate before it judges the server's, so an impostor learns the
 // certificate (which is public) and never gets a byte of the session.
-import type { Socket } from 'node:net'
-import { isIP } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import { connect, type PeerCertificate, type TLSSocket } from 'node:tls'
-import { createHash } from 'node:crypto'
 import type { ClientCertificateEntry } from '../config/types.ts'
 import { within } from './budget.ts'
 import { secureContextFor, selectClientCertificate } from './client-certificates.ts'
@@ -79,8 +77,5 @@ function fillFacts(facts: UpstreamFacts, watch: TlsWatch, entry: ClientCertifica
   facts.tlsVersion = watch.seen.protocol
   facts.cipher = watch.seen.cipher
   facts.resumed = watch.seen.resumed
-  facts.certificateSha256 =
-    watch.seen.certificate === null
-      ? null
-      : createHash('sha256').update(watch.seen.certificate.raw).digest('hex')
+  facts.certificateSha256 = watch.seen.certificateSha256
 }

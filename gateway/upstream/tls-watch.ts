@@ -1,12 +1,12 @@
 // Everything that a TLS connection to a server tells about itself, noted from the first moment. Node destroys the
 // handle together with its error, and emits tickets and ends while nobody may be listening yet, so what is not noted
 // when it happens cannot be asked for later.
-import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import { ignoreErrors } from './sockets.ts'
 
 export interface ServerSeen {
-  readonly certificate: X509Certificate | null
+  /** Lower-case hex over the DER; null where there is none. */
+  readonly certificateSha256: string | null
   readonly protocol: string | null
   /** The IANA name. */
   readonly cipher: string | null
@@ -68,8 +68,10 @@ function wasAsked(socket: TLSSocket): boolean {
 }
 
 function look(socket: TLSSocket): ServerSeen {
+  // Not getPeerX509Certificate(): called before Node's own check, it leaves that check an empty certificate (24.21.0).
+  const fingerprint: unknown = socket.getPeerCertificate().fingerprint256
   return {
-    certificate: socket.getPeerX509Certificate() ?? null,
+    certificateSha256: typeof fingerprint === 'string' ? fingerprint.replaceAll(':', '').toLowerCase() : null,
     protocol: socket.getProtocol(),
     cipher: socket.getCipher().standardName,
     resumed: socket.isSessionReused(),

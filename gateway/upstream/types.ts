@@ -22,7 +22,10 @@ export interface UpstreamRequest {
   readonly host: string
   readonly port: number
   readonly workload: SpiffeId
-  /** Aborted when the client goes away or the gateway gives up; what was opened by then is reset. */
+  /**
+   * Aborted when the client goes away or the gateway gives up; what was opened by then is reset. Abort it with a
+   * SallyportError of a reason code and the UpstreamError has that code; otherwise it is `relay-client-reset`.
+   */
   readonly signal: AbortSignal
 }
 
@@ -40,16 +43,23 @@ export interface UpstreamFacts {
   attempts: number
 }
 
+/** Milliseconds; null where the stage was not reached. A stage that failed has the time until it did. */
 export interface UpstreamTimings {
   resolveMs: number | null
+  /** All attempts together. */
   connectMs: number | null
+  /** Handshake and confirmation together. */
   tlsMs: number | null
 }
 
 export interface UpstreamConnection {
   /** The raw TCP socket: only `raw.resetAndDestroy()` gives a reset (nodejs/node#49484). */
   readonly raw: Socket
-  /** Where bytes are read and written: the TLS socket over `raw`, or `raw` itself. Paused; early data is still in it. */
+  /**
+   * Where bytes are read and written: the TLS socket over `raw`, or `raw` itself. Paused; early data is still in it.
+   * Listen in the same tick; what happened in between is told by `errored` and `readableEnded`. A late TLS alert
+   * raises `error` without closing the stream: the receiver resets `raw`.
+   */
   readonly stream: Duplex
   readonly facts: UpstreamFacts
   readonly timings: UpstreamTimings

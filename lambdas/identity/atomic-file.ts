@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { link, open, rename, unlink } from 'node:fs/promises'
 import path from 'node:path'
+import { errnoOf } from './errno.ts'
 
 /** Forces the names in a directory to disk: without it a new file may be gone after a power cut. */
 export async function syncDirectory(directory: string): Promise<void> {
@@ -14,7 +15,10 @@ export async function syncDirectory(directory: string): Promise<void> {
 }
 
 async function writeBeside(file: string, content: string, mode: number): Promise<string> {
-  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(6).toString('hex')}.tmp`)
+  const temporary = path.join(
+    path.dirname(file),
+    `.${path.basename(file)}.${randomBytes(6).toString('hex')}.tmp`,
+  )
   const handle = await open(temporary, 'wx', mode)
   try {
     await handle.writeFile(content)
@@ -47,7 +51,7 @@ export async function createFile(file: string, content: string, mode: number): P
     // A rename would replace what another process made a moment ago; a link never does.
     await link(temporary, file)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    if (errnoOf(error) === 'EEXIST') return false
     throw error
   } finally {
     await unlink(temporary).catch(() => undefined)

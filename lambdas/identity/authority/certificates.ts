@@ -45,7 +45,11 @@ function notAfter(now: Date, profile: CaProfile, issuer: CaIssuer | null): Date 
   return new Date(issuer === null ? wanted : Math.min(wanted, issuer.certificate.notAfter.getTime()))
 }
 
-async function createCa(options: CreateCaOptions, profile: CaProfile, issuer: CaIssuer | null): Promise<NewCa> {
+async function createCa(
+  options: CreateCaOptions,
+  profile: CaProfile,
+  issuer: CaIssuer | null,
+): Promise<NewCa> {
   const keys = await webcrypto.subtle.generateKey(CA_ALGORITHM, true, ['sign', 'verify'])
   const keyIdentifier = await x509.SubjectKeyIdentifierExtension.create(keys.publicKey)
   const keyId = keyIdentifier.keyId.slice(0, 16).toLowerCase()

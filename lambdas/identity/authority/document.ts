@@ -59,7 +59,10 @@ export function parseAuthorityDocument(text: string): AuthorityDocument {
   } catch (error) {
     // zod's issues name keys and never quote values, so no key material reaches the message.
     const where = error instanceof z.ZodError ? error.issues.map(({ path }) => path.join('.')).join(', ') : ''
-    throw new AuthorityError('authority-malformed', `the CA document cannot be read: ${where || messageOf(error)}`)
+    throw new AuthorityError(
+      'authority-malformed',
+      `the CA document cannot be read: ${where || messageOf(error)}`,
+    )
   }
 }
 

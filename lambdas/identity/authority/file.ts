@@ -1,8 +1,9 @@
 // The CA in a directory: `authority.json` (the document, with the issuing key) and one `root-<id>.key` per root. Made
 // on first use. What is there and cannot be read is an error and stays as it is: a CA that replaced itself would orphan
 // every workload that trusts the old one.
-import { chmod, mkdir, unlink } from 'node:fs/promises'
+import { chmod, mkdir, readdir, unlink } from 'node:fs/promises'
 import path from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { createFile, replaceFile } from '../atomic-file.ts'
 import { type AuthorityLog, messageOf } from '../log.ts'
 import { createIssuingCa, createRootCa } from './certificates.ts'
@@ -18,6 +19,8 @@ import { type Authority, type AuthorityState, buildAuthorityState } from './stat
 
 export const REREAD_MS = 60_000
 const REFRESH_HINT_SECONDS = 300
+const BIRTH_ATTEMPTS = 20
+const BIRTH_POLL_MS = 100
 
 export interface FileAuthorityOptions {
   readonly directory: string
@@ -66,8 +69,26 @@ async function giveBirth(options: FileAuthorityOptions): Promise<void> {
   else await unlink(path.join(options.directory, keyFile))
 }
 
+async function holdsRootKey(directory: string): Promise<boolean> {
+  const names = await readdir(directory).catch(() => [])
+  return names.some((name) => /^root-.*\.key$/.test(name))
+}
+
+/** The document; waits for it where a root key says that another process is at birth this moment. */
+async function awaitDocument(options: FileAuthorityOptions): Promise<string | null> {
+  for (let attempt = 0; attempt < BIRTH_ATTEMPTS; attempt++) {
+    const found = await readPrivateFile(documentFile(options))
+    if (found !== null || !(await holdsRootKey(options.directory))) return found
+    await setTimeout(BIRTH_POLL_MS)
+  }
+  throw new AuthorityError(
+    'authority-inconsistent',
+    `${options.directory} holds a root key but no authority.json: restore that file, or empty the directory to begin anew`,
+  )
+}
+
 async function readOrCreate(options: FileAuthorityOptions): Promise<string> {
-  const found = await readPrivateFile(documentFile(options))
+  const found = await awaitDocument(options)
   if (found !== null) return found
   try {
     await giveBirth(options)
@@ -76,7 +97,8 @@ async function readOrCreate(options: FileAuthorityOptions): Promise<string> {
     throw new AuthorityError('authority-unwritable', `${options.directory}: ${messageOf(error)}`)
   }
   const born = await readPrivateFile(documentFile(options))
-  if (born === null) throw new AuthorityError('authority-unreadable', `${documentFile(options)} is gone again`)
+  if (born === null)
+    throw new AuthorityError('authority-unreadable', `${documentFile(options)} is gone again`)
   return born
 }
 
@@ -127,7 +149,9 @@ class FileAuthority implements Authority {
     const known = this.#state
     try {
       const found =
-        known === null ? await readOrCreate(this.#options) : await readPrivateFile(documentFile(this.#options))
+        known === null
+          ? await readOrCreate(this.#options)
+          : await readPrivateFile(documentFile(this.#options))
       if (found === null) throw new AuthorityError('authority-unreadable', 'the CA document is gone')
       const document = await readRenewed(this.#options, found)
       const state = await buildAuthorityState(document, trustDomain)

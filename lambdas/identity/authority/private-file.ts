@@ -1,5 +1,6 @@
 // Files that hold keys: bounded, and refused where anybody but their owner may read them.
 import { open } from 'node:fs/promises'
+import { errnoOf } from '../errno.ts'
 import { messageOf } from '../log.ts'
 import { AuthorityError } from './document.ts'
 
@@ -11,7 +12,7 @@ export async function readPrivateFile(file: string): Promise<string | null> {
   try {
     handle = await open(file, 'r')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    if (errnoOf(error) === 'ENOENT') return null
     throw new AuthorityError('authority-unreadable', `${file}: ${messageOf(error)}`)
   }
   try {

@@ -3,6 +3,7 @@
 import { randomBytes, webcrypto } from 'node:crypto'
 import { open, rename, stat, unlink } from 'node:fs/promises'
 import path from 'node:path'
+import { errnoOf } from '../errno.ts'
 import * as x509 from '../x509-library.ts'
 import { CA_ALGORITHM, createIssuingCa } from './certificates.ts'
 import { type AuthorityDocument, AuthorityError } from './document.ts'
@@ -51,10 +52,16 @@ export interface RenewalOptions {
 }
 
 /** The document with a new issuing CA; nothing is written. */
-export async function renewIssuing(document: AuthorityDocument, options: RenewalOptions): Promise<AuthorityDocument> {
+export async function renewIssuing(
+  document: AuthorityDocument,
+  options: RenewalOptions,
+): Promise<AuthorityDocument> {
   const now = options.clock()
   const root = await openRoot(document, options.directory, now)
-  const issuing = await createIssuingCa({ trustDomain: options.trustDomain, now, random: options.random }, root)
+  const issuing = await createIssuingCa(
+    { trustDomain: options.trustDomain, now, random: options.random },
+    root,
+  )
   return {
     ...document,
     issuing: {
@@ -71,7 +78,7 @@ async function take(lock: string): Promise<boolean> {
     await handle.close()
     return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    if (errnoOf(error) === 'EEXIST') return false
     throw error
   }
 }

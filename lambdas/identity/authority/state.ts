@@ -85,7 +85,8 @@ function checkRoots(roots: readonly X509Certificate[], trustDomain: string): voi
 async function importIssuingKey(pem: string, certificate: X509Certificate): Promise<CryptoKey> {
   const key = createPrivateKey(pem)
   const spki = createPublicKey(key).export({ type: 'spki', format: 'der' })
-  if (!spki.equals(spkiOf(certificate))) inconsistent('the issuing key is not that of the issuing certificate')
+  if (!spki.equals(spkiOf(certificate)))
+    inconsistent('the issuing key is not that of the issuing certificate')
   const pkcs8 = key.export({ type: 'pkcs8', format: 'der' })
   return webcrypto.subtle.importKey('pkcs8', new Uint8Array(pkcs8), CA_ALGORITHM, false, ['sign'])
 }
@@ -102,6 +103,9 @@ async function build(document: AuthorityDocument, trustDomain: string): Promise<
   const root = findRoot(chain, roots)
   const [issuing] = chain
   if (issuing === undefined) return inconsistent('the issuing chain is empty')
+  if (Math.abs(Date.parse(document.issuing.notAfter) - issuing.validToDate.getTime()) >= 1000) {
+    inconsistent('issuing.notAfter is not that of the certificate')
+  }
   const bundle: Bundle = {
     trustDomain,
     x509Authorities: roots,
@@ -130,7 +134,10 @@ async function build(document: AuthorityDocument, trustDomain: string): Promise<
  * Checks a document and makes it usable. Expiry is not judged here: who signs looks at the clock each time.
  * @throws AuthorityError
  */
-export async function buildAuthorityState(document: AuthorityDocument, trustDomain: string): Promise<AuthorityState> {
+export async function buildAuthorityState(
+  document: AuthorityDocument,
+  trustDomain: string,
+): Promise<AuthorityState> {
   try {
     return await build(document, trustDomain)
   } catch (error) {

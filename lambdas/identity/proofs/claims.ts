@@ -44,7 +44,8 @@ function checkTimes(claims: Claims, provider: OidcProvider, now: Date): void {
   if (claims.iat > skewed || (claims.nbf ?? 0) > skewed) {
     throw new ProofError('token-not-yet-valid', 'the token is from the future')
   }
-  if (claims.exp <= seconds - CLOCK_SKEW_SECONDS) throw new ProofError('token-expired', 'the token has expired')
+  if (claims.exp <= seconds - CLOCK_SKEW_SECONDS)
+    throw new ProofError('token-expired', 'the token has expired')
   if (claims.exp <= claims.iat || claims.exp - claims.iat > MAX_LIFETIME_SECONDS) {
     throw new ProofError('token-lives-too-long', 'the token does not end within 24 hours of its issue')
   }
@@ -67,7 +68,9 @@ export function checkClaims(
   if (claims.iss !== provider.issuer) throw new ProofError('issuer-unknown', 'the issuer is another one')
   checkAudience(claims, options.audience)
   checkTimes(claims, provider, options.now)
-  const texts = Object.entries(claims).filter((entry): entry is [string, string] => typeof entry[1] === 'string')
+  const texts = Object.entries(claims).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  )
   return {
     provider,
     issuer: claims.iss,

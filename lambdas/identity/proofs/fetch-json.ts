@@ -6,7 +6,11 @@ import type { Fetch } from './guarded-fetch.ts'
 export const MAX_DOCUMENT_BYTES = 256 * 1024
 export const FETCH_TIMEOUT_MS = 5_000
 
-export type DocumentErrorCode = 'document-status' | 'document-too-large' | 'document-malformed' | 'document-unreachable'
+export type DocumentErrorCode =
+  | 'document-status'
+  | 'document-too-large'
+  | 'document-malformed'
+  | 'document-unreachable'
 
 export class DocumentError extends SallyportError<DocumentErrorCode> {}
 
@@ -16,7 +20,8 @@ async function readCapped(response: Response): Promise<Uint8Array> {
   // Leaving the loop early cancels the stream, which closes the connection.
   for await (const part of response.body ?? []) {
     size += part.byteLength
-    if (size > MAX_DOCUMENT_BYTES) throw new DocumentError('document-too-large', 'the document is over 256 KiB')
+    if (size > MAX_DOCUMENT_BYTES)
+      throw new DocumentError('document-too-large', 'the document is over 256 KiB')
     parts.push(part)
   }
   return Buffer.concat(parts)
@@ -39,7 +44,8 @@ export async function fetchJson(url: string, fetch: Fetch, timeoutMs = FETCH_TIM
   const signal = AbortSignal.timeout(timeoutMs)
   // A fetch that ignores its signal must not hold the request either.
   const { promise: expired, reject } = Promise.withResolvers<never>()
-  const onAbort = (): void => reject(new DocumentError('document-unreachable', `${url} took over ${timeoutMs} ms`))
+  const onAbort = (): void =>
+    reject(new DocumentError('document-unreachable', `${url} took over ${timeoutMs} ms`))
   signal.addEventListener('abort', onAbort, { once: true })
   try {
     const bytes = await Promise.race([readBody(url, fetch, signal), expired])
@@ -48,7 +54,9 @@ export async function fetchJson(url: string, fetch: Fetch, timeoutMs = FETCH_TIM
     if (error instanceof DocumentError) throw error
     const readable = error instanceof SallyportError && error.code.startsWith('json-')
     const code = readable || error instanceof TypeError ? 'document-malformed' : 'document-unreachable'
-    throw new DocumentError(code, `${url}: ${error instanceof Error ? error.message : 'failed'}`, { cause: error })
+    throw new DocumentError(code, `${url}: ${error instanceof Error ? error.message : 'failed'}`, {
+      cause: error,
+    })
   } finally {
     signal.removeEventListener('abort', onAbort)
   }

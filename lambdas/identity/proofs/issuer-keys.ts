@@ -70,7 +70,8 @@ class CachedIssuerKeys implements IssuerKeys {
       throw new ProofError('issuer-unavailable', `no keys of ${this.#options.provider.name} could be fetched`)
     }
     const named = this.#named(keyId)
-    if (named.length === 0) throw new ProofError('key-unknown', 'the issuer publishes no usable key of that kid')
+    if (named.length === 0)
+      throw new ProofError('key-unknown', 'the issuer publishes no usable key of that kid')
     return importKey(named, algorithm)
   }
 

@@ -73,9 +73,10 @@ export async function importKey(keys: readonly PublishedKey[], algorithm: Algori
     key.kty === 'RSA'
       ? { kty: key.kty, n: key.n, e: key.e }
       : { kty: key.kty, crv: key.crv, x: key.x, y: key.y }
-  try {
-    return (await importJWK(numbers, algorithm)) as CryptoKey
-  } catch (error) {
+  const imported = await importJWK(numbers, algorithm).catch((error: unknown) => {
     throw new ProofError('key-unfit', 'the published key cannot be read', { cause: error })
-  }
+  })
+  if (imported instanceof Uint8Array)
+    throw new ProofError('key-unfit', 'the published key is a shared secret')
+  return imported
 }

@@ -42,7 +42,12 @@ function translate(error: unknown): ProofError {
   return new ProofError('signature-invalid', 'the signature does not hold', { cause: error })
 }
 
-async function checkSignature(token: CompactToken, key: CryptoKey, provider: OidcProvider, options: OidcVerifierOptions) {
+async function checkSignature(
+  token: CompactToken,
+  key: CryptoKey,
+  provider: OidcProvider,
+  options: OidcVerifierOptions,
+) {
   try {
     await jwtVerify(token.text, key, {
       algorithms: [token.algorithm],
@@ -67,7 +72,8 @@ export function createOidcVerifier(options: OidcVerifierOptions): OidcVerifier {
     async verify(text) {
       const token = parseCompactToken(text)
       const issuer = typeof token.claims.iss === 'string' ? issuers.get(token.claims.iss) : undefined
-      if (issuer === undefined) throw new ProofError('issuer-unknown', 'no configured issuer has that name')
+      if (issuer === undefined)
+        throw new ProofError('issuer-unknown', `no configured issuer is ${String(token.claims.iss)}`)
       const key = await issuer.keys.find(token.keyId, token.algorithm)
       await checkSignature(token, key, issuer.provider, options)
       // The same bytes that jose just verified: `token.claims` was read from `token.text` and never changes.

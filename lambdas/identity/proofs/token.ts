@@ -27,7 +27,7 @@ export const ALGORITHMS = [
 export type Algorithm = (typeof ALGORITHMS)[number]
 
 /** ID tokens and access tokens (RFC 9068). Logout tokens, DPoP proofs and the like are signed by the same keys. */
-const TYPES = ['jwt', 'at+jwt', 'application/at+jwt', 'jose']
+const TYPES = new Set(['jwt', 'at+jwt', 'application/at+jwt', 'jose'])
 /** Each would have the token choose its own key, or change how it is read. */
 const FORBIDDEN_HEADERS = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip', 'enc']
 
@@ -71,7 +71,7 @@ function readHeader(part: string): { algorithm: Algorithm; keyId: string } {
   if (forbidden !== undefined) {
     throw new ProofError('token-header-refused', `the header parameter ${forbidden} is refused`)
   }
-  if (header.typ !== undefined && !TYPES.includes(header.typ.toLowerCase())) {
+  if (header.typ !== undefined && !TYPES.has(header.typ.toLowerCase())) {
     throw new ProofError('token-header-refused', 'the token is of another type')
   }
   const algorithm = ALGORITHMS.find((name) => name === header.alg)

@@ -31,7 +31,10 @@ const VALUE = /^[A-Za-z0-9._-]+$/
 function parseSegment(text: string): Segment {
   const match = SEGMENT.exec(text)
   if (match === null) {
-    throw new TemplateError('template-malformed', 'a path segment takes at most one {claim}, and no other braces')
+    throw new TemplateError(
+      'template-malformed',
+      'a path segment takes at most one {claim}, and no other braces',
+    )
   }
   return { before: match[1] ?? '', claim: match[2] ?? null, after: match[3] ?? '' }
 }

@@ -9,7 +9,9 @@ const MARGIN_SECONDS = 30
 
 /** The issuer is part of the name: two issuers may give the same `jti`. JSON keeps the parts apart. */
 function replayId(proof: OidcProof): string {
-  return createHash('sha256').update(JSON.stringify([proof.issuer, proof.tokenId])).digest('base64url')
+  return createHash('sha256')
+    .update(JSON.stringify([proof.issuer, proof.tokenId]))
+    .digest('base64url')
 }
 
 /**
@@ -23,5 +25,8 @@ export async function useToken(store: ReplayStore, proof: OidcProof, binding: st
   const keepUntil = new Date(proof.expiresAt.getTime() + (CLOCK_SKEW_SECONDS + MARGIN_SECONDS) * 1000)
   const result = await store.put({ id: replayId(proof), binding, keepUntil })
   if (result === 'stored' || (reuse === 'sameKey' && result === 'same-binding')) return
-  throw new ProofError('token-used', result === 'other-binding' ? 'used before with another key' : 'used before')
+  throw new ProofError(
+    'token-used',
+    result === 'other-binding' ? 'used before with another key' : 'used before',
+  )
 }

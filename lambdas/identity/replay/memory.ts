@@ -36,5 +36,5 @@ export function createMemoryReplayStore(options: MemoryReplayOptions): ReplaySto
   }
 
   // No await inside: look-up and write happen in one turn, so two parallel requests cannot both find nothing.
-  return { put: (entry) => Promise.try(() => put(entry)) }
+  return { put: async (entry) => put(entry) }
 }

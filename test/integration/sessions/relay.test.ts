@@ -104,7 +104,9 @@ describe('relay', () => {
     client.end()
     const { data, how } = await readToEnding(client)
     expect(how).toBe('end')
-    expect(createHash('sha256').update(data).digest('hex')).toBe(createHash('sha256').update(payload).digest('hex'))
+    expect(createHash('sha256').update(data).digest('hex')).toBe(
+      createHash('sha256').update(payload).digest('hex'),
+    )
     expect((await relay.done).code).toBe('closed')
   })
 

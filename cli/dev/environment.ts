@@ -1,0 +1,143 @@
+// Everything that the local story needs, in one process tree on loopback: development issuer, authority, partner and
+// gateway, each started by the code that runs it in earnest. Only the issuer and the partner are for development.
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { Writable } from 'node:stream'
+import pino from 'pino'
+import { ConfigurationError } from '../../common/fault.ts'
+import { Secret } from '../../common/secret.ts'
+import { createStdoutSink } from '../../gateway/audit/sink.ts'
+import { loadGatewayConfig } from '../../gateway/config/load.ts'
+import { formatAddress, startGateway } from '../../gateway/gateway.ts'
+import { compilePolicy } from '../../gateway/policy/compile.ts'
+import { loadIdentityConfig } from '../../lambdas/identity/config.ts'
+import { readIdentityEnvironment } from '../../lambdas/identity/environment.ts'
+import { startAuthority } from '../../lambdas/identity/server.ts'
+import { fetchX509Svid } from '../identity/fetch.ts'
+
+import { type DevOidcIssuer, startDevOidcIssuer } from './oidc-issuer.ts'
+import { startPartner } from './partner.ts'
+import { createPartnerPki } from './partner-pki.ts'
+import { prepareWorkspace, type Workspace } from './workspace.ts'
+
+const TRUST_DOMAIN = 'example.org'
+const PARTNER_NAME = 'partner.localhost'
+
+export interface WorkloadSvid {
+  readonly spiffeId: string
+  readonly serialNumber: string
+  readonly expiresAt: Date
+  readonly renewAfter: Date
+  /** Leaf and issuing CA, PEM. */
+  readonly certificateChain: string
+  readonly key: Secret
+  readonly bundlePem: string
+}
+
+export interface Environment extends AsyncDisposable {
+  readonly workspace: Workspace
+  readonly authority: { readonly url: string }
+  readonly issuer: { readonly issuer: string }
+  readonly gateway: { readonly host: string; readonly port: number }
+  readonly gatewayAddress: string
+  readonly gatewayId: string
+  readonly auditFile: string
+  /** Makes a key, shows a token of `team/service`, exchanges a CSR, and writes the files under `workloads/`. */
+  workload(name: string): Promise<WorkloadSvid>
+}
+
+/** Starts all parts below `directory`; rejects with nothing left running. */
+export async function startEnvironment(examples: string, directory: string): Promise<Environment> {
+  await using stack = new AsyncDisposableStack()
+  const workspace = await prepareWorkspace(examples, directory)
+  const { ports } = workspace
+  const authorityUrl = `http://127.0.0.1:${ports.authority}`
+  const issuer = stack.use(await startDevOidcIssuer({ audience: authorityUrl, port: ports.issuer }))
+  const authority = stack.use(await startLocalAuthority(workspace))
+  const fetchFor = (claims: Record<string, string>) => fetchLocal(issuer, authority.url, claims)
+
+  const partnerPki = await createPartnerPki(workspace.file('pki'), PARTNER_NAME)
+  const partner = await startPartner(partnerPki, ports.partner)
+  stack.defer(() => partner.close())
+
+  const own = await fetchFor({ kind: 'gateway' })
+  await writeFile(workspace.file('pki/gateway.pem'), own.certificateChain)
+  await writeFile(workspace.file('pki/gateway.key'), own.key.reveal(), { mode: 0o600 })
+  await writeFile(workspace.file('pki/bundle.pem'), own.bundlePem)
+  await writeFile(workspace.file('pki/bundle.json'), own.bundleJson)
+
+  // One run, one file: the chain starts anew with each process.
+  const auditFile = workspace.file('audit.jsonl')
+  await rename(auditFile, workspace.file('audit.previous.jsonl')).catch(ignoreMissing)
+  const gateway = stack.use(await startLocalGateway(workspace))
+  const address = gateway.addresses.get('proxy')
+  if (address === undefined) throw new Error('examples/local/gateway.yaml has no listener named proxy')
+
+  const parts = stack.move()
+  return {
+    workspace,
+    authority,
+    issuer,
+    gateway: address,
+    gatewayAddress: formatAddress(address),
+    gatewayId: own.spiffeId,
+    auditFile,
+    async workload(name) {
+      const [team = '', service = ''] = name.split('/')
+      const svid = await fetchFor({ kind: 'workload', team, service })
+      const prefix = workspace.file(path.join('workloads', name.replace('/', '-')))
+      await writeSvid(prefix, svid)
+      return svid
+    },
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  }
+}
+
+async function startLocalAuthority(workspace: Workspace) {
+  const file = workspace.file('identity.yaml')
+  const config = loadIdentityConfig({
+    file,
+    text: await readFile(file, 'utf8'),
+    // The development issuer is plain http on loopback, which nothing but development allows.
+    environment: readIdentityEnvironment({ ...process.env, SALLYPORT_DEV: '1' }),
+  })
+  return startAuthority({ config, address: `127.0.0.1:${workspace.ports.authority}`, log: () => {} })
+}
+
+async function startLocalGateway(workspace: Workspace) {
+  const loaded = await loadGatewayConfig(workspace.file('gateway.yaml'))
+  if (!loaded.ok) throw new ConfigurationError(loaded.faults)
+  const { config } = loaded
+  const compiled = compilePolicy(config.policyFiles, {
+    destinations: config.destinations,
+    networks: [],
+    trustDomains: [config.trustDomain],
+  })
+  if (!compiled.ok) throw new ConfigurationError(compiled.faults)
+  return startGateway({
+    config,
+    policy: compiled.policy,
+    log: pino({ level: 'warn' }, pino.destination({ dest: 2, sync: true })),
+    stdout: createStdoutSink(discard()),
+  })
+}
+
+async function fetchLocal(issuer: DevOidcIssuer, authorityUrl: string, claims: Record<string, string>) {
+  const token = await issuer.token({ sub: Object.values(claims).join(':'), ...claims })
+  return fetchX509Svid({ authorityUrl, ca: null, token: new Secret(token), trustDomain: TRUST_DOMAIN })
+}
+
+async function writeSvid(prefix: string, svid: WorkloadSvid): Promise<void> {
+  await mkdir(path.dirname(prefix), { recursive: true, mode: 0o700 })
+  await writeFile(`${prefix}.pem`, svid.certificateChain)
+  await writeFile(`${prefix}.key`, svid.key.reveal(), { mode: 0o600 })
+}
+
+/** The start lines of an embedded gateway are nobody's output: the story tells what listens where. */
+function discard(): Writable {
+  return new Writable({ write: (_chunk, _encoding, callback) => callback() })
+}
+
+function ignoreMissing(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+}

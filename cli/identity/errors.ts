@@ -1,0 +1,14 @@
+// Why an identity could not be fetched, in words for whoever runs the command.
+import { SallyportError } from '../../common/errors.ts'
+
+export type IdentityFetchErrorCode =
+  | 'authority-url'
+  | 'authority-unreachable'
+  | 'authority-refused'
+  | 'answer-malformed'
+  | 'answer-untrusted'
+  | 'bundle-went-back'
+  | 'token-unreadable'
+  | 'output-unwritable'
+
+export class IdentityFetchError extends SallyportError<IdentityFetchErrorCode> {}

@@ -1,0 +1,92 @@
+// What the parts that build a configuration share: the files, the clock, and where to say what is wrong.
+import type { KeyPath } from '../../common/schema-faults.ts'
+import { decodeText, type ReferencedFiles } from './files.ts'
+import { type CheckedKeyPair, checkKeyPair } from './key-pair.ts'
+import { PemError, readCertificates } from './pem.ts'
+import type { Report } from './rules.ts'
+import type { X509Certificate } from 'node:crypto'
+
+export interface BuildContext {
+  readonly files: ReferencedFiles
+  readonly now: Date
+  readonly report: Report
+  /** Nothing is refused for it. */
+  readonly warn: Report
+}
+
+/** The text of a referenced file; null after a fault at `key`. */
+export async function readText(
+  reference: string,
+  key: KeyPath,
+  context: BuildContext,
+): Promise<string | null> {
+  const content = await context.files.read(reference, key)
+  if (content === null) return null
+  const text = decodeText(content.bytes)
+  if (text === null) context.report(key, `${reference}: not text in UTF-8`, 'convert it to PEM')
+  return text
+}
+
+/** `at` is the mapping that holds `certificate` and `key`. */
+export async function readKeyPair(
+  paths: { readonly certificate: string; readonly key: string },
+  at: KeyPath,
+  context: BuildContext,
+): Promise<CheckedKeyPair> {
+  const certificate = await readText(paths.certificate, [...at, 'certificate'], context)
+  const key = await readText(paths.key, [...at, 'key'], context)
+  if (key !== null) await warnOfReaders(paths.key, [...at, 'key'], context)
+  const checked = checkKeyPair(certificate, key, context.now)
+  for (const { of, message, remedy } of checked.problems) {
+    context.report([...at, of], `${paths[of]}: ${message}`, remedy)
+  }
+  return checked
+}
+
+/** The group may read it, which is how containers are given secrets; a key that everybody may read is worth a word. */
+const OTHERS = 0o007
+
+/**
+ * A warning and not a fault: Kubernetes and Compose mount secrets readable for all inside a container of one user, and
+ * a gateway that would not start there would teach people to copy keys about.
+ */
+async function warnOfReaders(reference: string, key: KeyPath, { files, warn }: BuildContext): Promise<void> {
+  const content = await files.read(reference, key)
+  if (content?.mode === null || content === null || (content.mode & OTHERS) === 0) return
+  warn(key, `${reference}: every user of this machine may read this private key`, `chmod 600 ${reference}`)
+}
+
+/** Trusted roots; null after a fault at `key`. One that has expired is a warning, unless all have. */
+export async function readRoots(
+  reference: string,
+  key: KeyPath,
+  context: BuildContext,
+): Promise<readonly string[] | null> {
+  const text = await readText(reference, key, context)
+  if (text === null) return null
+  let roots: readonly X509Certificate[]
+  try {
+    roots = readCertificates(text)
+  } catch (error) {
+    if (!(error instanceof PemError)) throw error
+    context.report(key, `${reference}: ${error.message}`, error.hint)
+    return null
+  }
+  const expired = roots.filter(({ validToDate }) => validToDate < context.now)
+  if (expired.length === roots.length) {
+    context.report(
+      key,
+      `${reference}: every certificate in it has expired`,
+      'ask the partner for the new roots',
+    )
+    return null
+  }
+  for (const { validToDate } of expired) {
+    context.warn(
+      key,
+      `${reference}: a certificate in it expired at ${validToDate.toISOString()}`,
+      'remove it',
+    )
+  }
+  return roots.map(String)
+}

@@ -1,0 +1,29 @@
+// The configuration as the gateway starts with it: right as a whole, or not at all.
+import type { Fault } from '../../common/fault.ts'
+import type { KeyPath } from '../../common/schema-faults.ts'
+import { type ReadOptions, readGatewayConfig } from './read.ts'
+import type { GatewayConfig } from './types.ts'
+
+export interface LoadedGatewayConfig {
+  readonly ok: true
+  readonly config: GatewayConfig
+  readonly warnings: readonly Fault[]
+  /** The 1-based line of a key in gateway.yaml, for faults that are found later; null where it is not there. */
+  readonly lineOf: (path: KeyPath) => number | null
+}
+
+export type GatewayConfigResult =
+  | LoadedGatewayConfig
+  | { readonly ok: false; readonly faults: readonly Fault[] }
+
+/**
+ * Reads gateway.yaml (design §5.1) and all that it refers to; paths in it are relative to its directory. Every fault
+ * names the file, the line, the key and the remedy. Does not compile the policy, whose text is in `policyFiles`.
+ */
+export async function loadGatewayConfig(
+  file: string,
+  options: ReadOptions = {},
+): Promise<GatewayConfigResult> {
+  const { config, faults, warnings, lineOf } = await readGatewayConfig(file, options)
+  return config === null ? { ok: false, faults } : { ok: true, config, warnings, lineOf }
+}

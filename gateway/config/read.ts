@@ -1,0 +1,136 @@
+// Reads gateway.yaml and every file that it refers to, and finds all that is wrong with them at once. load.ts gives the
+// result to the gateway, check.ts to `config check`.
+import path from 'node:path'
+import type { Fault } from '../../common/fault.ts'
+import { formatKeyPath, type KeyPath } from '../../common/schema-faults.ts'
+import { byLine, loadYamlFile } from '../../common/yaml-file.ts'
+import type { BuildContext } from './context.ts'
+import { buildDestination } from './destination.ts'
+import { decodeText, FileError, type ReadFile, ReferencedFiles, readRegularFile } from './files.ts'
+import { buildIdentity } from './identity.ts'
+import { checkRules, type Report } from './rules.ts'
+import { GATEWAY_SCHEMA, type GatewayDocument } from './schema.ts'
+import type { GatewayConfig } from './types.ts'
+
+export interface ReadOptions {
+  /** Default: the file system. */
+  readonly readFile?: ReadFile
+  readonly now?: () => Date
+}
+
+/** What is to be compiled as policy, and what it may name. */
+export interface PolicySource {
+  readonly files: readonly { readonly name: string; readonly text: string }[]
+  readonly trustDomain: string
+  readonly destinations: readonly { readonly name: string; readonly tags: readonly string[] }[]
+}
+
+export interface GatewayReading {
+  /** Null where there is any fault. */
+  readonly config: GatewayConfig | null
+  /** By line. */
+  readonly faults: readonly Fault[]
+  readonly warnings: readonly Fault[]
+  readonly lineOf: (path: KeyPath) => number | null
+  /** Null where gateway.yaml does not fit its schema or the policy cannot be read. */
+  readonly policy: PolicySource | null
+}
+
+export async function readGatewayConfig(file: string, options: ReadOptions = {}): Promise<GatewayReading> {
+  const { readFile = readRegularFile, now = () => new Date() } = options
+  const source = await readSource(file, readFile)
+  if ('faults' in source) return failed(source.faults)
+  const loaded = loadYamlFile({ file, text: source.text }, GATEWAY_SCHEMA)
+  if (!loaded.ok) return failed(loaded.faults)
+  const { value: document, lineOf } = loaded
+  const faults: Fault[] = []
+  const warnings: Fault[] = []
+  const reportTo =
+    (list: Fault[]): Report =>
+    (key, message, remedy = null) => {
+      list.push({ file, line: lineOf(key), key: formatKeyPath(key), message, remedy })
+    }
+  const report = reportTo(faults)
+  const files = new ReferencedFiles({ file, bytes: source.bytes, readFile, report })
+  checkRules(document, { report, lineOf })
+  const context = { files, now: now(), report, warn: reportTo(warnings) }
+  const built = await build(document, context)
+  const policy = await readPolicy(document, context)
+  const config =
+    built === null || policy === null || faults.length > 0
+      ? null
+      : { ...built, policyFiles: policy.files, revision: files.revision() }
+  return { config, faults: byLine(faults), warnings: byLine(warnings), lineOf, policy }
+}
+
+function failed(faults: readonly Fault[]): GatewayReading {
+  return { config: null, faults, warnings: [], lineOf: () => null, policy: null }
+}
+
+type Source = { readonly bytes: Uint8Array; readonly text: string } | { readonly faults: readonly Fault[] }
+
+async function readSource(file: string, readFile: ReadFile): Promise<Source> {
+  const fail = (message: string, remedy: string | null): Source => ({
+    faults: [{ file, line: null, key: null, message, remedy }],
+  })
+  if (file.startsWith('appconfig:')) {
+    return fail('appconfig: is not available yet in this version of Sallyport', 'name a file')
+  }
+  try {
+    const { bytes } = await readFile(file)
+    const text = decodeText(bytes)
+    return text === null ? fail('not text in UTF-8', 'name a gateway.yaml') : { bytes, text }
+  } catch (error) {
+    if (error instanceof FileError) return fail(error.message, 'name a gateway.yaml that can be read')
+    throw error
+  }
+}
+
+type Built = Omit<GatewayConfig, 'policyFiles' | 'revision'>
+
+/** Everything but policy; null after a fault. */
+async function build(document: GatewayDocument, context: BuildContext): Promise<Built | null> {
+  const own = await buildIdentity(document, context)
+  const destinations = []
+  for (const [index, entry] of document.destinations.entries()) {
+    const destination = await buildDestination(entry, ['destinations', index], context)
+    if (destination !== null) destinations.push(destination)
+  }
+  if (own === null || destinations.length < document.destinations.length) return null
+  const { audit, drain } = document
+  const { sink } = audit
+  return {
+    ...own,
+    destinations,
+    trustDomain: document.trustDomain,
+    listeners: document.listeners.map(({ name, address, protocol, minVersion }) => ({
+      ...{ name, address, protocol, minVersion },
+    })),
+    audit: {
+      sink:
+        sink.kind === 'file' ? { kind: 'file', path: path.resolve(context.files.nameOf(sink.path)) } : sink,
+      onFailure: audit.onFailure,
+      maxBacklogBytes: audit.maxBacklog,
+    },
+    dnsServers: document.dns?.servers ?? [],
+    health: document.health.address,
+    admin: document.admin.address,
+    drain: { delayMs: drain.delay, deadlineMs: drain.deadline },
+  }
+}
+
+async function readPolicy(document: GatewayDocument, context: BuildContext): Promise<PolicySource | null> {
+  const files: { name: string; text: string }[] = []
+  for (const [index, reference] of document.policy.files.entries()) {
+    const key = ['policy', 'files', index]
+    const content = await context.files.readApart(reference, key)
+    if (content === null) return null
+    const text = decodeText(content.bytes)
+    if (text === null) {
+      context.report(key, `${reference}: not text in UTF-8`)
+      return null
+    }
+    files.push({ name: context.files.nameOf(reference), text })
+  }
+  return { files, trustDomain: document.trustDomain, destinations: document.destinations }
+}

@@ -1,0 +1,177 @@
+// What the schema of gateway.yaml cannot say: what must differ, and what makes no sense together. Runs on a document that
+// fits the schema.
+import type { KeyPath } from '../../common/schema-faults.ts'
+import { claims } from '../destinations/match.ts'
+import type { GatewayDocument } from './schema.ts'
+import type { HostPort } from './types.ts'
+
+export type Report = (path: KeyPath, message: string, remedy?: string | null) => void
+
+export interface RuleContext {
+  readonly report: Report
+  readonly lineOf: (path: KeyPath) => number | null
+}
+
+type Destination = GatewayDocument['destinations'][number]
+
+export function checkRules(document: GatewayDocument, context: RuleContext): void {
+  checkListeners(document, context)
+  checkAddresses(document, context)
+  checkDestinationNames(document, context)
+  checkTies(document, context)
+  for (const [index, destination] of document.destinations.entries()) {
+    const at = ['destinations', index] as const
+    checkOpaque(destination, at, context)
+    checkWorkloads(destination, document.trustDomain, at, context)
+    const { timeout, confirm } = destination.connect
+    if (confirm !== undefined && confirm >= timeout) {
+      context.report([...at, 'connect', 'confirm'], 'not shorter than connect.timeout, of which it is a part')
+    }
+    for (const key of ['ports', 'tags', 'pins', 'alpn'] as const) {
+      checkRepeats(destination[key] ?? [], [...at, key], context)
+    }
+  }
+}
+
+/** Start lines name listeners beside these two. */
+const RESERVED_NAMES: readonly string[] = ['admin', 'health']
+
+function checkListeners({ listeners }: GatewayDocument, { report, lineOf }: RuleContext): void {
+  for (const [index, { name }] of listeners.entries()) {
+    const path = ['listeners', index, 'name']
+    if (RESERVED_NAMES.includes(name)) report(path, `"${name}" is the name of a port of the gateway's own`)
+    const first = listeners.findIndex((other) => other.name === name)
+    if (first < index) report(path, `"${name}" is also ${where(['listeners', first, 'name'], lineOf)}`)
+  }
+}
+
+/** Two sockets on one port where their addresses overlap: the second would fail at start. */
+function checkAddresses(
+  { listeners, health, admin }: GatewayDocument,
+  { report, lineOf }: RuleContext,
+): void {
+  const sockets: readonly { readonly path: KeyPath; readonly address: HostPort }[] = [
+    ...listeners.map(({ address }, index) => ({ path: ['listeners', index, 'address'], address })),
+    { path: ['health', 'address'], address: health.address },
+    { path: ['admin', 'address'], address: admin.address },
+  ]
+  for (const [index, { path, address }] of sockets.entries()) {
+    const other = sockets.slice(0, index).find((earlier) => overlap(earlier.address, address))
+    if (other !== undefined) {
+      report(
+        path,
+        `port ${address.port} is also that of ${where(other.path, lineOf)}`,
+        'give each its own port',
+      )
+    }
+  }
+  if (!isLoopback(admin.address.host)) {
+    report(
+      ['admin', 'address'],
+      'an address other than loopback is not available yet in this version of Sallyport',
+      'use 127.0.0.1 or [::1]',
+    )
+  }
+}
+
+function overlap(a: HostPort, b: HostPort): boolean {
+  const everywhere = (host: string) => host === '0.0.0.0' || host === '::'
+  return a.port !== 0 && a.port === b.port && (a.host === b.host || everywhere(a.host) || everywhere(b.host))
+}
+
+function isLoopback(host: string): boolean {
+  return host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
+}
+
+function checkDestinationNames({ destinations }: GatewayDocument, { report, lineOf }: RuleContext): void {
+  const first = new Map<string, number>()
+  for (const [index, { name }] of destinations.entries()) {
+    const other = first.get(name)
+    if (other === undefined) first.set(name, index)
+    else {
+      const place = where(['destinations', other, 'name'], lineOf)
+      report(
+        ['destinations', index, 'name'],
+        `"${name}" is also ${place}`,
+        'policy needs a name of its own for each',
+      )
+    }
+  }
+}
+
+/** Which of two equal claims wins would depend on the order of the file. */
+function checkTies({ destinations }: GatewayDocument, { report, lineOf }: RuleContext): void {
+  const owners = new Map<string, KeyPath>()
+  for (const [index, { hosts, ports }] of destinations.entries()) {
+    for (const [at, host] of hosts.entries()) {
+      const path = ['destinations', index, 'hosts', at]
+      const tied = new Map<string, string[]>()
+      for (const claim of claims(host, [...new Set(ports)])) {
+        const other = owners.get(claim)
+        if (other === undefined) owners.set(claim, path)
+        else {
+          const place = where(other, lineOf)
+          tied.set(place, [...(tied.get(place) ?? []), claim])
+        }
+      }
+      for (const [place, taken] of tied) {
+        report(path, `${taken.join(', ')} is also ${place}`, 'one host and port belong to one destination')
+      }
+    }
+  }
+}
+
+/** Keys that only speak about TLS of the gateway's own. */
+const ORIGINATE_ONLY = ['clientCertificates', 'roots', 'pins', 'serverName', 'minVersion', 'alpn'] as const
+
+function checkOpaque(destination: Destination, at: KeyPath, { report }: RuleContext): void {
+  if (destination.tls !== 'opaque') return
+  for (const key of ORIGINATE_ONLY) {
+    if (destination[key] !== undefined) {
+      report(
+        [...at, key],
+        'makes no sense with tls: opaque, where the gateway speaks no TLS',
+        'use tls: originate',
+      )
+    }
+  }
+  if (destination.connect.confirm !== undefined) {
+    report([...at, 'connect', 'confirm'], 'makes no sense with tls: opaque, where nothing is confirmed')
+  }
+  for (const [index, host] of destination.hosts.entries()) {
+    if (host.kind === 'suffix' || host.kind === 'any') {
+      const message = 'a pattern is no host for tls: opaque, where nothing proves the name'
+      report([...at, 'hosts', index], message, 'list exact names or addresses')
+    }
+  }
+}
+
+/** A pattern that no workload can ever match is a client certificate that is never presented. */
+function checkWorkloads(
+  destination: Destination,
+  trustDomain: string,
+  at: KeyPath,
+  { report }: RuleContext,
+): void {
+  for (const [entry, { workloads }] of (destination.clientCertificates ?? []).entries()) {
+    for (const [index, pattern] of workloads.entries()) {
+      if (pattern.text.split('/')[2] === trustDomain) continue
+      const path = [...at, 'clientCertificates', entry, 'workloads', index]
+      report(path, `"${pattern.text}" matches nobody: workloads come from trust domain ${trustDomain} alone`)
+    }
+  }
+}
+
+function checkRepeats(values: readonly (string | number)[], at: KeyPath, { report }: RuleContext): void {
+  for (const [index, value] of values.entries()) {
+    if (values.indexOf(value) < index)
+      report([...at, index], `${value} stands here twice`, 'remove one of them')
+  }
+}
+
+function where(path: KeyPath, lineOf: (path: KeyPath) => number | null): string {
+  const line = lineOf(path)
+  const [list = '', index] = path
+  const place = typeof index === 'number' ? `${list}[${index}]` : String(list)
+  return line === null ? place : `${place} at line ${line}`
+}

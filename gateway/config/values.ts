@@ -1,0 +1,221 @@
+// The forms of single values in gateway.yaml: each a zod schema from the text that stands there to the value that is
+// meant. A message that begins with `expected` gets the value found appended (common/yaml-file.ts).
+import { isIP } from 'node:net'
+import * as z from 'zod'
+import { parseDuration } from '../../common/duration.ts'
+import { parseSize } from '../../common/size.ts'
+import { parseTrustDomain, SpiffeIdError } from '../../spiffe/id.ts'
+import { parseSpiffeIdPattern } from '../../spiffe/pattern.ts'
+import { parseHost } from '../destinations/host.ts'
+import { canonicalAddress } from '../upstream/address-class.ts'
+import { canonicalRange } from './range.ts'
+import type { HostPattern, HostPort } from './types.ts'
+
+/** A message, and what to do where that needs saying. */
+class Wrong {
+  readonly message: string
+  readonly remedy: string | null
+
+  constructor(message: string, remedy: string | null = null) {
+    this.message = message
+    this.remedy = remedy
+  }
+}
+
+/** Text of one form; `expected` is said also where the value is no text. */
+function text<T>(expected: string, read: (value: string) => T | Wrong) {
+  return z.string(`expected ${expected}`).transform((value, context): T => {
+    const result = read(value)
+    if (!(result instanceof Wrong)) return result
+    context.addIssue({ code: 'custom', message: result.message, params: { remedy: result.remedy } })
+    return z.NEVER
+  })
+}
+
+/** A key or value that the product will have and this version has not: refused, never read over. */
+export function notYet(instead: string | null = null) {
+  const message = 'not available yet in this version of Sallyport'
+  return z.custom<never>(() => false, { error: message, params: { remedy: instead } }).optional()
+}
+
+/** One of `now`; one of `later` is known and refused as such. */
+export function oneOf<const Now extends string>(
+  now: readonly [Now, ...Now[]],
+  later: readonly string[],
+  instead: string,
+) {
+  const expected = `expected ${now.join(' or ')}`
+  return text(expected.replace('expected ', ''), (value): Now | Wrong => {
+    const found = now.find((one) => one === value)
+    if (found !== undefined) return found
+    if (!later.includes(value)) return new Wrong(expected)
+    return new Wrong(`${value} is not available yet in this version of Sallyport`, instead)
+  })
+}
+
+/** Names appear in policy, records and metrics. */
+export const name = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+    'expected a name of letters, digits, dots, hyphens and underscores, at most 63',
+  )
+
+/** Milliseconds. `min` and `max` as durations, for the message too. */
+export function duration(min: string, max: string) {
+  const expected = `a duration of ${min} to ${max}, such as 300ms, 5s, 10m or 1h`
+  const [low, high] = [parseDuration(min) ?? 0, parseDuration(max) ?? 0]
+  return text(expected, (value) => {
+    const ms = parseDuration(value)
+    return ms !== null && ms >= low && ms <= high ? ms : new Wrong(`expected ${expected}`)
+  })
+}
+
+/** Bytes. */
+export function size(min: string, max: string) {
+  const expected = `a size of ${min} to ${max}, such as 512KiB or 8MiB`
+  const [low, high] = [parseSize(min) ?? 0, parseSize(max) ?? 0]
+  return text(expected, (value) => {
+    const bytes = parseSize(value)
+    return bytes !== null && bytes >= low && bytes <= high ? bytes : new Wrong(`expected ${expected}`)
+  })
+}
+
+export const trustDomain = text('a trust domain such as example.org', (value) =>
+  spiffe(() => parseTrustDomain(value), 'a trust domain such as example.org'),
+)
+
+export const workloads = text('a SPIFFE ID, or one that ends in /* or /**', (value) =>
+  spiffe(() => parseSpiffeIdPattern(value), 'a SPIFFE ID, or one that ends in /* or /**'),
+)
+
+function spiffe<T>(read: () => T, expected: string): T | Wrong {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof SpiffeIdError) return new Wrong(`expected ${expected}`, error.message)
+    throw error
+  }
+}
+
+/** A path as it stands there. */
+export const filePath = text('the path of a file', (value) => {
+  if (value === '' || value.includes('\0')) return new Wrong('expected the path of a file')
+  return value.startsWith('file:') ? new Wrong('expected a path', 'leave out file: here') : value
+})
+
+/** The path behind `file:`. */
+export const fileReference = text('file:<path>', (value) => readFileReference(value, 'file:<path>'))
+
+function readFileReference(value: string, expected: string): string | Wrong {
+  if (value.startsWith('secretsmanager:')) {
+    return new Wrong('secretsmanager: is not available yet in this version of Sallyport', 'use file:<path>')
+  }
+  const ok = value.startsWith('file:') && value.length > 5 && !value.includes('\0')
+  return ok ? value.slice(5) : new Wrong(`expected ${expected}`)
+}
+
+export const roots = text('system or file:<path>', (value): { readonly file: string } | 'system' | Wrong => {
+  if (value === 'system') return value
+  const file = readFileReference(value, 'system or file:<path>')
+  return file instanceof Wrong ? file : { file }
+})
+
+export const auditSink = text(
+  'stdout or file:<path>',
+  (value): { readonly kind: 'stdout' } | { readonly kind: 'file'; readonly path: string } | Wrong => {
+    if (value === 'stdout') return { kind: 'stdout' }
+    const ok = value.startsWith('file:') && value.length > 5 && !value.includes('\0')
+    return ok ? { kind: 'file', path: value.slice(5) } : new Wrong('expected stdout or file:<path>')
+  },
+)
+
+const HOST_PATTERN = 'a host name, *.<suffix>, * or an IP address'
+
+export const hostPattern = text(HOST_PATTERN, (value): HostPattern | Wrong => {
+  if (value === '*') return { kind: 'any' }
+  const suffix = value.startsWith('*.')
+  const bare = suffix ? value.slice(2) : value
+  if (bare.includes('*')) {
+    return new Wrong(`expected ${HOST_PATTERN}`, 'a * stands alone or as the whole first label')
+  }
+  const host = readHost(bare)
+  if (host instanceof Wrong) return new Wrong(`expected ${HOST_PATTERN}`, host.message)
+  if (!suffix) {
+    return host.kind === 'address'
+      ? { kind: 'address', address: host.host }
+      : { kind: 'exact', host: host.host }
+  }
+  return host.kind === 'name'
+    ? { kind: 'suffix', suffix: host.host }
+    : new Wrong(`expected ${HOST_PATTERN}`, 'an IP address has no suffix')
+})
+
+export const serverName = text('a host name or an IP address', (value) => {
+  const host = readHost(value)
+  return host instanceof Wrong ? new Wrong('expected a host name or an IP address', host.message) : host.host
+})
+
+/** In a file an IPv6 address may also stand without brackets, since no port follows it. */
+function readHost(value: string) {
+  if (value.includes('/')) return new Wrong('a range or a URL is no host: list each host')
+  if (/^[^[:]*:\d+$/.test(value)) return new Wrong('the port belongs under ports')
+  const host = parseHost(isIP(value) === 6 ? `[${value}]` : value)
+  return host.ok ? host : new Wrong(host.message)
+}
+
+const PIN = 'sha256/ and the base64 of the 32 bytes of a SHA-256'
+
+/** The base64 without its prefix, in the one spelling that an encoder gives. */
+export const pin = text(PIN, (value) => {
+  const base64 = /^sha256\/([A-Za-z0-9+/]{43}=)$/.exec(value)?.[1]
+  if (base64 === undefined) return new Wrong(`expected ${PIN}`)
+  const canonical = Buffer.from(base64, 'base64').toString('base64')
+  return canonical === base64
+    ? base64
+    : new Wrong(`expected ${PIN}`, `the encoder's own form is ${canonical}`)
+})
+
+export const alpnProtocol = z
+  .string()
+  .regex(/^[\u0021-\u007e]{1,255}$/, 'expected an ALPN protocol name such as h2, of visible ASCII')
+
+const RANGE = 'a range such as 10.20.0.0/16 or 2001:db8::/32'
+
+export const addressRange = text(RANGE, (value) => {
+  const range = canonicalRange(value)
+  if (range === null)
+    return new Wrong(`expected ${RANGE}`, isIP(value) === 0 ? null : 'one address ends in /32 or /128')
+  return range.exact
+    ? range.text
+    : new Wrong(`expected ${RANGE}`, `the range of this length is ${range.text}`)
+})
+
+const LISTEN = 'an address and port such as 0.0.0.0:8443 or [::1]:0'
+
+/** An IP address to listen on; port 0 picks a free one. */
+export const listenAddress = text(LISTEN, (value): HostPort | Wrong => {
+  if (value.startsWith(':')) return new Wrong(`expected ${LISTEN}`, `all addresses are 0.0.0.0${value}`)
+  if (value.startsWith('localhost:')) {
+    return new Wrong(`expected ${LISTEN}`, 'this machine alone is 127.0.0.1')
+  }
+  return readAddressAndPort(value, 0) ?? new Wrong(`expected ${LISTEN}`)
+})
+
+const DNS_SERVER = 'the address and port of a DNS server, such as 10.0.0.2:53'
+
+/** `address:port`, canonical. */
+export const dnsServer = text(DNS_SERVER, (value) => {
+  const server = readAddressAndPort(value, 1)
+  if (server === null) return new Wrong(`expected ${DNS_SERVER}`, isIP(value) === 0 ? null : 'add the port')
+  return server.host.includes(':') ? `[${server.host}]:${server.port}` : `${server.host}:${server.port}`
+})
+
+function readAddressAndPort(value: string, lowest: 0 | 1): HostPort | null {
+  const match = /^(?:\[([^\]]*)\]|([^[\]:]*)):(0|[1-9]\d{0,4})$/.exec(value)
+  const [, v6, v4, port] = match ?? []
+  const family = isIP(v6 ?? v4 ?? '')
+  const host = canonicalAddress(v6 ?? v4 ?? '')
+  if (host === null || family !== (v6 === undefined ? 4 : 6)) return null
+  return Number(port) <= 65_535 && Number(port) >= lowest ? { host, port: Number(port) } : null
+}

@@ -1,0 +1,55 @@
+// The authority's API as a function from Request to Response. It is the same behind a socket and behind Lambda, and
+// trusts nothing of either but the bytes of the request: a forged event gets what its proof gives, and no more.
+import { Hono } from 'hono'
+import type { IdentityEnv } from './app-env.ts'
+import { messageOf } from './log.ts'
+import type { IdentityAppOptions } from './options.ts'
+import { ProblemError, problemResponse, toProblem } from './problem.ts'
+import { createBundlePemRoute, createBundleRoute } from './routes/bundle.ts'
+import { createHealthRoute } from './routes/health.ts'
+import { createX509Route } from './routes/x509.ts'
+
+/** Routes that need no proof are listed as such; a new route stands in neither list until somebody decided. */
+export const PUBLIC_ROUTES = ['/v1/bundle', '/v1/bundle.pem', '/healthz'] as const
+export const PROOF_ROUTES = ['/v1/svid/x509'] as const
+
+function refuseMethod(allow: string): () => Response {
+  return () => {
+    const response = problemResponse(toProblem(new ProblemError('method-not-allowed')))
+    response.headers.set('allow', allow)
+    return response
+  }
+}
+
+/** The API, without a listener. */
+export function createIdentityApp(options: IdentityAppOptions): Hono<IdentityEnv> {
+  const app = new Hono<IdentityEnv>()
+  app.use('*', async function identify(context, next) {
+    const requestId = Buffer.from(options.random(16)).toString('hex')
+    context.set('requestId', requestId)
+    await next()
+    context.res.headers.set('x-request-id', requestId)
+    context.res.headers.set('x-content-type-options', 'nosniff')
+  })
+  app.post('/v1/svid/x509', createX509Route(options))
+  app.get('/v1/bundle', createBundleRoute(options))
+  app.get('/v1/bundle.pem', createBundlePemRoute(options))
+  app.get('/healthz', createHealthRoute(options))
+  for (const route of PROOF_ROUTES) app.all(route, refuseMethod('POST'))
+  for (const route of PUBLIC_ROUTES) app.all(route, refuseMethod('GET, HEAD'))
+  app.notFound(() => problemResponse(toProblem(new ProblemError('not-found'))))
+  app.onError((error, context) => {
+    const problem = toProblem(error)
+    if (problem.status >= 500 && !(error instanceof ProblemError)) {
+      options.log({
+        event: 'request.failed',
+        level: 'error',
+        requestId: context.get('requestId'),
+        route: context.req.path,
+        reason: messageOf(error),
+      })
+    }
+    return problemResponse(problem)
+  })
+  return app
+}

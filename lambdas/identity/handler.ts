@@ -1,0 +1,47 @@
+// The authority as a Lambda function behind an HTTP API (payload 2.0). Configuration is read at the first request, from
+// the file that SALLYPORT_IDENTITY_CONFIG names, so that a cold start does no more than it must. Nothing of the event
+// but the HTTP request itself is looked at: a direct invocation can forge all the rest.
+import { readFile } from 'node:fs/promises'
+import { Hono } from 'hono'
+import { handle } from 'hono/aws-lambda'
+import type { IdentityEnv } from './app-env.ts'
+import { buildIdentityApp } from './build.ts'
+import { loadIdentityConfig } from './config.ts'
+import { readIdentityEnvironment } from './environment.ts'
+import { createStderrLog, messageOf } from './log.ts'
+import { ProblemError, problemResponse, toProblem } from './problem.ts'
+
+const log = createStderrLog()
+
+async function load(): Promise<Hono<IdentityEnv>> {
+  const file = process.env.SALLYPORT_IDENTITY_CONFIG ?? ''
+  if (file === '') throw new Error('SALLYPORT_IDENTITY_CONFIG names no file')
+  const environment = readIdentityEnvironment(process.env)
+  const config = loadIdentityConfig({ file, text: await readFile(file, 'utf8'), environment })
+  return buildIdentityApp({ config, log })
+}
+
+let loaded: Promise<Hono<IdentityEnv>> | null = null
+
+/** One load for all requests of this instance; a load that failed is tried again by the next request. */
+function identityApp(): Promise<Hono<IdentityEnv>> {
+  loaded ??= load().catch((error: unknown) => {
+    loaded = null
+    throw error
+  })
+  return loaded
+}
+
+const app = new Hono()
+
+app.all('*', async (context) => {
+  try {
+    return await (await identityApp()).fetch(context.req.raw, context.env)
+  } catch (error) {
+    log({ event: 'start.failed', level: 'error', reason: messageOf(error) })
+    return problemResponse(toProblem(new ProblemError('authority-unavailable')))
+  }
+})
+
+/** All answers are text: without this the adapter would send PEM as base64. */
+export const handler = handle(app, { isContentTypeBinary: () => false })

@@ -1,0 +1,34 @@
+// Which keys and signatures are strong enough to carry an identity. OpenSSL's chain check accepts SHA-1 and 1024-bit
+// RSA at its default level, so the line is drawn here.
+import type { X509Certificate } from 'node:crypto'
+import type { CertificateFacts } from './certificate.ts'
+
+/** OID content octets: ecdsa-with-SHA256/384/512, sha256/384/512WithRSAEncryption, RSASSA-PSS, Ed25519. */
+const STRONG_SIGNATURES: ReadonlySet<string> = new Set([
+  '2a8648ce3d040302',
+  '2a8648ce3d040303',
+  '2a8648ce3d040304',
+  '2a864886f70d01010b',
+  '2a864886f70d01010c',
+  '2a864886f70d01010d',
+  '2a864886f70d01010a',
+  '2b6570',
+])
+const STRONG_CURVES: ReadonlySet<string> = new Set(['prime256v1', 'secp384r1', 'secp521r1'])
+const MIN_RSA_BITS = 2048
+/** Beyond this a key costs the verifier more than it is worth: giant keys have been a denial of service. */
+const MAX_RSA_BITS = 8192
+
+/** RSASSA-PSS counts as strong here: OpenSSL refuses weak digests in it when it verifies. */
+export function hasStrongSignature(facts: CertificateFacts): boolean {
+  return STRONG_SIGNATURES.has(facts.signatureAlgorithm)
+}
+
+export function hasStrongKey(certificate: X509Certificate): boolean {
+  const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey
+  if (asymmetricKeyType === 'ed25519') return true
+  if (asymmetricKeyType === 'ec') return STRONG_CURVES.has(asymmetricKeyDetails?.namedCurve ?? '')
+  if (asymmetricKeyType !== 'rsa' && asymmetricKeyType !== 'rsa-pss') return false
+  const bits = asymmetricKeyDetails?.modulusLength ?? 0
+  return bits >= MIN_RSA_BITS && bits <= MAX_RSA_BITS
+}
