@@ -65,7 +65,13 @@ function bound(origin: string, word: 'least' | 'most', limit: number): string {
 
 /** One fault for each thing that is wrong, unsorted. */
 export function faultsOf(issues: readonly z.core.$ZodIssue[], context: FaultContext): Fault[] {
-  return issues.flatMap((issue) => faultsOfIssue(issue, [], context))
+  // A text has a length too: where a list was expected, how long it is says nothing more.
+  const mistyped = new Set(
+    issues.filter(({ code }) => code === 'invalid_type').map(({ path }) => path.join('\0')),
+  )
+  return issues
+    .filter(({ code, path }) => !/^too_/.test(code) || !mistyped.has(path.join('\0')))
+    .flatMap((issue) => faultsOfIssue(issue, [], context))
 }
 
 function faultsOfIssue(issue: z.core.$ZodIssue, prefix: KeyPath, context: FaultContext): Fault[] {
@@ -121,12 +127,13 @@ function valueFault(path: KeyPath, message: string, remedy: string | null, conte
   const value = valueAt(context.data, path)
   const expects = message.startsWith('expected ')
   if (value === undefined) {
-    return { ...place(path, context), message: expects ? `missing; ${message}` : message, remedy }
+    const missing = expects ? `missing; ${message}` : message
+    return { ...place(path, context), message: missing, remedy: remedy ?? (expects ? 'add it' : null) }
   }
   // A message that quotes the value by itself must not do so where it may be a secret either.
   const bare = isSecret(path, value) ? message.replace(/, found .*$/s, '') : message
   const shown = expects && !bare.includes(', found ') ? `${bare}, found ${show(path, value)}` : bare
-  return { ...place(path, context), message: shown, remedy: remedy ?? quotesRemedy(message, value) }
+  return { ...place(path, context), message: shown, remedy: remedy ?? typeRemedy(message, value) }
 }
 
 function isSecret(path: KeyPath, value: unknown): boolean {
@@ -134,10 +141,15 @@ function isSecret(path: KeyPath, value: unknown): boolean {
   return path.some((part) => typeof part === 'string' && SECRET_KEY.test(part))
 }
 
-/** `123` and `true` are no text in YAML, which is seldom what the author of an id meant. */
-function quotesRemedy(message: string, value: unknown): string | null {
-  const plain = typeof value === 'number' || typeof value === 'boolean'
-  return plain && message === 'expected text' ? 'put it in quotes' : null
+/** The ways in which YAML reads another type than its author meant. */
+function typeRemedy(message: string, value: unknown): string | null {
+  if (message === 'expected text' && (typeof value === 'number' || typeof value === 'boolean')) {
+    return 'put it in quotes'
+  }
+  if (typeof value !== 'string') return null
+  if (message === 'expected a list') return 'put it in square brackets'
+  const numeric = /^expected (?:a number|a whole number|\d+)$/.test(message)
+  return numeric && /^\d+$/.test(value) ? 'leave out the quotes' : null
 }
 
 function show(path: KeyPath, value: unknown): string {

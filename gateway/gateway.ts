@@ -2,6 +2,7 @@
 // them down again in order. It decides nothing.
 import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
+import { VERSION } from '../common/version.ts'
 import { startAdmin } from './admin/app.ts'
 import { startHealth } from './admin/health.ts'
 import { createAuditLog } from './audit/chain.ts'
@@ -14,7 +15,7 @@ import { type Listener, startConnectListener } from './listeners/connect.ts'
 import type { Policy } from './policy/types.ts'
 import { drain } from './sessions/drain.ts'
 import { SessionRegistry } from './sessions/registry.ts'
-import { createMetrics } from './telemetry/metrics.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createDial } from './upstream/dial.ts'
 import { createOpenUpstream } from './upstream/open.ts'
 import { createResolve } from './upstream/resolve.ts'
@@ -59,8 +60,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     stdout.line(JSON.stringify({ event: 'listening', listener, address: formatAddress(address) }))
   }
 
-  const metrics = createMetrics()
   const sink = config.audit.sink.kind === 'stdout' ? stdout : await createFileSink(config.audit.sink.path)
+  const metrics = createMetrics({ version: VERSION, audit: () => sink.state() })
+  stack.defer(() => metrics.close())
+  observeCertificates(metrics, config)
   const audit = createAuditLog({
     sink,
     revision: () => ({ config: config.revision, policy: policy.revision }),
@@ -139,6 +142,15 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     close: () => parts.disposeAsync(),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  }
+}
+
+function observeCertificates(metrics: Metrics, config: GatewayConfig): void {
+  metrics.certificateNotAfter('identity', config.identity.leaf.validToDate)
+  for (const { name, clientCertificates } of config.destinations) {
+    for (const [index, { keyPair }] of clientCertificates.entries()) {
+      metrics.certificateNotAfter(`${name}/${index}`, keyPair.leaf.validToDate)
+    }
   }
 }
 

@@ -81,7 +81,7 @@ async function stayUp(environment: Environment): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
   while (!stop.signal.aborted) {
     const { renewAfter } = await environment.workload('payments/api')
-    await wait(Math.max(EARLIEST_RENEWAL_MS, renewAfter.getTime() - Date.now()), stop.signal)
+    await wait(Math.max(EARLIEST_RENEWAL_MS, Date.parse(renewAfter) - Date.now()), stop.signal)
   }
 }
 

@@ -6,7 +6,7 @@ import type { WorkloadSvid } from './environment.ts'
 
 export interface Through {
   readonly gateway: { readonly host: string; readonly port: number }
-  readonly svid: Pick<WorkloadSvid, 'certificateChain' | 'key' | 'bundlePem'>
+  readonly svid: Pick<WorkloadSvid, 'certificatePem' | 'keyPem' | 'bundlePem'>
   /** `host:port` */
   readonly target: string
 }
@@ -26,8 +26,8 @@ export async function connectThrough(through: Through): Promise<ConnectAnswer> {
     servername: 'localhost',
     path: through.target,
     headers: { Host: through.target },
-    cert: through.svid.certificateChain,
-    key: through.svid.key.reveal(),
+    cert: through.svid.certificatePem,
+    key: through.svid.keyPem,
     ca: through.svid.bundlePem,
     agent: false,
     timeout: TIMEOUT_MS,

@@ -26,11 +26,11 @@ const PARTNER_NAME = 'partner.localhost'
 export interface WorkloadSvid {
   readonly spiffeId: string
   readonly serialNumber: string
-  readonly expiresAt: Date
-  readonly renewAfter: Date
-  /** Leaf and issuing CA, PEM. */
-  readonly certificateChain: string
-  readonly key: Secret
+  /** ISO 8601, both. */
+  readonly expiresAt: string
+  readonly renewAfter: string
+  readonly certificatePem: string
+  readonly keyPem: string
   readonly bundlePem: string
 }
 
@@ -61,8 +61,8 @@ export async function startEnvironment(examples: string, directory: string): Pro
   stack.defer(() => partner.close())
 
   const own = await fetchFor({ kind: 'gateway' })
-  await writeFile(workspace.file('pki/gateway.pem'), own.certificateChain)
-  await writeFile(workspace.file('pki/gateway.key'), own.key.reveal(), { mode: 0o600 })
+  await writeFile(workspace.file('pki/gateway.pem'), own.certificatePem)
+  await writeFile(workspace.file('pki/gateway.key'), own.keyPem, { mode: 0o600 })
   await writeFile(workspace.file('pki/bundle.pem'), own.bundlePem)
   await writeFile(workspace.file('pki/bundle.json'), own.bundleJson)
 
@@ -129,8 +129,8 @@ async function fetchLocal(issuer: DevOidcIssuer, authorityUrl: string, claims: R
 
 async function writeSvid(prefix: string, svid: WorkloadSvid): Promise<void> {
   await mkdir(path.dirname(prefix), { recursive: true, mode: 0o700 })
-  await writeFile(`${prefix}.pem`, svid.certificateChain)
-  await writeFile(`${prefix}.key`, svid.key.reveal(), { mode: 0o600 })
+  await writeFile(`${prefix}.pem`, svid.certificatePem)
+  await writeFile(`${prefix}.key`, svid.keyPem, { mode: 0o600 })
 }
 
 /** The start lines of an embedded gateway are nobody's output: the story tells what listens where. */

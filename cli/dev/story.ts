@@ -46,7 +46,7 @@ function script(environment: Environment): readonly Scene[] {
   const identify = (workload: string) => async () => {
     const svid = await environment.workload(workload)
     svids.set(workload, svid)
-    return `made a key, showed a token, got ${svid.spiffeId} (serial ${svid.serialNumber}, until ${svid.expiresAt.toISOString()})`
+    return `made a key, showed a token, got ${svid.spiffeId} (serial ${svid.serialNumber}, until ${svid.expiresAt})`
   }
   const partner = `partner.localhost:${workspace.ports.partner}`
   return [

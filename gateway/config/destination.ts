@@ -28,7 +28,14 @@ export async function buildDestination(
   if (roots === null || clientCertificates.length < listed.length) return null
   const { name, hosts, ports, tags, tls, allowAddresses, connect, session } = entry
   return {
-    ...{ name, hosts, ports, tags, tls, allowAddresses, roots, clientCertificates },
+    name,
+    hosts,
+    ports,
+    tags,
+    tls,
+    allowAddresses,
+    roots,
+    clientCertificates,
     pins: entry.pins ?? [],
     serverName: entry.serverName ?? null,
     minVersion: entry.minVersion ?? 'TLSv1.2',

@@ -62,8 +62,7 @@ function fileError(error: unknown): FileError {
   return new FileError(code, message, { cause: error })
 }
 
-const REMEDIES: Readonly<Record<FileErrorCode, string>> = {
-  missing: 'paths are relative to the directory of the configuration file',
+const REMEDIES: Readonly<Record<Exclude<FileErrorCode, 'missing'>, string>> = {
   'not-permitted': 'give the user of this process the right to read it',
   'not-a-file': 'name a file',
   'too-large': 'name the right file',
@@ -110,7 +109,9 @@ export class ReferencedFiles {
       return await content
     } catch (error) {
       if (!(error instanceof FileError)) throw error
-      this.#options.report(key, `${reference}: ${error.message}`, REMEDIES[error.code])
+      const looked = `looked for ${this.nameOf(reference)}`
+      const remedy = error.code === 'missing' ? looked : REMEDIES[error.code]
+      this.#options.report(key, `${reference}: ${error.message}`, remedy)
       return null
     }
   }

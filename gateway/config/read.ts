@@ -103,9 +103,9 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
     ...own,
     destinations,
     trustDomain: document.trustDomain,
-    listeners: document.listeners.map(({ name, address, protocol, minVersion }) => ({
-      ...{ name, address, protocol, minVersion },
-    })),
+    listeners: document.listeners.map(({ name, address, protocol, minVersion }) => {
+      return { name, address, protocol, minVersion }
+    }),
     audit: {
       sink:
         sink.kind === 'file' ? { kind: 'file', path: path.resolve(context.files.nameOf(sink.path)) } : sink,

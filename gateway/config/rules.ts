@@ -25,7 +25,11 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
     checkWorkloads(destination, document.trustDomain, at, context)
     const { timeout, confirm } = destination.connect
     if (confirm !== undefined && confirm >= timeout) {
-      context.report([...at, 'connect', 'confirm'], 'not shorter than connect.timeout, of which it is a part')
+      context.report(
+        [...at, 'connect', 'confirm'],
+        'not shorter than connect.timeout, of which it is a part',
+        'make it shorter',
+      )
     }
     for (const key of ['ports', 'tags', 'pins', 'alpn'] as const) {
       checkRepeats(destination[key] ?? [], [...at, key], context)
@@ -34,14 +38,18 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
 }
 
 /** Start lines name listeners beside these two. */
-const RESERVED_NAMES: readonly string[] = ['admin', 'health']
+const RESERVED_NAMES: ReadonlySet<string> = new Set(['admin', 'health'])
+
+const OTHER_NAME = 'choose another name'
 
 function checkListeners({ listeners }: GatewayDocument, { report, lineOf }: RuleContext): void {
   for (const [index, { name }] of listeners.entries()) {
     const path = ['listeners', index, 'name']
-    if (RESERVED_NAMES.includes(name)) report(path, `"${name}" is the name of a port of the gateway's own`)
+    if (RESERVED_NAMES.has(name))
+      report(path, `"${name}" is the name of a port of the gateway's own`, OTHER_NAME)
     const first = listeners.findIndex((other) => other.name === name)
-    if (first < index) report(path, `"${name}" is also ${where(['listeners', first, 'name'], lineOf)}`)
+    if (first < index)
+      report(path, `"${name}" is also ${where(['listeners', first, 'name'], lineOf)}`, OTHER_NAME)
   }
 }
 
@@ -136,7 +144,11 @@ function checkOpaque(destination: Destination, at: KeyPath, { report }: RuleCont
     }
   }
   if (destination.connect.confirm !== undefined) {
-    report([...at, 'connect', 'confirm'], 'makes no sense with tls: opaque, where nothing is confirmed')
+    report(
+      [...at, 'connect', 'confirm'],
+      'makes no sense with tls: opaque, where nothing is confirmed',
+      'remove it',
+    )
   }
   for (const [index, host] of destination.hosts.entries()) {
     if (host.kind === 'suffix' || host.kind === 'any') {
@@ -157,7 +169,11 @@ function checkWorkloads(
     for (const [index, pattern] of workloads.entries()) {
       if (pattern.text.split('/')[2] === trustDomain) continue
       const path = [...at, 'clientCertificates', entry, 'workloads', index]
-      report(path, `"${pattern.text}" matches nobody: workloads come from trust domain ${trustDomain} alone`)
+      report(
+        path,
+        `"${pattern.text}" matches nobody: workloads come from trust domain ${trustDomain} alone`,
+        'remove it, or write the right trust domain',
+      )
     }
   }
 }

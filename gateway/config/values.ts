@@ -33,7 +33,7 @@ function text<T>(expected: string, read: (value: string) => T | Wrong) {
 }
 
 /** A key or value that the product will have and this version has not: refused, never read over. */
-export function notYet(instead: string | null = null) {
+export function notYet(instead = 'remove it') {
   const message = 'not available yet in this version of Sallyport'
   return z.custom<never>(() => false, { error: message, params: { remedy: instead } }).optional()
 }

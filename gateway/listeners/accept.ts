@@ -27,6 +27,8 @@ export interface AcceptOptions {
   readonly now: () => Date
   readonly handshakeTimeoutMs: number
   readonly onConnection: (connection: ClientConnection) => void
+  /** A handshake was finished, whatever the identity is worth. */
+  readonly onSecured: () => void
   /** A connection that sent something and ended before its handshake did. */
   readonly onFailure: (failure: AcceptFailure) => void
   /** A connection that sent nothing: a health check, a port scan. */
@@ -164,7 +166,7 @@ class TlsAcceptor implements Acceptor {
     const onReadable = () => {
       const first: Buffer | null = raw.read()
       if (first === null) {
-        if (raw.readableEnded || raw.readable === false) raw.destroy()
+        if (raw.readableEnded || !raw.readable) raw.destroy()
         return
       }
       raw.off('readable', onReadable)
@@ -204,6 +206,7 @@ class TlsAcceptor implements Acceptor {
     const { bundle, now } = this.#options
     const bundles = (trustDomain: string) => (trustDomain === bundle.trustDomain ? bundle : undefined)
     const { chain } = pending
+    this.#options.onSecured()
     this.#options.onConnection({
       id: pending.id,
       raw: pending.raw,

@@ -8,7 +8,9 @@ import type { ConnectHandler } from './connect.ts'
 
 const NO_BYTES = { sent: 0, received: 0 }
 
-type Joined = Pick<AcceptOptions, 'onFailure' | 'onProbe' | 'onCount'> & { readonly handler: ConnectHandler }
+type Joined = Pick<AcceptOptions, 'onFailure' | 'onSecured' | 'onProbe' | 'onCount'> & {
+  readonly handler: ConnectHandler
+}
 
 /** The callbacks that `startConnectListener` takes. */
 export function createConnectHandler(deps: SessionDependencies): Joined {
@@ -18,6 +20,7 @@ export function createConnectHandler(deps: SessionDependencies): Joined {
     metrics.attempt(listener, code, NO_BYTES)
   }
   return {
+    onSecured: () => metrics.handshake(listener, 'ok'),
     onProbe: () => metrics.probe(listener),
     onCount: (open) => metrics.connectionsOpen(listener, open),
     onFailure({ id, source, acceptedAt, code, detail }) {

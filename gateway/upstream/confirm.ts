@@ -20,8 +20,8 @@ export function confirmWaitMs(fixedMs: number | null, handshakeMs: number, remai
 }
 
 /** False where the handshake itself tells: no certificate was asked for, TLS 1.2, or a resumed session. */
-export function needsConfirmation({ watch }: Pick<TlsConnection, 'watch'>): boolean {
-  return watch.asked && watch.seen?.protocol === 'TLSv1.3' && !watch.seen.resumed
+export function needsConfirmation({ asked, seen }: Pick<TlsWatch, 'asked' | 'seen'>): boolean {
+  return asked && seen?.protocol === 'TLSv1.3' && !seen.resumed
 }
 
 /**

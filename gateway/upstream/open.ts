@@ -79,7 +79,7 @@ async function openStream(
   return progress.timed('tlsMs', async () => {
     const start = now()
     const connection = await originate(raw, request, progress.facts, budget.signal)
-    if (needsConfirmation(connection)) {
+    if (needsConfirmation(connection.watch)) {
       const { confirmMs } = request.destination.connect
       const waitMs = confirmWaitMs(confirmMs, now() - start, budget.remainingMs())
       await confirm(connection, waitMs, budget.signal)

@@ -88,7 +88,14 @@ export async function createFakeIssuer(issuer: string, options: FakeIssuerOption
 /** The claims of a token that a well-behaved caller shows; times in seconds from `now`. */
 export function goodClaims(issuer: string, audience: string, now: Date): Record<string, unknown> {
   const seconds = Math.floor(now.getTime() / 1000)
-  return { iss: issuer, aud: audience, sub: 'workload', iat: seconds, exp: seconds + 300, jti: crypto.randomUUID() }
+  return {
+    iss: issuer,
+    aud: audience,
+    sub: 'workload',
+    iat: seconds,
+    exp: seconds + 300,
+    jti: crypto.randomUUID(),
+  }
 }
 
 function endless(): ReadableStream<Uint8Array> {
@@ -142,7 +149,8 @@ async function write(response: ServerResponse, how: Misbehaviour): Promise<void>
       response.writeHead(200)
       for await (const part of endless()) {
         if (response.destroyed) return
-        if (!response.write(part)) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve))
+        if (!response.write(part))
+          await new Promise((resolve) => response.once('drain', resolve).once('close', resolve))
       }
   }
 }

@@ -5,7 +5,7 @@ import type { AuthorityLog } from '../log.ts'
 import { CLOCK_SKEW_SECONDS, checkClaims } from './claims.ts'
 import type { Fetch } from './guarded-fetch.ts'
 import { createIssuerKeys, type IssuerKeys } from './issuer-keys.ts'
-import { type OidcProof, type OidcProvider, ProofError } from './proof.ts'
+import { type OidcProof, type OidcProvider, ProofError, type ProofErrorCode } from './proof.ts'
 import { type CompactToken, parseCompactToken } from './token.ts'
 
 export interface OidcVerifier {
@@ -24,19 +24,17 @@ export interface OidcVerifierOptions {
   readonly timeoutMs?: number
 }
 
+function claimFault(error: errors.JWTClaimValidationFailed): ProofErrorCode {
+  if (error.reason === 'missing') return 'claim-missing'
+  if (error.claim === 'aud') return 'audience-mismatch'
+  return error.claim === 'nbf' ? 'token-not-yet-valid' : 'claims-malformed'
+}
+
 /** jose's refusals as ours; whatever else it throws is a signature that did not hold. */
 function translate(error: unknown): ProofError {
   if (error instanceof errors.JWTExpired) return new ProofError('token-expired', 'the token has expired')
   if (error instanceof errors.JWTClaimValidationFailed) {
-    const code =
-      error.claim === 'aud'
-        ? 'audience-mismatch'
-        : error.reason === 'missing'
-          ? 'claim-missing'
-          : error.claim === 'nbf'
-            ? 'token-not-yet-valid'
-            : 'claims-malformed'
-    return new ProofError(code, `the claim ${error.claim} was refused`)
+    return new ProofError(claimFault(error), `the claim ${error.claim} was refused`)
   }
   if (error instanceof errors.JWTInvalid) return new ProofError('claims-malformed', 'a claim cannot be read')
   return new ProofError('signature-invalid', 'the signature does not hold', { cause: error })

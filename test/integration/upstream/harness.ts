@@ -13,14 +13,12 @@ import {
   UpstreamError,
   type UpstreamRequest,
 } from '../../../gateway/upstream/types.ts'
+import { parseSpiffeId } from '../../../spiffe/id.ts'
+import { parseSpiffeIdPattern } from '../../../spiffe/pattern.ts'
 import { type Ca, createRoot, type Issued } from '../../fixtures/pki.ts'
 
 export const HOST = 'api.bank.example'
-export const WORKLOAD = {
-  trustDomain: 'example.org',
-  path: '/payments/api',
-  uri: 'spiffe://example.org/payments/api',
-}
+export const WORKLOAD = parseSpiffeId('spiffe://example.org/payments/api')
 
 export interface Pki {
   /** Issues the server's certificates. */
@@ -95,7 +93,7 @@ export function tcpServer(
 export function clientCertificate(issued: Issued, workload: string = WORKLOAD.uri): ClientCertificateEntry {
   const leaf = new X509Certificate(issued.pem)
   return {
-    workloads: [{ text: workload, matches: (id) => id.uri === workload }],
+    workloads: [parseSpiffeIdPattern(workload)],
     keyPair: {
       chainPem: issued.chainPem,
       key: new Secret(issued.keyPem),

@@ -10,6 +10,8 @@ export interface HoldingProxy extends Listening {
   readonly serverEnded: () => boolean
   /** From now on everything arrives, first what was held back, in one packet. */
   release(): void
+  /** Resets the gateway's connections. */
+  reset(): void
 }
 
 /**
@@ -48,6 +50,9 @@ export async function holdingProxy(port: number): Promise<HoldingProxy> {
       for (const client of clients) client.cork()
       for (const act of waiting.splice(0)) act()
       for (const client of clients) client.uncork()
+    },
+    reset() {
+      for (const client of clients) client.resetAndDestroy()
     },
   }
 }

@@ -9,6 +9,7 @@ import {
   HOST,
   opened,
   type Pki,
+  readAll,
   readSome,
   request,
   tlsServer,
@@ -66,6 +67,20 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('%s', (version) => {
     await using connection = await opened(request(server.port, { roots: [pki.servers.pem] }))
     connection.stream.end('x')
     expect(await readSome(connection)).toBe('after your end')
+  })
+
+  test('a server that ends first still gets what the client sends', async () => {
+    const { promise, resolve } = Promise.withResolvers<string>()
+    await using server = await tlsServer(pki.server, { ...only, allowHalfOpen: true }, (socket) => {
+      socket.end('bye')
+      socket.on('data', (chunk: Buffer) => resolve(chunk.toString()))
+    })
+    await using connection = await opened(request(server.port, { roots: [pki.servers.pem] }))
+    expect((await readAll(connection)).toString()).toBe('bye')
+    // Ending our side by itself is what Node does unless it is told not to, and it takes a turn.
+    await new Promise((next) => setImmediate(next))
+    connection.stream.write('after your end')
+    expect(await promise).toBe('after your end')
   })
 
   test('the client certificate of the first entry that matches the workload', async () => {
@@ -164,4 +179,14 @@ test('TLS 1.2: no second handshake, in which a server could ask for the client c
   })
   expect(outcome).toContain('no renegotiation')
   expect(connection.facts.clientCertificateSha256).toBeNull()
+})
+
+test('errors that nobody waits for end no process', async () => {
+  await using server = await tlsServer(pki.server)
+  await using connection = await opened(request(server.port, { roots: [pki.servers.pem] }))
+  for (const socket of [connection.stream, connection.raw]) {
+    for (let round = 0; round < 3; round += 1) {
+      expect(socket.emit('error', new Error('late'))).toBe(true)
+    }
+  }
 })

@@ -6,9 +6,11 @@ import {
   selectClientCertificate,
 } from '../../../../gateway/upstream/client-certificates.ts'
 import { X509Certificate } from 'node:crypto'
+import { parseSpiffeId } from '../../../../spiffe/id.ts'
+import { parseSpiffeIdPattern } from '../../../../spiffe/pattern.ts'
 import { createRoot, type Issued } from '../../../fixtures/pki.ts'
 
-const WORKLOAD = { trustDomain: 'example.org', path: '/a', uri: 'spiffe://example.org/a' }
+const WORKLOAD = parseSpiffeId('spiffe://example.org/a')
 
 let issued: Issued
 beforeAll(async () => {
@@ -19,7 +21,7 @@ beforeAll(async () => {
 function entry(...uris: readonly string[]): ClientCertificateEntry {
   const { chainPem, keyPem, pem } = issued
   return {
-    workloads: uris.map((text) => ({ text, matches: (id) => id.uri === text })),
+    workloads: uris.map(parseSpiffeIdPattern),
     keyPair: { chainPem, key: new Secret(keyPem), leaf: new X509Certificate(pem), leafSha256: '' },
   }
 }

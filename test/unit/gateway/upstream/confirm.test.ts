@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { confirmWaitMs, judge } from '../../../../gateway/upstream/confirm.ts'
+import { confirmWaitMs, judge, needsConfirmation } from '../../../../gateway/upstream/confirm.ts'
 
 test.each([
   ['three handshake times', null, 100, 9_000, 300],
@@ -27,4 +27,14 @@ test.each([
   ['an alert after data', { failure, ended: true, ticket: true }, 1, 'refused'],
 ])('%s', (_name, signs, buffered, expected) => {
   expect(judge(signs, buffered)).toBe(expected)
+})
+
+test.each([
+  ['TLS 1.3, asked', true, 'TLSv1.3', false, true],
+  ['TLS 1.3, not asked', false, 'TLSv1.3', false, false],
+  ['TLS 1.2, asked', true, 'TLSv1.2', false, false],
+  ['a resumed session', true, 'TLSv1.3', true, false],
+])('%s: waits %s', (_name, asked, protocol, resumed, expected) => {
+  const seen = { certificateSha256: null, protocol, cipher: null, resumed }
+  expect(needsConfirmation({ asked, seen })).toBe(expected)
 })

@@ -33,7 +33,10 @@ describe('readIdentityEnvironment', () => {
   })
 
   it('keeps the variables that override the file, where they are not empty', () => {
-    const environment = readIdentityEnvironment({ SALLYPORT_ISSUER: 'https://x.example', SALLYPORT_REPLAY_TABLE: '' })
+    const environment = readIdentityEnvironment({
+      SALLYPORT_ISSUER: 'https://x.example',
+      SALLYPORT_REPLAY_TABLE: '',
+    })
     expect(environment.overrides).toEqual({ SALLYPORT_ISSUER: 'https://x.example' })
   })
 })

@@ -20,7 +20,9 @@ describe('parseStrictJson', () => {
         fc.pre(key !== '__proto__')
         const pair = `${JSON.stringify(key)}:${JSON.stringify(value)}`
         const text = `[1,{"other#":{${pair},"x#":[{}],${pair}}}]`
-        expect(() => parseStrictJson(text)).toThrow(expect.objectContaining({ code: expect.stringMatching(/^json-/) }))
+        expect(() => parseStrictJson(text)).toThrow(
+          expect.objectContaining({ code: expect.stringMatching(/^json-/) }),
+        )
       }),
     )
   })
@@ -33,7 +35,7 @@ describe('parseStrictJson', () => {
     'deep nesting': ['['.repeat(MAX_JSON_DEPTH + 1) + ']'.repeat(MAX_JSON_DEPTH + 1), 'json-too-deep'],
     'text after the value': ['{} {}', 'json-malformed'],
     'a comment': ['{/* */}', 'json-malformed'],
-    'nothing': ['', 'json-malformed'],
+    nothing: ['', 'json-malformed'],
   }
   it.each(Object.entries(refused))('refuses %s', (_name, [text, code]) => {
     expect(() => parseStrictJson(text)).toThrow(expect.objectContaining({ code }))

@@ -72,7 +72,15 @@ export async function createState(now: Date): Promise<AuthorityState> {
   return buildAuthorityState(await createDocument(now), TRUST_DOMAIN)
 }
 
-export type CsrKey = 'P-256' | 'P-384' | 'P-521' | 'Ed25519' | 'RSA-1024' | 'RSA-2048' | 'RSA-4096' | 'RSA-4098'
+export type CsrKey =
+  | 'P-256'
+  | 'P-384'
+  | 'P-521'
+  | 'Ed25519'
+  | 'RSA-1024'
+  | 'RSA-2048'
+  | 'RSA-4096'
+  | 'RSA-4098'
 
 function keyAlgorithm(kind: CsrKey) {
   if (kind === 'Ed25519') return { name: 'Ed25519' }

@@ -30,12 +30,18 @@ describe('isFetchable', () => {
     expect(isFetchable(address, { loopback: true })).toBe(false)
   })
 
-  it.each(['127.0.0.1', '127.8.8.8', '::1', '::ffff:127.0.0.1'])('allows %s in development alone', (address) => {
-    expect(isFetchable(address, { loopback: false })).toBe(false)
-    expect(isFetchable(address, { loopback: true })).toBe(true)
-  })
+  it.each(['127.0.0.1', '127.8.8.8', '::1', '::ffff:127.0.0.1'])(
+    'allows %s in development alone',
+    (address) => {
+      expect(isFetchable(address, { loopback: false })).toBe(false)
+      expect(isFetchable(address, { loopback: true })).toBe(true)
+    },
+  )
 
-  it.each(['93.184.215.14', '2606:2800:21f:cb07:6820:80da:af6b:8b2c', '::ffff:8.8.8.8'])('allows %s', (address) => {
-    expect(isFetchable(address, { loopback: false })).toBe(true)
-  })
+  it.each(['93.184.215.14', '2606:2800:21f:cb07:6820:80da:af6b:8b2c', '::ffff:8.8.8.8'])(
+    'allows %s',
+    (address) => {
+      expect(isFetchable(address, { loopback: false })).toBe(true)
+    },
+  )
 })

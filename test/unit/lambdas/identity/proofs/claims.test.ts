@@ -87,7 +87,9 @@ describe('checkClaims', () => {
     const strict = { ...PROVIDER, maxTokenAgeMs: 60_000 }
     const aged = (seconds: number) => ({ ...GOOD, iat: SECONDS - seconds, exp: SECONDS + 300 })
     expect(check(aged(60 + CLOCK_SKEW_SECONDS), strict).subject).toBe('s')
-    expect(() => check(aged(61 + CLOCK_SKEW_SECONDS), strict)).toThrow(expect.objectContaining({ code: 'token-too-old' }))
+    expect(() => check(aged(61 + CLOCK_SKEW_SECONDS), strict)).toThrow(
+      expect.objectContaining({ code: 'token-too-old' }),
+    )
   })
 
   it('accepts no token outside its own times by more than the skew', () => {

@@ -1,6 +1,9 @@
 // The way out, as far as it can be judged before a connection: nothing is dialled in these tests.
 import { describe, expect, it } from 'vitest'
-import { createGuardedFetch, type GuardedFetchOptions } from '../../../../../lambdas/identity/proofs/guarded-fetch.ts'
+import {
+  createGuardedFetch,
+  type GuardedFetchOptions,
+} from '../../../../../lambdas/identity/proofs/guarded-fetch.ts'
 
 function get(url: string, options: Partial<GuardedFetchOptions> = {}): Promise<Response> {
   const fetch = createGuardedFetch({ loopback: false, ...options })
@@ -28,9 +31,12 @@ describe('createGuardedFetch', () => {
     await expect(get(url)).rejects.toMatchObject({ code: 'address-refused' })
   })
 
-  it.each(['http://issuer.example/keys', 'file:///etc/passwd', 'ftp://issuer.example/'])('refuses %s', async (url) => {
-    await expect(get(url)).rejects.toMatchObject({ code: 'scheme-refused' })
-  })
+  it.each(['http://issuer.example/keys', 'file:///etc/passwd', 'ftp://issuer.example/'])(
+    'refuses %s',
+    async (url) => {
+      await expect(get(url)).rejects.toMatchObject({ code: 'scheme-refused' })
+    },
+  )
 
   it('refuses a name that resolves inwards', async () => {
     const inwards = answering('10.0.0.5', '169.254.169.254', '::1', 'fd00::1')
@@ -46,7 +52,8 @@ describe('createGuardedFetch', () => {
   })
 
   it('passes the resolver’s own failure on', async () => {
-    const failing: GuardedFetchOptions['lookup'] = (_hostname, callback) => callback(new Error('no such name'), [])
+    const failing: GuardedFetchOptions['lookup'] = (_hostname, callback) =>
+      callback(new Error('no such name'), [])
     await expect(get('https://issuer.example/keys', { lookup: failing })).rejects.toThrow('no such name')
   })
 })

@@ -3,7 +3,13 @@
 import { describe, expect, it } from 'vitest'
 import type { LogRecord } from '../../../../../lambdas/identity/log.ts'
 import { createIssuerKeys } from '../../../../../lambdas/identity/proofs/issuer-keys.ts'
-import { createFakeIssuer, DISCOVERY_PATH, fetchOf, KEYS_PATH, type Misbehaviour } from '../../../../fakes/oidc-issuer.ts'
+import {
+  createFakeIssuer,
+  DISCOVERY_PATH,
+  fetchOf,
+  KEYS_PATH,
+  type Misbehaviour,
+} from '../../../../fakes/oidc-issuer.ts'
 import { createClock, ISSUER, provider } from '../support.ts'
 
 async function setUp(more: { readonly jwksUri?: string; readonly timeoutMs?: number } = {}) {
@@ -88,10 +94,22 @@ describe('the keys of an issuer', () => {
   })
 
   const discoveries: Record<string, Misbehaviour> = {
-    'another issuer': { kind: 'document', document: { issuer: `${ISSUER}/`, jwks_uri: `${ISSUER}${KEYS_PATH}` } },
-    'keys on another host': { kind: 'document', document: { issuer: ISSUER, jwks_uri: 'https://evil.example/keys' } },
-    'keys on another port': { kind: 'document', document: { issuer: ISSUER, jwks_uri: `${ISSUER}:8443/keys` } },
-    'keys over http': { kind: 'document', document: { issuer: ISSUER, jwks_uri: 'http://issuer.example/keys' } },
+    'another issuer': {
+      kind: 'document',
+      document: { issuer: `${ISSUER}/`, jwks_uri: `${ISSUER}${KEYS_PATH}` },
+    },
+    'keys on another host': {
+      kind: 'document',
+      document: { issuer: ISSUER, jwks_uri: 'https://evil.example/keys' },
+    },
+    'keys on another port': {
+      kind: 'document',
+      document: { issuer: ISSUER, jwks_uri: `${ISSUER}:8443/keys` },
+    },
+    'keys over http': {
+      kind: 'document',
+      document: { issuer: ISSUER, jwks_uri: 'http://issuer.example/keys' },
+    },
     'keys in a userinfo trick': {
       kind: 'document',
       document: { issuer: ISSUER, jwks_uri: 'https://issuer.example@evil.example/keys' },
@@ -101,7 +119,10 @@ describe('the keys of an issuer', () => {
       document: { issuer: ISSUER, jwks_uri: 'http://169.254.169.254/' },
     },
     'no jwks_uri': { kind: 'document', document: { issuer: ISSUER } },
-    'its issuer twice': { kind: 'text', text: `{"issuer":"x","jwks_uri":"${ISSUER}/keys","issuer":"${ISSUER}"}` },
+    'its issuer twice': {
+      kind: 'text',
+      text: `{"issuer":"x","jwks_uri":"${ISSUER}/keys","issuer":"${ISSUER}"}`,
+    },
     'a redirect': { kind: 'redirect', status: 302, to: 'http://169.254.169.254/latest/meta-data' },
   }
   it.each(Object.entries(discoveries))('are not fetched where discovery gives %s', async (_name, how) => {
@@ -127,7 +148,10 @@ describe('the keys of an issuer', () => {
       kind: 'document',
       document: { keys: [jwk, ...Array.from({ length: 100 }, (_, i) => ({ kty: 'EC', kid: `${i}` }))] },
     }),
-    'a private key': (jwk) => ({ kind: 'document', document: { keys: [jwk, { ...jwk, kid: 'other', d: 'AA' }] } }),
+    'a private key': (jwk) => ({
+      kind: 'document',
+      document: { keys: [jwk, { ...jwk, kid: 'other', d: 'AA' }] },
+    }),
     'a shared secret': (jwk) => ({
       kind: 'document',
       document: { keys: [jwk, { kty: 'oct', k: 'c2VjcmV0', kid: 'other' }] },
@@ -151,8 +175,14 @@ describe('the keys of an issuer', () => {
     'is on another curve': [(jwk) => [{ ...jwk, alg: undefined, crv: 'P-384' }], 'key-unfit'],
     'is no point of its curve': [(jwk) => [{ ...jwk, x: jwk.y }], 'key-unfit'],
     'has no kid': [(jwk) => [{ ...jwk, kid: undefined }], 'key-unknown'],
-    'is a short RSA key': [(jwk) => [{ kty: 'RSA', kid: jwk.kid, n: 'A'.repeat(171), e: 'AQAB' }], 'key-unknown'],
-    'is a huge RSA key': [(jwk) => [{ kty: 'RSA', kid: jwk.kid, n: 'A'.repeat(4096), e: 'AQAB' }], 'key-unknown'],
+    'is a short RSA key': [
+      (jwk) => [{ kty: 'RSA', kid: jwk.kid, n: 'A'.repeat(171), e: 'AQAB' }],
+      'key-unknown',
+    ],
+    'is a huge RSA key': [
+      (jwk) => [{ kty: 'RSA', kid: jwk.kid, n: 'A'.repeat(4096), e: 'AQAB' }],
+      'key-unknown',
+    ],
   }
   it.each(Object.entries(unfit))('refuse a key that %s', async (_name, [keys, code]) => {
     const { issuer, find } = await setUp()
@@ -162,7 +192,12 @@ describe('the keys of an issuer', () => {
 
   it('leave out what cannot be used and keep the rest', async () => {
     const { issuer, find } = await setUp()
-    const keys = [{ kty: 'AKP', kid: issuer.kid }, { ...issuer.jwk, kid: 'other' }, { use: 'x509-svid' }, issuer.jwk]
+    const keys = [
+      { kty: 'AKP', kid: issuer.kid },
+      { ...issuer.jwk, kid: 'other' },
+      { use: 'x509-svid' },
+      issuer.jwk,
+    ]
     issuer.misbehave(KEYS_PATH, { kind: 'document', document: { keys } })
     await expect(find()).resolves.toBeDefined()
   })

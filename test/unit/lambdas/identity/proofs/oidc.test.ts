@@ -16,7 +16,10 @@ async function setUp(algorithm = 'ES256') {
     clock: clock.now,
     log: () => undefined,
   })
-  const claims = (more: Record<string, unknown> = {}) => ({ ...goodClaims(ISSUER, AUDIENCE, clock.now()), ...more })
+  const claims = (more: Record<string, unknown> = {}) => ({
+    ...goodClaims(ISSUER, AUDIENCE, clock.now()),
+    ...more,
+  })
   const verify = async (more: Record<string, unknown> = {}, options: SignOptions = {}) =>
     verifier.verify(await issuer.sign(claims(more), options))
   return { clock, issuer, other, verifier, claims, verify }
@@ -27,7 +30,10 @@ const b64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).toStr
 describe('an OIDC proof', () => {
   it.each(['RS256', 'PS256', 'ES256', 'ES384', 'ES512'])('is accepted with %s', async (algorithm) => {
     const { verify } = await setUp(algorithm)
-    await expect(verify({ repository_id: '7' })).resolves.toMatchObject({ subject: 'workload', issuer: ISSUER })
+    await expect(verify({ repository_id: '7' })).resolves.toMatchObject({
+      subject: 'workload',
+      issuer: ISSUER,
+    })
   })
 
   const claims: Record<string, [Record<string, unknown>, string]> = {
@@ -68,7 +74,9 @@ describe('an OIDC proof', () => {
 
   it('is refused where another configured issuer signed it', async () => {
     const { other, claims, verifier } = await setUp()
-    await expect(verifier.verify(await other.sign(claims()))).rejects.toMatchObject({ code: 'signature-invalid' })
+    await expect(verifier.verify(await other.sign(claims()))).rejects.toMatchObject({
+      code: 'signature-invalid',
+    })
   })
 
   it('is refused where the public key was used as a shared secret', async () => {
@@ -81,7 +89,9 @@ describe('an OIDC proof', () => {
 
   it('is refused where the algorithm is not that of the published key', async () => {
     const { verify } = await setUp('RS256')
-    await expect(verify({}, { header: { alg: 'RS256', kid: 'key-2' } })).rejects.toMatchObject({ code: 'key-unknown' })
+    await expect(verify({}, { header: { alg: 'RS256', kid: 'key-2' } })).rejects.toMatchObject({
+      code: 'key-unknown',
+    })
   })
 
   const NEAR_ISSUERS = [

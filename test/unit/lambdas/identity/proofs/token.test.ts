@@ -1,12 +1,20 @@
 // The outer form of a token, before anything about it is trusted (attacks 19, 20, 21, 28, 29).
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ALGORITHMS, MAX_TOKEN_BYTES, parseCompactToken } from '../../../../../lambdas/identity/proofs/token.ts'
+import {
+  ALGORITHMS,
+  MAX_TOKEN_BYTES,
+  parseCompactToken,
+} from '../../../../../lambdas/identity/proofs/token.ts'
 
 const b64 = (text: string): string => Buffer.from(text).toString('base64url')
 
-function token(header: Record<string, unknown> | string, payload: Record<string, unknown> | string = { iss: 'i' }): string {
-  const text = (part: Record<string, unknown> | string) => (typeof part === 'string' ? part : JSON.stringify(part))
+function token(
+  header: Record<string, unknown> | string,
+  payload: Record<string, unknown> | string = { iss: 'i' },
+): string {
+  const text = (part: Record<string, unknown> | string) =>
+    typeof part === 'string' ? part : JSON.stringify(part)
   return `${b64(text(header))}.${b64(text(payload))}.${b64('signature')}`
 }
 
@@ -30,7 +38,10 @@ describe('parseCompactToken', () => {
     'alg None, by case': [token({ ...HEADER, alg: 'None' }), 'algorithm-refused'],
     'a shared-secret algorithm': [token({ ...HEADER, alg: 'HS256' }), 'algorithm-refused'],
     'an algorithm of another case': [token({ ...HEADER, alg: 'es256' }), 'algorithm-refused'],
-    'an algorithm named like a method of objects': [token({ ...HEADER, alg: 'toString' }), 'algorithm-refused'],
+    'an algorithm named like a method of objects': [
+      token({ ...HEADER, alg: 'toString' }),
+      'algorithm-refused',
+    ],
     'no kid': [token({ alg: 'ES256' }), 'token-malformed'],
     'an empty kid': [token({ ...HEADER, kid: '' }), 'token-malformed'],
     'a kid of 10 kB': [token({ ...HEADER, kid: 'k'.repeat(10_000) }), 'token-malformed'],
@@ -46,9 +57,9 @@ describe('parseCompactToken', () => {
     'two parts': ['a.b', 'token-malformed'],
     'five parts, as of an encrypted token': ['a.b.c.d.e', 'token-malformed'],
     'an empty signature': [`${b64('{}')}.${b64('{}')}.`, 'token-malformed'],
-    'padding': [`${b64('{"alg":"ES256","kid":"k"}')}=.${b64('{}')}.AA`, 'token-malformed'],
+    padding: [`${b64('{"alg":"ES256","kid":"k"}')}=.${b64('{}')}.AA`, 'token-malformed'],
     'a line break': [`${token(HEADER)}\n`, 'token-malformed'],
-    'nothing': ['', 'token-malformed'],
+    nothing: ['', 'token-malformed'],
   }
   it.each(Object.entries(refused))('refuses %s', (_name, [text, code]) => {
     expect(() => parseCompactToken(text)).toThrow(expect.objectContaining({ code }))

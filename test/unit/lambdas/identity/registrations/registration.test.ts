@@ -1,7 +1,10 @@
 // Which registration a proof falls under (attacks 37 to 40).
 import { describe, expect, it } from 'vitest'
 import type { OidcProof } from '../../../../../lambdas/identity/proofs/proof.ts'
-import { expandSpiffeId, selectRegistration } from '../../../../../lambdas/identity/registrations/registration.ts'
+import {
+  expandSpiffeId,
+  selectRegistration,
+} from '../../../../../lambdas/identity/registrations/registration.ts'
 import { provider, registration } from '../support.ts'
 
 function proof(claims: Record<string, string>, name = 'main'): OidcProof {
@@ -25,9 +28,17 @@ describe('selectRegistration', () => {
   })
 
   it('names all that match where the request names none, whatever their order', () => {
-    for (const registrations of [[payments, api], [api, payments]]) {
-      expect(() => selectRegistration(registrations, proof({ team: 'payments', service: 'api' }), null)).toThrow(
-        expect.objectContaining({ code: 'registration-ambiguous', names: registrations.map(({ name }) => name) }),
+    for (const registrations of [
+      [payments, api],
+      [api, payments],
+    ]) {
+      expect(() =>
+        selectRegistration(registrations, proof({ team: 'payments', service: 'api' }), null),
+      ).toThrow(
+        expect.objectContaining({
+          code: 'registration-ambiguous',
+          names: registrations.map(({ name }) => name),
+        }),
       )
     }
   })

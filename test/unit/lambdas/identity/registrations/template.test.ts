@@ -81,7 +81,8 @@ describe('a SPIFFE ID template', () => {
       fc.property(shape, fc.array(value, { minLength: 6, maxLength: 6 }), (segments, values) => {
         const names = segments.map((_, index) => `c${index}`)
         const template = `spiffe://example.org/${segments.map(([a, b], i) => `${a}{c${i}}${b}`).join('/')}`
-        const tuple = (offset: number) => Object.fromEntries(names.map((n, i) => [n, values[offset + i] ?? 'x']))
+        const tuple = (offset: number) =>
+          Object.fromEntries(names.map((n, i) => [n, values[offset + i] ?? 'x']))
         const [one, two] = [tuple(0), tuple(3)]
         let ids: string[]
         try {

@@ -7,7 +7,10 @@ import { createClock, provider } from '../support.ts'
 
 function setUp(reuse: Reuse, maxEntries?: number) {
   const clock = createClock()
-  const store = createMemoryReplayStore({ clock: clock.now, ...(maxEntries === undefined ? {} : { maxEntries }) })
+  const store = createMemoryReplayStore({
+    clock: clock.now,
+    ...(maxEntries === undefined ? {} : { maxEntries }),
+  })
   const expiresAt = new Date(clock.now().getTime() + 300_000)
   const proof = (more: Partial<OidcProof> = {}): OidcProof => ({
     provider: provider({ reuse }),

@@ -1,0 +1,132 @@
+// The gateway's metrics, each with its own method, so that a label can only be what the type allows. Names are a
+// contract: dashboards and alarms read them (docs/metrics.md).
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { type ReasonCode, REASONS } from '../audit/reasons.ts'
+import { Registry } from './registry.ts'
+
+export interface Metrics {
+  /** A raw connection was accepted or has gone; `open` is what is left. */
+  connectionsOpen(listener: string, open: number): void
+  handshake(listener: string, result: 'ok' | 'failed'): void
+  /** A connection that sent nothing. */
+  probe(listener: string): void
+  decision(result: 'allow' | 'deny'): void
+  /** An attempt ended. */
+  attempt(
+    listener: string,
+    code: ReasonCode,
+    bytes: { readonly sent: number; readonly received: number },
+  ): void
+  /** `seconds` from the request to "connected". */
+  sessionOpened(listener: string, seconds: number): void
+  sessionEnded(listener: string): void
+  /** `seconds` for resolving, dialling, TLS and confirmation. */
+  upstreamConnected(seconds: number): void
+  certificateNotAfter(name: string, notAfter: Date): void
+  /** Prometheus text 0.0.4. */
+  render(): string
+  /** Stops what samples in the background. */
+  close(): void
+}
+
+export interface MetricsOptions {
+  readonly version: string
+  readonly audit: () => { readonly dropped: number; readonly backlogBytes: number }
+}
+
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const NANOSECONDS = 1e9
+
+export function createMetrics(options: MetricsOptions): Metrics {
+  const registry = new Registry()
+  const delay = monitorEventLoopDelay({ resolution: 10 })
+  delay.enable()
+  registry
+    .gauge('sallyport_build_info', 'Version of Sallyport and of Node.')
+    .set({ version: options.version, node: process.version }, 1)
+  const connections = registry.gauge(
+    'sallyport_connections_open',
+    'Downstream TCP connections that are open.',
+  )
+  const handshakes = registry.counter('sallyport_handshakes_total', 'Downstream TLS handshakes by result.')
+  const probes = registry.counter('sallyport_probes_total', 'Connections that sent nothing.')
+  const decisions = registry.counter('sallyport_decisions_total', 'Policy decisions by result.')
+  const attempts = registry.counter('sallyport_sessions_total', 'Attempts that ended, by reason code.')
+  const open = registry.gauge('sallyport_sessions_open', 'Sessions that relay bytes now.')
+  const bytes = registry.counter(
+    'sallyport_bytes_total',
+    'Bytes relayed by ended sessions; sent is towards the upstream.',
+  )
+  const opening = registry.histogram(
+    'sallyport_session_open_seconds',
+    'From the request to "connected".',
+    SECONDS,
+  )
+  const upstream = registry.histogram(
+    'sallyport_upstream_connect_seconds',
+    'Resolving, dialling, TLS and confirmation.',
+    SECONDS,
+  )
+  const notAfter = registry.gauge(
+    'sallyport_certificate_not_after_seconds',
+    'End of validity, in seconds since 1970.',
+  )
+  sampleProcess(registry, delay, options)
+  return {
+    connectionsOpen: (listener, count) => connections.set({ listener }, count),
+    handshake: (listener, result) => handshakes.add({ listener, result }),
+    probe: (listener) => probes.add({ listener }),
+    decision: (result) => decisions.add({ result }),
+    attempt(listener, code, { sent, received }) {
+      attempts.add({ listener, code, stage: stageOf(code) })
+      bytes.add({ direction: 'sent' }, sent)
+      bytes.add({ direction: 'received' }, received)
+    },
+    sessionOpened(listener, seconds) {
+      open.add({ listener }, 1)
+      opening.observe(seconds)
+    },
+    sessionEnded: (listener) => open.add({ listener }, -1),
+    upstreamConnected: (seconds) => upstream.observe(seconds),
+    certificateNotAfter: (name, date) => notAfter.set({ name }, date.getTime() / 1000),
+    render: () => registry.render(),
+    close: () => delay.disable(),
+  }
+}
+
+/** The prefix of a reason code: few enough to draw, and an alarm on a stage needs no list of codes. */
+function stageOf(code: ReasonCode): string {
+  return REASONS[code] === undefined ? 'unknown' : (/^(?:upstream-tls|[a-z]+)/.exec(code)?.[0] ?? code)
+}
+
+function sampleProcess(registry: Registry, delay: ReturnType<typeof monitorEventLoopDelay>, { audit }: MetricsOptions): void {
+  registry.sampled(
+    'sallyport_audit_dropped_total',
+    'Lines that the sink lost.',
+    'counter',
+    () => audit().dropped,
+  )
+  registry.sampled(
+    'sallyport_audit_backlog_bytes',
+    'Bytes that wait for the sink.',
+    'gauge',
+    () => audit().backlogBytes,
+  )
+  registry.sampled('process_cpu_seconds_total', 'User and system CPU time.', 'counter', () => {
+    const { user, system } = process.cpuUsage()
+    return (user + system) / 1e6
+  })
+  registry.sampled('process_resident_memory_bytes', 'Resident memory.', 'gauge', () =>
+    process.memoryUsage.rss(),
+  )
+  registry.sampled(
+    'sallyport_event_loop_delay_p99_seconds',
+    'Event loop delay since the last scrape.',
+    'gauge',
+    () => {
+      const value = delay.percentile(99) / NANOSECONDS
+      delay.reset()
+      return value
+    },
+  )
+}
