@@ -70,7 +70,7 @@ export function faultsOf(issues: readonly z.core.$ZodIssue[], context: FaultCont
     issues.filter(({ code }) => code === 'invalid_type').map(({ path }) => path.join('\0')),
   )
   return issues
-    .filter(({ code, path }) => !/^too_/.test(code) || !mistyped.has(path.join('\0')))
+    .filter(({ code, path }) => !code.startsWith('too_') || !mistyped.has(path.join('\0')))
     .flatMap((issue) => faultsOfIssue(issue, [], context))
 }
 

@@ -58,6 +58,8 @@ export function serveH2(
     requested = true
     clearTimeout(deadline)
     serveStream(connection, handler, stream, headers)
+    // Told once; nobody whose identity is refused gets a second stream.
+    if (!connection.identity().ok) session.close()
   })
   session.on('error', () => session.destroy())
   session.on('close', () => {

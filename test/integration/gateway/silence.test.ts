@@ -37,7 +37,7 @@ describe('deny means silence', () => {
     ['a subdomain is not the host', '/payments', 'a.partner.test:443', 'destination-unknown'],
   ])('no DNS query and no dial when %s', async ([, workload, target, code]) => {
     await using world = await createWorld()
-    const trap = trapped(['203.0.113.1'])
+    const trap = trapped(['93.184.216.34'])
     await using gateway = await startTestGateway(world, {
       destinations: DESTINATIONS,
       policy: POLICY,
@@ -53,7 +53,7 @@ describe('deny means silence', () => {
 
   test('the trap works: what is allowed is resolved and dialled', async () => {
     await using world = await createWorld()
-    const trap = trapped(['203.0.113.1'])
+    const trap = trapped(['93.184.216.34'])
     await using gateway = await startTestGateway(world, {
       destinations: DESTINATIONS,
       policy: POLICY,
@@ -62,7 +62,7 @@ describe('deny means silence', () => {
     const answer = await connect(world, gateway.port, { svid: await world.svid('/payments') })
     expect(answer.status).toBe(502)
     expect(trap.asked).toEqual(['partner.test'])
-    expect(trap.dialled[0]).toBe('203.0.113.1')
+    expect(trap.dialled[0]).toBe('93.184.216.34')
   })
 
   test('an address that its class forbids is never dialled', async () => {

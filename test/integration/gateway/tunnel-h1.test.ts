@@ -1,3 +1,4 @@
+import net from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { connect, connectTls, readBody } from '../../fixtures/connect-client.ts'
 import { partnerDestination, startPartner, startTcp, toLoopback } from '../../fixtures/partner.ts'
@@ -50,7 +51,10 @@ describe('a tunnel over HTTP/1.1 CONNECT', () => {
 
   test('the opening record is written before the client is told', async () => {
     await using world = await createWorld()
-    await using partner = await startPartner(world, () => {})
+    await using partner = await startPartner(world, (socket) => {
+      socket.resume()
+      socket.on('end', () => socket.end())
+    })
     await using gateway = await startTestGateway(world, {
       destinations: partnerDestination(partner.port),
       resolve: toLoopback,
@@ -67,6 +71,7 @@ describe('a tunnel over HTTP/1.1 CONNECT', () => {
     await using world = await createWorld()
     await using partner = await startPartner(world, (socket) => {
       socket.on('data', (chunk) => socket.write(chunk))
+      socket.on('end', () => socket.end())
     })
     await using gateway = await startTestGateway(world, {
       destinations: partnerDestination(partner.port),
@@ -217,10 +222,11 @@ describe('a tunnel over HTTP/1.1 CONNECT', () => {
       resolve: toLoopback,
     })
     const target = `partner.test:${server.port}`
-    const socket = await connectTls(world, gateway.port, { svid: await world.svid('/a') })
+    const raw = net.connect(gateway.port, '127.0.0.1')
+    const socket = await connectTls(world, gateway.port, { svid: await world.svid('/a'), tls: { socket: raw } })
     socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`)
     await expect.poll(() => server.accepted()).toBe(1)
-    socket.destroy()
+    raw.resetAndDestroy()
     expect((await gateway.closed(1))[0]?.outcome).toMatchObject({ code: 'request-abandoned', by: 'client' })
     expect(await gateway.metric('sallyport_connections_open')).toBe(0)
   })
