@@ -125,6 +125,7 @@ class H1Tunnel implements Tunnel {
       // destroy() on the TLS socket would reach the peer as a clean end (nodejs/node#49484).
       reset: () => raw.resetAndDestroy(),
       endIsReal: () => true,
+      closeIsClean: () => tls.writableFinished,
     }
   }
 

@@ -18,6 +18,8 @@ const PING_INTERVAL_MS = 10_000
 const PING_TIMEOUT_MS = 20_000
 /** How long a refused stream's content is read and dropped before it is reset. */
 const DISCARD_MS = 2_000
+/** How long a peer may take to close a connection that we have ended. */
+const LINGER_MS = 2_000
 
 const {
   HTTP2_HEADER_METHOD,
@@ -67,13 +69,24 @@ export function serveH2(
     if (!requested) handler.noRequest(connection, 'client-closed', null)
   })
   keepAlive(session)
+  cutAfterEnd(connection)
   return { goAway: () => session.close() }
+}
+
+/** A session that closes ends its socket and waits for the peer to do so too, which a peer may never do. */
+function cutAfterEnd({ tls, raw }: ClientConnection): void {
+  tls.once('finish', () => {
+    const timer = setTimeout(() => raw.destroy(), LINGER_MS)
+    raw.once('close', () => clearTimeout(timer))
+  })
 }
 
 /** A peer that vanished without a FIN is only found by asking: dead after two missed answers. */
 function keepAlive(session: http2.ServerHttp2Session): void {
   let answeredAt = Date.now()
   const timer = setInterval(() => {
+    // A destroyed session tells 'close' only when its socket has closed, and throws at a ping until then.
+    if (session.destroyed) return clearInterval(timer)
     if (Date.now() - answeredAt > PING_TIMEOUT_MS) return session.destroy()
     session.ping((error) => {
       if (error === null) answeredAt = Date.now()
@@ -150,6 +163,7 @@ class H2Tunnel implements Tunnel {
       reset: () => resetStream(stream),
       // After RST_STREAM, or when the connection is lost, Node emits 'aborted' and then an 'end' that is none.
       endIsReal: () => !stream.aborted,
+      closeIsClean: () => !stream.aborted && stream.rstCode === NGHTTP2_NO_ERROR,
     }
   }
 

@@ -101,7 +101,9 @@ class HandDrivenRelay implements Relay {
         this.#unflushed[from] = false
         this.#settleIfFinished()
       })
-      sink.end()
+      // A turn later: Node's TLS end() inside one of that socket's own read callbacks (microtasks run there too) makes
+      // OpenSSL throw away the records it has not decrypted yet (24.21.0).
+      setImmediate(() => sink.end())
       this.#armTimer()
     })
     input.resume()
@@ -110,10 +112,12 @@ class HandDrivenRelay implements Relay {
   #watch(party: Party, side: RelaySide): void {
     side.stream.on('error', (error: Error) => this.#lost(party, error))
     side.stream.on('aborted', () => this.#lost(party, null))
+    const other: Party = party === 'client' ? 'upstream' : 'client'
     side.stream.on('close', () => {
       // Closed with both directions over is the ordinary end; closed before is a loss that raised no error.
-      if (this.#open[party] || this.#unflushed[party === 'client' ? 'upstream' : 'client'])
-        this.#lost(party, null)
+      if (this.#open.client || this.#open.upstream || !side.closeIsClean()) return this.#lost(party, null)
+      this.#unflushed[other] = false
+      this.#settleIfFinished()
     })
   }
 

@@ -195,6 +195,7 @@ class Session {
       end: () => stream.end(),
       reset: () => raw.resetAndDestroy(),
       endIsReal: () => true,
+      closeIsClean: () => stream.writableFinished,
     }
     const relay = startRelay(client, side, {
       ...destination.session,

@@ -43,8 +43,7 @@ describe('the partner’s client certificate', () => {
         const answer = await connect(world, gateway.port, { svid: await world.svid(`/${team}/api`), target })
         expect(answer.status).toBe(200)
         answer.socket.end()
-        const { data, how } = await readToEnding(answer.socket)
-      console.log(how, JSON.stringify(gateway.records()))
+        const { data } = await readToEnding(answer.socket)
         expect(Buffer.concat([answer.rest, data]).toString()).toBe(`saw CN=acme-${team}`)
       }
       const digests = (await gateway.closed(2)).map(({ upstream }) => upstream?.clientCertificateSha256)

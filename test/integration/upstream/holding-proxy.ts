@@ -25,6 +25,7 @@ export async function holdingProxy(port: number): Promise<HoldingProxy> {
   const clients = new Set<net.Socket>()
   const listening = await tcpServer((near) => {
     const far = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    clients.add(near)
     let flights = 0
     const deliver = (act: () => void): void => {
       if (flights < 2 || released) act()
@@ -34,7 +35,7 @@ export async function holdingProxy(port: number): Promise<HoldingProxy> {
       flights += 1
       far.write(chunk)
     })
-    near.on('close', () => far.destroy()).on('end', () => far.end())
+    near.on('close', () => clients.delete(near) && far.destroy()).on('end', () => far.end())
     far.on('data', (chunk) => deliver(() => near.write(chunk)))
     far.on('end', () => {
       ended = true
