@@ -2,10 +2,12 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { errorsPage } from './errors-page.ts'
+import { metricsPage } from './metrics-page.ts'
 
 const root = path.dirname(import.meta.dirname)
 const PAGES: readonly { readonly file: string; readonly render: () => string }[] = [
   { file: 'docs/errors.md', render: errorsPage },
+  { file: 'docs/metrics.md', render: metricsPage },
 ]
 
 const check = process.argv.includes('--check')

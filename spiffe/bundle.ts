@@ -113,7 +113,7 @@ function readJwtAuthority(key: Json): JwtAuthority {
   if (PRIVATE_MEMBERS.some((member) => member in key))
     throw new BundleError('malformed', 'holds a private key')
   const { use: _use, kid: _kid, ...rest } = key
-  return { keyId: kid, key: rest as JsonWebKey }
+  return { keyId: kid, key: rest }
 }
 
 function readCount(json: Json, name: string): number | null {

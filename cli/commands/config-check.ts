@@ -23,6 +23,7 @@ Examples:
 export function registerConfigCheck(program: Command): void {
   program
     .command('config')
+    .summary('check configuration files')
     .description('Work with configuration files.')
     .command('check')
     .summary('say what is wrong with configuration files')

@@ -15,7 +15,8 @@ interface DevOptions {
 export function registerDev(program: Command): void {
   program
     .command('dev')
-    .description('run authority, gateway and a partner on this machine and show what Sallyport does')
+    .summary('run all of it on this machine and show what it does')
+    .description('Run authority, gateway and a partner on this machine and show what Sallyport does.')
     .option('--once', 'play the story, then stop; exit 1 where a step failed')
     .option('--json', 'print {"steps":[{"name","ok","detail"}],"auditRecords":N} instead of text')
     .option(

@@ -134,6 +134,7 @@ async function run(options: FetchOptions): Promise<void> {
 export function registerIdentityFetch(program: Command): void {
   program
     .command('identity')
+    .summary('get the SPIFFE identity of a workload')
     .description('Work with the SPIFFE identity of a workload.')
     .command('fetch')
     .summary('exchange a token for an X.509-SVID')

@@ -23,7 +23,7 @@ interface Issuer {
 
 /** Makes the partner's PKI anew and writes what the gateway needs of it into `directory` (`pki/`). */
 export async function createPartnerPki(directory: string, serverName: string): Promise<PartnerPki> {
-  x509.cryptoProvider.set(webcrypto as Crypto)
+  x509.cryptoProvider.set(webcrypto)
   const ca = await createCa('Partner Bank CA')
   const server = await issue(ca, 'CN=partner.localhost', '1.3.6.1.5.5.7.3.1', [
     { type: 'dns', value: serverName },
@@ -79,7 +79,7 @@ async function issue(ca: Issuer, subject: string, purpose: string, san: x509.Jso
 }
 
 async function generateKeys(): Promise<CryptoKeyPair> {
-  return (await webcrypto.subtle.generateKey(KEY, true, ['sign', 'verify'])) as CryptoKeyPair
+  return webcrypto.subtle.generateKey(KEY, true, ['sign', 'verify'])
 }
 
 function pem(certificate: x509.X509Certificate): string {

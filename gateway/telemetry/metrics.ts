@@ -99,7 +99,11 @@ function stageOf(code: ReasonCode): string {
   return REASONS[code] === undefined ? 'unknown' : (/^(?:upstream-tls|[a-z]+)/.exec(code)?.[0] ?? code)
 }
 
-function sampleProcess(registry: Registry, delay: ReturnType<typeof monitorEventLoopDelay>, { audit }: MetricsOptions): void {
+function sampleProcess(
+  registry: Registry,
+  delay: ReturnType<typeof monitorEventLoopDelay>,
+  { audit }: MetricsOptions,
+): void {
   registry.sampled(
     'sallyport_audit_dropped_total',
     'Lines that the sink lost.',

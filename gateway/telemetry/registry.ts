@@ -65,8 +65,13 @@ export class Registry {
 
   render(): string {
     return this.#families
-      .map(({ name, help, type, lines }) =>
-        [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...lines(), ''].join('\n'),
+      .map((family) =>
+        [
+          `# HELP ${family.name} ${family.help}`,
+          `# TYPE ${family.name} ${family.type}`,
+          ...family.lines(),
+          '',
+        ].join('\n'),
       )
       .join('')
   }

@@ -223,7 +223,10 @@ describe('a tunnel over HTTP/1.1 CONNECT', () => {
     })
     const target = `partner.test:${server.port}`
     const raw = net.connect(gateway.port, '127.0.0.1')
-    const socket = await connectTls(world, gateway.port, { svid: await world.svid('/a'), tls: { socket: raw } })
+    const socket = await connectTls(world, gateway.port, {
+      svid: await world.svid('/a'),
+      tls: { socket: raw },
+    })
     socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`)
     await expect.poll(() => server.accepted()).toBe(1)
     raw.resetAndDestroy()

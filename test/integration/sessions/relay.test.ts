@@ -11,6 +11,7 @@ function side(socket: net.Socket): RelaySide {
     end: () => socket.end(),
     reset: () => socket.resetAndDestroy(),
     endIsReal: () => true,
+    closeIsClean: () => socket.writableFinished,
   }
 }
 

@@ -31,7 +31,7 @@ describe('the issuance file', () => {
     const file = path.join(directory, 'new', 'issuances.jsonl')
     const stores = [createFileIssuanceStore(file), createFileIssuanceStore(file)]
     const serials = Array.from({ length: 40 }, (_, index) => `${index}`)
-    await Promise.all(serials.map((serial, index) => stores[index % 2]?.put(issuance(serial))))
+    await Promise.all(serials.map(async (serial, index) => stores[index % 2]?.put(issuance(serial))))
     const lines = (await readFile(file, 'utf8')).trimEnd().split('\n')
     const found = lines.map((line) => (JSON.parse(line) as Issuance).serialNumber)
     expect(found.sort()).toEqual(serials.sort())

@@ -1,0 +1,4 @@
+// The entry of the `sallyport` command.
+import { createProgram } from './program.ts'
+
+await createProgram().parseAsync()

@@ -1,0 +1,49 @@
+// docs/metrics.md from the metrics themselves: each is used once, and what it then renders gives name, type and labels.
+import { createMetrics } from '../gateway/telemetry/metrics.ts'
+
+const INTRODUCTION = `# Metrics
+
+\`GET /metrics\` on the \`admin\` address, as Prometheus text. Names and labels are a contract. This page is written by
+\`npm run docs\` from \`gateway/telemetry/metrics.ts\`; do not edit it.
+
+No label holds a workload, a host or anything else that a peer chose, so a client cannot grow the series; those are in
+the audit records. \`code\` is one of [the reason codes](errors.md), \`stage\` its prefix.
+
+`
+
+/** The page as text. */
+export function metricsPage(): string {
+  const rows = sample()
+    .split(/^# HELP /m)
+    .slice(1)
+    .map((family) => row(family))
+  return `${INTRODUCTION}| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n${rows.join('')}`
+}
+
+function sample(): string {
+  const metrics = createMetrics({ version: '', audit: () => ({ dropped: 0, backlogBytes: 0 }) })
+  metrics.connectionsOpen('proxy', 1)
+  metrics.handshake('proxy', 'ok')
+  metrics.probe('proxy')
+  metrics.decision('allow')
+  metrics.attempt('proxy', 'closed', { sent: 0, received: 0 })
+  metrics.sessionOpened('proxy', 0)
+  metrics.upstreamConnected(0)
+  metrics.certificateNotAfter('gateway', new Date(0))
+  try {
+    return metrics.render()
+  } finally {
+    metrics.close()
+  }
+}
+
+/** From `name help\n# TYPE name type\nname{label="…"} value…`. */
+function row(family: string): string {
+  const [help = '', type = '', first = ''] = family.split('\n')
+  const [name = '', ...meaning] = help.split(' ')
+  const labels = [...first.matchAll(/([a-z_]+)="/g)]
+    .map(([, label]) => label)
+    .filter((label) => label !== 'le')
+  const shown = labels.map((label) => `\`${label}\``).join(', ')
+  return `| \`${name}\` | ${type.split(' ').at(-1)} | ${shown || '–'} | ${meaning.join(' ')} |\n`
+}
