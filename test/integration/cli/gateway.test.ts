@@ -65,7 +65,10 @@ describe('sallyport gateway', () => {
     expect((await readToEnding(answer.socket)).data.toString()).toBe('still here')
     expect(await gateway.exited).toBe(0)
     const [record] = gateway.events('session')
-    expect(record).toMatchObject({ workload: 'spiffe://example.org/payments/api', outcome: { code: 'closed' } })
+    expect(record).toMatchObject({
+      workload: 'spiffe://example.org/payments/api',
+      outcome: { code: 'closed' },
+    })
     expect(gateway.events('session.opened')).toHaveLength(1)
   })
 
@@ -85,7 +88,8 @@ describe('sallyport gateway', () => {
       'ready',
     ])
     expect(events).toHaveLength(4)
-    for (const line of gateway.stderr().trimEnd().split('\n')) expect(JSON.parse(line)).toHaveProperty('level')
+    for (const line of gateway.stderr().trimEnd().split('\n'))
+      expect(JSON.parse(line)).toHaveProperty('level')
   })
 
   test.for<[string, 'proxy' | 'health', string]>([
