@@ -50,6 +50,8 @@ const OID = {
 } as const
 const UNDERSTOOD = new Set<string>(Object.values(OID))
 const URI = 6
+/** Context-specific and primitive. */
+const URI_TAG = 0x80 | URI
 
 interface Extension {
   readonly critical: boolean
@@ -89,13 +91,21 @@ function expectTag(value: DerValue | undefined, tag: number): Buffer {
   return value.content
 }
 
+/** BER has 255 encodings of true and DER one; to take the others for false would drop `critical` and cA. */
+function readBoolean(value: DerValue | undefined): boolean {
+  const octets = expectTag(value, TAG.BOOLEAN)
+  const [octet] = octets
+  if (octets.length !== 1 || (octet !== 0x00 && octet !== 0xff)) throw new DerError('a BOOLEAN of no use')
+  return octet === 0xff
+}
+
 function readExtensions(holder: DerValue | undefined): ReadonlyMap<string, Extension> {
   const extensions = new Map<string, Extension>()
   if (holder === undefined) return extensions
   for (const element of sequence(readOne(holder.content, TAG.SEQUENCE))) {
     const parts = [...sequence(expectTag(element, TAG.SEQUENCE))]
     const oid = expectTag(parts.shift(), TAG.OBJECT_IDENTIFIER).toString('hex')
-    const critical = parts[0]?.tag === TAG.BOOLEAN ? parts.shift()?.content[0] === 0xff : false
+    const critical = parts[0]?.tag === TAG.BOOLEAN ? readBoolean(parts.shift()) : false
     const value = expectTag(parts.shift(), TAG.OCTET_STRING)
     // RFC 5280 §4.2: one instance of an extension; two would let two readers see two certificates.
     if (parts.length > 0 || extensions.has(oid)) throw new DerError('a repeated or malformed extension')
@@ -109,7 +119,9 @@ function readSubjectAltName(extension: Extension | undefined) {
   const otherSanKinds = new Set<number>()
   if (extension !== undefined) {
     for (const { tag, content } of sequence(readOne(extension.value, TAG.SEQUENCE))) {
-      if ((tag & 0x1f) === URI) uris.push(content.toString('latin1'))
+      if (tag === URI_TAG) uris.push(content.toString('latin1'))
+      // OpenSSL sees no name where the class or form of the tag is another one.
+      else if ((tag & 0x1f) === URI) throw new DerError('a URI with another tag than a URI has')
       else otherSanKinds.add(tag & 0x1f)
     }
   }
@@ -119,7 +131,7 @@ function readSubjectAltName(extension: Extension | undefined) {
 function readBasicConstraints(extension: Extension | undefined) {
   if (extension === undefined) return { isCa: false, pathLength: null }
   const parts = [...sequence(readOne(extension.value, TAG.SEQUENCE))]
-  const isCa = parts[0]?.tag === TAG.BOOLEAN ? parts.shift()?.content[0] === 0xff : false
+  const isCa = parts[0]?.tag === TAG.BOOLEAN ? readBoolean(parts.shift()) : false
   const [length] = parts
   if (length === undefined) return { isCa, pathLength: null }
   const octets = expectTag(length, TAG.INTEGER)

@@ -1,6 +1,6 @@
 // Which keys and signatures are strong enough to carry an identity. OpenSSL's chain check accepts SHA-1 and 1024-bit
 // RSA at its default level, so the line is drawn here.
-import type { X509Certificate } from 'node:crypto'
+import type { KeyObject, X509Certificate } from 'node:crypto'
 import type { CertificateFacts } from './certificate.ts'
 
 /** OID content octets: ecdsa-with-SHA256/384/512, sha256/384/512WithRSAEncryption, RSASSA-PSS, Ed25519. */
@@ -25,10 +25,21 @@ export function hasStrongSignature(facts: CertificateFacts): boolean {
 }
 
 export function hasStrongKey(certificate: X509Certificate): boolean {
-  const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey
+  const key = readKey(certificate)
+  if (key === null) return false
+  const { asymmetricKeyType, asymmetricKeyDetails } = key
   if (asymmetricKeyType === 'ed25519') return true
   if (asymmetricKeyType === 'ec') return STRONG_CURVES.has(asymmetricKeyDetails?.namedCurve ?? '')
   if (asymmetricKeyType !== 'rsa' && asymmetricKeyType !== 'rsa-pss') return false
   const bits = asymmetricKeyDetails?.modulusLength ?? 0
   return bits >= MIN_RSA_BITS && bits <= MAX_RSA_BITS
+}
+
+/** null where OpenSSL cannot read the key: an unknown algorithm, or a point that is not on its curve. */
+function readKey(certificate: X509Certificate): KeyObject | null {
+  try {
+    return certificate.publicKey
+  } catch {
+    return null
+  }
 }
