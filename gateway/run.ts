@@ -28,7 +28,7 @@ export async function runGateway(options: RunOptions): Promise<number> {
     trustDomains: [config.trustDomain],
   })
   if (!compiled.ok) return printFaults(compiled.faults)
-  for (const warning of compiled.warnings) log.warn(formatFault(warning))
+  for (const warning of [...loaded.warnings, ...compiled.warnings]) log.warn(formatFault(warning))
   const stdout = createStdoutSink(process.stdout)
   let gateway: Gateway
   try {

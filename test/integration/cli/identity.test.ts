@@ -1,0 +1,164 @@
+// `sallyport authority` and `sallyport identity fetch` as processes, with an issuer that misbehaves on demand.
+import { X509Certificate } from 'node:crypto'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { goodClaims, type RunningFakeIssuer, startFakeOidcIssuer } from '../../fakes/oidc-issuer.ts'
+import { runSallyport, type Sallyport, startSallyport } from '../../fixtures/sallyport.ts'
+import { createWorld, type World } from '../../fixtures/world.ts'
+
+const AUDIENCE = 'https://identity.example.org'
+
+async function startAuthority(world: World, issuer: string): Promise<Sallyport> {
+  const config = await world.file(
+    'identity.yaml',
+    `version: 1
+trustDomain: example.org
+issuer: ${AUDIENCE}
+authority: {files: {directory: ca}}
+proofs: {oidc: [{name: main, issuer: "${issuer}", reuse: sameKey}]}
+registrations:
+  - {name: workload, spiffeId: "spiffe://example.org/{sub}", match: {oidc: main, claims: {kind: workload}}, x509: {ttl: 1m}}
+issuances: {store: "file:issuances.jsonl"}
+`,
+  )
+  return startSallyport(['authority', '--config', config, '--address', '127.0.0.1:0'], {
+    env: { SALLYPORT_DEV: '1' },
+  })
+}
+
+async function tokenFile(world: World, issuer: RunningFakeIssuer, claims: object = {}): Promise<string> {
+  const good = goodClaims(issuer.issuer, AUDIENCE, new Date())
+  return world.file('token.jwt', `${await issuer.sign({ ...good, kind: 'workload', ...claims })}\n`)
+}
+
+const fetchArgs = (world: World, authority: string, token: string, ...more: string[]) => [
+  ...['identity', 'fetch', '--authority', authority, '--trust-domain', 'example.org'],
+  ...['--oidc-token-file', token, '--out', path.join(world.directory, 'out'), ...more],
+]
+
+const urlOf = async (authority: Sallyport) => `http://${String((await authority.event('listening')).address)}`
+
+describe('sallyport identity fetch', () => {
+  test('writes a key that only its owner can read, a chain and a bundle', async () => {
+    await using world = await createWorld()
+    await using issuer = await startFakeOidcIssuer()
+    await using authority = await startAuthority(world, issuer.issuer)
+    const url = await urlOf(authority)
+    const { code, stdout } = await runSallyport(
+      fetchArgs(world, url, await tokenFile(world, issuer), '--json'),
+    )
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({
+      spiffeId: 'spiffe://example.org/workload',
+      registration: 'workload',
+    })
+    const out = path.join(world.directory, 'out')
+    const read = (name: string) => readFile(path.join(out, name), 'utf8')
+    expect((await stat(path.join(out, 'key.pem'))).mode & 0o777).toBe(0o600)
+    const leaf = new X509Certificate(await read('certificate.pem'))
+    expect(leaf.subjectAltName).toBe('URI:spiffe://example.org/workload')
+    expect(await read('bundle.pem')).toContain('BEGIN CERTIFICATE')
+    expect(JSON.parse(await read('bundle.json'))).toHaveProperty('keys')
+    expect((await readdir(out)).sort()).toEqual(['bundle.json', 'bundle.pem', 'certificate.pem', 'key.pem'])
+    authority.signal('SIGTERM')
+    expect(await authority.exited).toBe(0)
+  })
+
+  test('with --watch it renews at half life with a new key, and ends with 0 on SIGTERM', async () => {
+    await using world = await createWorld()
+    await using issuer = await startFakeOidcIssuer()
+    await using authority = await startAuthority(world, issuer.issuer)
+    const token = await tokenFile(world, issuer, { jti: 'first' })
+    await using watch = startSallyport(fetchArgs(world, await urlOf(authority), token, '--watch'))
+    const lines = () => watch.stdout().trim().split('\n')
+    await expect.poll(lines, { timeout: 10_000 }).toContainEqual(expect.stringContaining('serial'))
+    // The token is read anew each time: a platform replaces the file.
+    await tokenFile(world, issuer, { jti: 'second' })
+    const keyFile = path.join(world.directory, 'out', 'key.pem')
+    const key = await readFile(keyFile, 'utf8')
+    await expect.poll(() => lines().length, { timeout: 60_000, interval: 500 }).toBe(2)
+    expect(await readFile(keyFile, 'utf8')).not.toBe(key)
+    watch.signal('SIGTERM')
+    expect(await watch.exited).toBe(0)
+  }, 90_000)
+
+  test('a refused proof: exit 1, one line, nothing written', async () => {
+    await using world = await createWorld()
+    await using issuer = await startFakeOidcIssuer()
+    await using authority = await startAuthority(world, issuer.issuer)
+    const token = await tokenFile(world, issuer, { aud: 'https://other.example' })
+    const { code, stdout, stderr } = await runSallyport(fetchArgs(world, await urlOf(authority), token))
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toBe('sallyport: proof-refused (401): The proof of identity was refused.\n')
+    await expect(readdir(path.join(world.directory, 'out'))).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  test.for<[string, readonly string[], number, RegExp]>([
+    ['no proof', ['--trust-domain', 'x.org'], 2, /--oidc-token-file is missing/],
+    ['AWS, which is not there yet', ['--trust-domain', 'x.org', '--aws'], 2, /--aws is not available yet/],
+    [
+      'a trust domain that is none',
+      ['--trust-domain', 'X org', '--oidc-token-file', 't'],
+      2,
+      /--trust-domain/,
+    ],
+    [
+      'a token file that is not there',
+      ['--trust-domain', 'x.org', '--oidc-token-file', 'nothing'],
+      1,
+      /--oidc-token-file nothing: ENOENT/,
+    ],
+    [
+      'a lifetime of seconds',
+      ['--trust-domain', 'x.org', '--oidc-token-file', 't', '--ttl', '5s'],
+      2,
+      /--ttl: expected a duration of 1m or more/,
+    ],
+  ])('wrong use: %s', async ([, args, expected, message]) => {
+    const { code, stdout, stderr } = await runSallyport([
+      ...['identity', 'fetch', '--authority', 'http://127.0.0.1:9', '--out', '/nonexistent/out'],
+      ...args,
+    ])
+    expect({ code, stdout }).toEqual({ code: expected, stdout: '' })
+    expect(stderr).toMatch(message)
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1)
+  })
+})
+
+describe('sallyport authority', () => {
+  test('a wrong configuration: exit 1 and a line for each fault', async () => {
+    await using world = await createWorld()
+    const file = await world.file('identity.yaml', 'version: 1\ntrustDomain: example.org\nregistration: []\n')
+    const { code, stdout, stderr } = await runSallyport([
+      'authority',
+      ...['--config', file, '--address', '127.0.0.1:0'],
+    ])
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toMatch(/^sallyport: .*identity\.yaml:3: registration: /m)
+  })
+
+  test.for<[string, string, RegExp]>([
+    ['an address that is none', 'localhost', /expected/],
+    ['every interface without TLS', '0.0.0.0:0', /tls/i],
+  ])('%s', async ([, address, message]) => {
+    await using world = await createWorld()
+    await using issuer = await startFakeOidcIssuer()
+    await writeFile(path.join(world.directory, 'x'), '')
+    const file = await world.file(
+      'identity.yaml',
+      `version: 1
+trustDomain: example.org
+issuer: ${AUDIENCE}
+authority: {files: {directory: ca}}
+proofs: {oidc: [{name: main, issuer: "${issuer.issuer.replace('http', 'https')}"}]}
+registrations: [{name: w, spiffeId: spiffe://example.org/w, match: {oidc: main, claims: {a: b}}}]
+issuances: {store: "file:issuances.jsonl"}
+`,
+    )
+    const { code, stdout, stderr } = await runSallyport(['authority', '--config', file, '--address', address])
+    expect(code).not.toBe(0)
+    expect(stdout).toBe('')
+    expect(stderr).toMatch(message)
+  })
+})

@@ -1,0 +1,78 @@
+// Which destination a request belongs to, against a slow oracle that scores every pattern.
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { HostPattern } from '../../../../gateway/config/types.ts'
+import { compileDestinations } from '../../../../gateway/destinations/match.ts'
+
+interface Entry {
+  readonly name: string
+  readonly hosts: readonly HostPattern[]
+  readonly ports: readonly number[]
+}
+
+const exact = (host: string): HostPattern => ({ kind: 'exact', host })
+const suffix = (text: string): HostPattern => ({ kind: 'suffix', suffix: text })
+const any: HostPattern = { kind: 'any' }
+const address = (text: string): HostPattern => ({ kind: 'address', address: text })
+
+const LIST: readonly Entry[] = [
+  { name: 'wide', hosts: [any], ports: [443] },
+  { name: 'example', hosts: [suffix('example')], ports: [443] },
+  { name: 'bank', hosts: [suffix('bank.example')], ports: [443, 8443] },
+  { name: 'api', hosts: [exact('api.bank.example')], ports: [443] },
+  { name: 'metadata', hosts: [address('169.254.169.254'), address('2001:db8::1')], ports: [80] },
+]
+
+describe('a request', () => {
+  const matcher = compileDestinations(LIST)
+  test.each<[string, string, number, string | null]>([
+    ['an exact name beats its suffixes', 'api.bank.example', 443, 'api'],
+    ['on another port the suffix has it', 'api.bank.example', 8443, 'bank'],
+    ['the longer suffix beats the shorter', 'www.bank.example', 443, 'bank'],
+    ['a suffix covers any depth', 'a.b.c.bank.example', 443, 'bank'],
+    ['a suffix never covers its apex', 'bank.example', 443, 'example'],
+    ['a suffix is whole labels', 'evilbank.example', 443, 'example'],
+    ['* takes the rest', 'other.test', 443, 'wide'],
+    ['* takes no other port', 'other.test', 80, null],
+    ['an address by its own entry', '169.254.169.254', 80, 'metadata'],
+    ['an IPv6 address by its own entry', '2001:db8::1', 80, 'metadata'],
+    ['no pattern covers an address', '203.0.113.9', 443, null],
+    ['nor an IPv6 address', '2001:db8::2', 443, null],
+  ])('%s', (_name, host, port, expected) => {
+    expect(matcher.match(host, port)?.name ?? null).toBe(expected)
+  })
+})
+
+test('two entries that claim the same host and port are an error, whatever their order', () => {
+  const twice = [
+    { name: 'a', hosts: [exact('x.example')], ports: [1, 2] },
+    { name: 'b', hosts: [exact('x.example')], ports: [2] },
+  ]
+  expect(() => compileDestinations(twice)).toThrow('x.example:2')
+  expect(() => compileDestinations(twice.toReversed())).toThrow('x.example:2')
+})
+
+const label = fc.constantFrom('a', 'b', 'bank')
+const host = fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join('.'))
+const pattern: fc.Arbitrary<HostPattern> = fc.oneof(host.map(exact), host.map(suffix), fc.constant(any))
+
+function score(of: HostPattern, asked: string): number {
+  if (of.kind === 'exact') return of.host === asked ? 1000 : -1
+  if (of.kind === 'suffix') return asked.endsWith(`.${of.suffix}`) ? of.suffix.split('.').length : -1
+  return of.kind === 'any' ? 0 : -1
+}
+
+test('the closest pattern wins, and the order of the configuration never matters', () => {
+  const patterns = fc.uniqueArray(pattern, { maxLength: 6, selector: (of) => JSON.stringify(of) })
+  fc.assert(
+    fc.property(patterns, host, (hosts, asked) => {
+      const list = hosts.map((of, index) => ({ name: String(index), hosts: [of], ports: [443] }))
+      const best = list
+        .map((entry) => ({ entry, points: score(entry.hosts[0] ?? any, asked) }))
+        .filter(({ points }) => points >= 0)
+        .sort((a, b) => b.points - a.points)[0]?.entry
+      for (const order of [list, list.toReversed()])
+        expect(compileDestinations(order).match(asked, 443)?.name).toBe(best?.name)
+    }),
+  )
+})

@@ -1,0 +1,177 @@
+// identity.yaml: what is wrong with it, each fault with its line, key and remedy.
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { stringify } from 'yaml'
+import { formatFault } from '../../../../common/fault.ts'
+import { readIdentityConfig } from '../../../../lambdas/identity/config.ts'
+import { readIdentityEnvironment } from '../../../../lambdas/identity/environment.ts'
+
+const GOOD = `version: 1
+trustDomain: example.org
+issuer: https://identity.example.org
+authority: {files: {directory: ca}}
+proofs:
+  oidc:
+    - {name: main, issuer: "https://issuer.example", maxTokenAge: 10m}
+registrations:
+  - name: workload
+    spiffeId: "spiffe://example.org/{team}/api"
+    match: {oidc: main, claims: {kind: workload}}
+    x509: {ttl: 1h}
+issuances: {store: "file:issuances.jsonl"}
+`
+
+function read(text: string, env: Record<string, string> = {}) {
+  return readIdentityConfig({ file: 'identity.yaml', text, environment: readIdentityEnvironment(env) })
+}
+
+function faultsOf(text: string, env: Record<string, string> = {}): readonly string[] {
+  const result = read(text, env)
+  return result.ok ? [] : result.faults.map(formatFault)
+}
+
+describe('a good file', () => {
+  test('gives its values, with paths from its own directory and the issuer as audience', () => {
+    const result = read(GOOD)
+    if (!result.ok) throw new Error(result.faults.map(formatFault).join('\n'))
+    expect(result.value).toMatchObject({
+      trustDomain: 'example.org',
+      audience: 'https://identity.example.org',
+      authorityDirectory: `${process.cwd()}/ca`,
+      issuancesFile: `${process.cwd()}/issuances.jsonl`,
+      dev: false,
+    })
+    expect(result.value.providers[0]).toMatchObject({ maxTokenAgeMs: 600_000, reuse: 'sameKey' })
+    expect(result.value.registrations[0]?.x509.ttlSeconds).toBe(3600)
+  })
+
+  test('the environment wins and is named', () => {
+    const result = read(GOOD, { SALLYPORT_ISSUER: 'https://other.example.org' })
+    expect(result).toMatchObject({
+      ok: true,
+      value: { issuer: 'https://other.example.org', overridden: ['SALLYPORT_ISSUER'] },
+    })
+  })
+})
+
+describe('a bad file', () => {
+  const cases: Record<string, [change: [string, string], line: RegExp]> = {
+    'an unknown key': [
+      ['issuances:', 'isuances: {}\nissuances:'],
+      /^identity\.yaml:13: isuances: .*issuances/,
+    ],
+    'a wrong version': [['version: 1', 'version: 2'], /^identity\.yaml:1: version: /],
+    'an issuer without TLS': [
+      ['https://identity.example.org', 'http://identity.example.org'],
+      /^identity\.yaml:3: issuer: .*https/,
+    ],
+    'an issuer of proofs without TLS': [
+      ['https://issuer.example', 'http://issuer.example'],
+      /^identity\.yaml:7: proofs\.oidc\[0\]\.issuer: .*https/,
+    ],
+    'an audience that is a bare word': [
+      ['authority:', 'audience: sallyport\nauthority:'],
+      /^identity\.yaml:4: audience: /,
+    ],
+    'a provider that is not there': [
+      ['oidc: main, claims', 'oidc: mian, claims'],
+      /^identity\.yaml:11: registrations\[0\]\.match\.oidc: there is no provider mian \(known: main\)/,
+    ],
+    'no claims': [
+      ['claims: {kind: workload}', 'claims: {}'],
+      /^identity\.yaml:11: registrations\[0\]\.match: claims is missing or empty: every token/,
+    ],
+    'a SPIFFE ID of another trust domain': [
+      ['spiffe://example.org/', 'spiffe://other.org/'],
+      /^identity\.yaml:10: registrations\[0\]\.spiffeId: is not in the trust domain example\.org/,
+    ],
+    'a template in the trust domain': [
+      ['spiffe://example.org/', 'spiffe://{team}/'],
+      /^identity\.yaml:10: registrations\[0\]\.spiffeId: /,
+    ],
+    'a reserved path that is not marked': [
+      ['example.org/{team}/api', 'example.org/sallyport/gateway'],
+      /^identity\.yaml:10: registrations\[0\]\.spiffeId: .*reserved: true/,
+    ],
+    'a lifetime over a day': [
+      ['ttl: 1h', 'ttl: 25h'],
+      /^identity\.yaml:12: registrations\[0\]\.x509\.ttl: .*1m to 24h/,
+    ],
+    'untilExpiry without an age': [
+      ['maxTokenAge: 10m', 'reuse: untilExpiry'],
+      /^identity\.yaml:7: proofs\.oidc\[0\]\.maxTokenAge: is required where reuse is untilExpiry/,
+    ],
+    'AWS proofs': [
+      ['  oidc:\n', '  aws: {webIdentity: true}\n  oidc:\n'],
+      /^identity\.yaml:6: proofs\.aws: not available yet/,
+    ],
+    'JWT-SVIDs': [
+      ['    x509:', '    jwt: {audiences: [x]}\n    x509:'],
+      /^identity\.yaml:12: registrations\[0\]\.jwt: not available yet/,
+    ],
+    'a replay table': [
+      ['issuances:', 'replay: {dynamodb: {table: t}}\nissuances:'],
+      /^identity\.yaml:13: replay\.dynamodb: not available yet/,
+    ],
+    'a DNS name with a wildcard': [
+      ['ttl: 1h', 'ttl: 1h, dnsNames: ["*.example.org"]'],
+      /^identity\.yaml:12: registrations\[0\]\.x509\.dnsNames\[0\]: expected a DNS name/,
+    ],
+  }
+  test.each(Object.entries(cases))('%s', (_name, [[from, to], expected]) => {
+    const text = GOOD.replace(from, to)
+    expect(text).not.toBe(GOOD)
+    const faults = faultsOf(text)
+    expect(faults).toHaveLength(1)
+    expect(faults[0]).toMatch(expected)
+  })
+
+  test('a trust domain in capitals, and with it every SPIFFE ID that is not in it', () => {
+    const faults = faultsOf(GOOD.replace('trustDomain: example.org', 'trustDomain: Example.org'))
+    expect(faults[0]).toMatch(/^identity\.yaml:2: trustDomain: /)
+    expect(faults[1]).toMatch(/^identity\.yaml:10: registrations\[0\]\.spiffeId: /)
+  })
+
+  test('all faults are told at once', () => {
+    const text = GOOD.replace('https://issuer.example', 'ftp://x').replace('oidc: main', 'oidc: x')
+    expect(faultsOf(text)).toHaveLength(2)
+  })
+
+  test('SALLYPORT_DEV lets http issuers in on loopback and nowhere else', () => {
+    const loopback = GOOD.replace('https://issuer.example', 'http://127.0.0.1:8080')
+    expect(faultsOf(loopback)).toHaveLength(1)
+    expect(faultsOf(loopback, { SALLYPORT_DEV: '1' })).toEqual([])
+    const elsewhere = GOOD.replace('https://issuer.example', 'http://issuer.example')
+    expect(faultsOf(elsewhere, { SALLYPORT_DEV: '1' })).toHaveLength(1)
+  })
+})
+
+test('whatever YAML stands there, there is an answer and every fault is one line of this file', () => {
+  const key = fc.constantFrom(
+    'version',
+    'issuer',
+    'proofs',
+    'oidc',
+    'registrations',
+    'name',
+    'match',
+    'claims',
+    'x',
+  )
+  const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4 },
+      fc.constantFrom(null, 1, -1, 0.5, '', 'main', 'https://x.example', true, 'spiffe://x/{y}'),
+      fc.array(tie('value'), { maxLength: 3 }),
+      fc.dictionary(key, tie('value'), { maxKeys: 5 }),
+    ),
+  }))
+  fc.assert(
+    fc.property(value, (document) => {
+      const faults = faultsOf(stringify(document))
+      expect(faults).not.toEqual([])
+      for (const fault of faults) expect(fault).toMatch(/^identity\.yaml[:\d]*: [^\n]+$/)
+    }),
+    { numRuns: 300 },
+  )
+})
