@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
 import { VERSION } from '../common/version.ts'
 import { startAdmin } from './admin/app.ts'
-import { startHealth } from './admin/health.ts'
+import { type HealthState, startHealth } from './admin/health.ts'
 import { createAuditLog } from './audit/chain.ts'
 import { createIds } from './audit/ids.ts'
 import { createFileSink, type Sink } from './audit/sink.ts'
@@ -53,7 +53,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   await using stack = new AsyncDisposableStack()
   const { config, policy, log, stdout } = options
   const now = options.now ?? (() => new Date())
-  const state = { ready: false, refusing: false }
+  const state: { phase: 'starting' | 'ready' | 'draining'; refusing: boolean } = {
+    phase: 'starting',
+    refusing: false,
+  }
   const addresses = new Map<string, { host: string; port: number }>()
   const announce = (listener: string, address: { host: string; port: number }) => {
     addresses.set(listener, address)
@@ -83,7 +86,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   const health = await startHealth({
     address: config.health,
-    ready: () => ({ ok: state.ready, reason: state.ready ? null : state.refusing ? 'draining' : 'starting' }),
+    ready: () => toHealth(state.phase === 'ready' ? null : state.phase),
+    alive: () => toHealth(policy.failure() === null ? null : 'policy-engine'),
   })
   stack.use(health)
   const admin = await startAdmin({ address: config.admin, metrics })
@@ -119,7 +123,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
   announce('admin', admin.address)
   announce('health', health.address)
-  state.ready = true
+  state.phase = 'ready'
   stdout.line(JSON.stringify({ event: 'ready' }))
 
   const parts = stack.move()
@@ -130,7 +134,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         ...config.drain,
         registry,
         onUnready: () => {
-          state.ready = false
+          state.phase = 'draining'
         },
         onRefuse: () => {
           state.refusing = true
@@ -143,6 +147,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     close: () => parts.disposeAsync(),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   }
+}
+
+function toHealth(reason: string | null): HealthState {
+  return { ok: reason === null, reason }
 }
 
 function observeCertificates(metrics: Metrics, config: GatewayConfig): void {

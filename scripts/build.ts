@@ -1,6 +1,6 @@
 // `npm run build`: dist/, of which each part is one file that needs no node_modules: the gateway, the Lambda handlers and
 // the CLI. Cedar's WebAssembly stands beside them, because its loader reads it from the directory of its own file.
-import { copyFile, mkdir, rm } from 'node:fs/promises'
+import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { build } from 'esbuild'
 
@@ -41,3 +41,5 @@ for (const { entry, out } of OUTPUTS) {
   })
 }
 await copyFile(path.join(root, CEDAR_WASM), path.join(dist, path.basename(CEDAR_WASM)))
+// Wherever the folder goes (an image, a Lambda archive), its files are ES modules.
+await writeFile(path.join(dist, 'package.json'), '{"type":"module"}\n')

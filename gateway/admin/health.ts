@@ -15,6 +15,8 @@ export interface HealthState {
 export interface HealthOptions {
   readonly address: HostPort
   readonly ready: () => HealthState
+  /** Not ok where only a restart helps. */
+  readonly alive: () => HealthState
 }
 
 /** A health check is a few hundred bytes each way; whoever takes longer is none. */
@@ -57,7 +59,7 @@ function respond(options: HealthOptions, request: http.IncomingMessage, response
     response.writeHead(404).end()
     return
   }
-  const { ok, reason } = request.url === '/livez' ? { ok: true, reason: null } : options.ready()
+  const { ok, reason } = request.url === '/livez' ? options.alive() : options.ready()
   response.writeHead(ok ? 200 : 503, { 'content-type': 'application/json' })
   response.end(`${JSON.stringify({ ok, reason })}\n`)
 }

@@ -30,6 +30,11 @@ function guard<T>(call: () => T): T {
   }
 }
 
+/** Why every call fails from now on; null while none has broken the engine. */
+export function engineFailure(): string | null {
+  return broken
+}
+
 /** How many policies and templates the text holds, or the errors for which it cannot be parsed. */
 export function countPolicies(text: string): cedar.PolicySetTextToPartsAnswer {
   return guard(() => cedar.policySetTextToParts(text))

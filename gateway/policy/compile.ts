@@ -3,7 +3,14 @@
 import { createHash } from 'node:crypto'
 import type { Fault } from '../../common/fault.ts'
 import type { DetailedError } from './cedar.ts'
-import { CedarError, countPolicies, PreparedSet, readPolicy, validatePolicies } from './cedar.ts'
+import {
+  CedarError,
+  countPolicies,
+  engineFailure,
+  PreparedSet,
+  readPolicy,
+  validatePolicies,
+} from './cedar.ts'
 import { createDecide } from './decide.ts'
 import { entityLiterals } from './literals.ts'
 import type { KnownNames, NamedPolicy } from './rules.ts'
@@ -60,7 +67,11 @@ function compile(files: readonly PolicyFile[], known: Known): CompileResult {
     .update(files.map(({ text }) => text).join('\0'))
     .digest('hex')}`
   const decide = createDecide(new PreparedSet(texts), pathsNamedIn(policies.values()))
-  return { ok: true, policy: { revision, decide }, warnings: inOrder(warnings, files) }
+  return {
+    ok: true,
+    policy: { revision, decide, failure: engineFailure },
+    warnings: inOrder(warnings, files),
+  }
 }
 
 /** The statements of a file that Cedar takes as a whole; what stops it is added to `faults`. */

@@ -34,4 +34,6 @@ export interface Policy {
   /** `sha256:` and the hex digest over the policy text. */
   readonly revision: string
   decide(question: Question): Decision
+  /** Why nothing can be decided until the process is started again; null while all is well. */
+  failure(): string | null
 }

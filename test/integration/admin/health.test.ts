@@ -30,7 +30,11 @@ function header(versionAndFamily: string, rest: string): Buffer {
 }
 
 function startPort(reason: string | null = null) {
-  return startHealth({ address: LOOPBACK, ready: () => ({ ok: reason === null, reason }) })
+  return startHealth({
+    address: LOOPBACK,
+    ready: () => ({ ok: reason === null, reason }),
+    alive: () => ({ ok: reason !== 'policy-engine', reason: null }),
+  })
 }
 
 /** Sends each piece as a segment of its own and reads to the end. */
@@ -69,6 +73,12 @@ describe('the health port', () => {
     expect(await talk(health.address.port, [LOCAL, CHECK])).toMatch(/^HTTP\/1\.1 503 [^]*"reason":"draining"/)
     const livez = CHECK.replace('/readyz', '/livez')
     expect(await talk(health.address.port, [livez])).toMatch(/^HTTP\/1\.1 200 /)
+  })
+
+  test('/livez is 503 where only a restart helps', async () => {
+    await using health = await startPort('policy-engine')
+    const livez = CHECK.replace('/readyz', '/livez')
+    expect(await talk(health.address.port, [livez])).toMatch(/^HTTP\/1\.1 503 /)
   })
 
   test.for<[string, string]>([
