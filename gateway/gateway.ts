@@ -8,7 +8,7 @@ import { type HealthState, startHealth } from './admin/health.ts'
 import { createAuditLog } from './audit/chain.ts'
 import { createIds } from './audit/ids.ts'
 import { createFileSink, type Sink } from './audit/sink.ts'
-import type { GatewayConfig } from './config/types.ts'
+import type { GatewayConfig, HostPort, ListenerConfig } from './config/types.ts'
 import { compileDestinations } from './destinations/match.ts'
 import { createConnectHandler } from './listeners/connect-handler.ts'
 import { type Listener, startConnectListener } from './listeners/connect.ts'
@@ -48,21 +48,55 @@ export interface Gateway {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+interface State {
+  phase: 'starting' | 'ready' | 'draining'
+  /** Past the drain's delay: nothing new is taken. */
+  refusing: boolean
+}
+
 /** Starts every part; rejects, with nothing left running, where one of them cannot start. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   await using stack = new AsyncDisposableStack()
-  const { config, policy, log, stdout } = options
-  const now = options.now ?? (() => new Date())
-  const state: { phase: 'starting' | 'ready' | 'draining'; refusing: boolean } = {
-    phase: 'starting',
-    refusing: false,
+  const { config, policy, stdout } = options
+  const state: State = { phase: 'starting', refusing: false }
+  const core = await createCore(options, stack)
+  const health = await startHealth({
+    address: config.health,
+    ready: () => toHealth(state.phase === 'ready' ? null : state.phase),
+    alive: () => toHealth(policy.failure() === null ? null : 'policy-engine'),
+  })
+  stack.use(health)
+  const admin = stack.use(await startAdmin({ address: config.admin, metrics: core.metrics }))
+  const listeners: Listener[] = []
+  stack.defer(() => closeAll(listeners, core.registry))
+  const addresses = new Map<string, HostPort>()
+  for (const listener of config.listeners) {
+    const started = await startListener(listener, options, core, () => state.refusing)
+    listeners.push(started)
+    addresses.set(listener.name, started.address)
   }
-  const addresses = new Map<string, { host: string; port: number }>()
-  const announce = (listener: string, address: { host: string; port: number }) => {
-    addresses.set(listener, address)
+  addresses.set('admin', admin.address).set('health', health.address)
+  for (const [listener, address] of addresses) {
     stdout.line(JSON.stringify({ event: 'listening', listener, address: formatAddress(address) }))
   }
+  state.phase = 'ready'
+  stdout.line(JSON.stringify({ event: 'ready' }))
+  const parts = stack.move()
+  return {
+    addresses,
+    drain: (hurry) =>
+      drainAll(config, core.registry, listeners, state, hurry).then(() => parts.disposeAsync()),
+    close: () => parts.disposeAsync(),
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  }
+}
 
+type Core = Awaited<ReturnType<typeof createCore>>
+
+/** What every session needs and no port is. */
+async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) {
+  const { config, policy, stdout } = options
+  const now = options.now ?? (() => new Date())
   const sink = config.audit.sink.kind === 'stdout' ? stdout : await createFileSink(config.audit.sink.path)
   const metrics = createMetrics({ version: VERSION, audit: () => sink.state() })
   stack.defer(() => metrics.close())
@@ -76,77 +110,65 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     maxBacklogBytes: config.audit.maxBacklogBytes,
   })
   stack.defer(() => audit.close(AUDIT_FLUSH_MS))
-  const registry = new SessionRegistry()
-  const newId = createIds({ now, random: randomBytes })
   const openUpstream = createOpenUpstream({
     resolve: options.resolve ?? createResolve({ servers: config.dnsServers }),
     dial: options.dial ?? createDial(),
   })
-  const { match } = compileDestinations(config.destinations)
-
-  const health = await startHealth({
-    address: config.health,
-    ready: () => toHealth(state.phase === 'ready' ? null : state.phase),
-    alive: () => toHealth(policy.failure() === null ? null : 'policy-engine'),
-  })
-  stack.use(health)
-  const admin = await startAdmin({ address: config.admin, metrics })
-  stack.use(admin)
-  const listeners: Listener[] = []
-  stack.defer(() => closeAll(listeners, registry))
-  for (const listenerConfig of config.listeners) {
-    const { name } = listenerConfig
-    const listener = await startConnectListener({
-      config: listenerConfig,
-      identity: config.identity,
-      bundle: config.bundle,
-      newId,
-      now,
-      handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
-      requestTimeoutMs: REQUEST_TIMEOUT_MS,
-      ...createConnectHandler({
-        listener: name,
-        match,
-        policy,
-        openUpstream,
-        audit,
-        registry,
-        metrics,
-        draining: () => state.refusing,
-        newId,
-        now,
-        onInternalError: (error, attempt) => log.error({ err: error, attempt }, 'internal error'),
-      }),
-    })
-    listeners.push(listener)
-    announce(name, listener.address)
-  }
-  announce('admin', admin.address)
-  announce('health', health.address)
-  state.phase = 'ready'
-  stdout.line(JSON.stringify({ event: 'ready' }))
-
-  const parts = stack.move()
   return {
-    addresses,
-    async drain(hurry) {
-      await drain({
-        ...config.drain,
-        registry,
-        onUnready: () => {
-          state.phase = 'draining'
-        },
-        onRefuse: () => {
-          state.refusing = true
-          for (const listener of listeners) listener.drain()
-        },
-        ...(hurry === undefined ? {} : { hurry }),
-      })
-      await parts.disposeAsync()
-    },
-    close: () => parts.disposeAsync(),
-    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+    now,
+    metrics,
+    audit,
+    openUpstream,
+    registry: new SessionRegistry(),
+    newId: createIds({ now, random: randomBytes }),
+    ...compileDestinations(config.destinations),
   }
+}
+
+function startListener(
+  listener: ListenerConfig,
+  { config, policy, log }: GatewayOptions,
+  core: Core,
+  draining: () => boolean,
+): Promise<Listener> {
+  const { newId, now } = core
+  return startConnectListener({
+    config: listener,
+    identity: config.identity,
+    bundle: config.bundle,
+    newId,
+    now,
+    handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
+    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    ...createConnectHandler({
+      ...core,
+      listener: listener.name,
+      policy,
+      draining,
+      onInternalError: (error, attempt) => log.error({ err: error, attempt }, 'internal error'),
+    }),
+  })
+}
+
+function drainAll(
+  config: GatewayConfig,
+  registry: SessionRegistry,
+  listeners: readonly Listener[],
+  state: State,
+  hurry?: AbortSignal,
+): Promise<void> {
+  return drain({
+    ...config.drain,
+    registry,
+    onUnready: () => {
+      state.phase = 'draining'
+    },
+    onRefuse: () => {
+      state.refusing = true
+      for (const listener of listeners) listener.drain()
+    },
+    ...(hurry === undefined ? {} : { hurry }),
+  })
 }
 
 function toHealth(reason: string | null): HealthState {
