@@ -5,6 +5,18 @@ import type { Command } from '@commander-js/extra-typings'
 import { type Environment, startEnvironment } from '../dev/environment.ts'
 import { readEvents, playStory, type Step } from '../dev/story.ts'
 
+const HELP = `
+Starts on loopback, in this one process: an authority with a CA of its own, an OIDC issuer for development, a partner
+that demands a client certificate, and the gateway between them. Then it plays a story: one workload gets its identity
+and reaches the partner, a second is denied by policy, a third is kept from instance credentials. Each line shows what
+really happened. It stays up until Ctrl-C and prints a curl command to try. Nothing leaves this machine.
+
+Exit status: 0 all went well, 1 a step failed.
+
+Examples:
+  sallyport dev
+  sallyport dev --once --json`
+
 interface DevOptions {
   readonly once?: true | undefined
   readonly json?: true | undefined
@@ -24,6 +36,7 @@ export function registerDev(program: Command): void {
       'where keys, configuration and records of the local run are kept',
       '.sallyport',
     )
+    .addHelpText('after', HELP)
     .action(async (options) => {
       process.exitCode = await runDev(options)
     })
@@ -32,16 +45,33 @@ export function registerDev(program: Command): void {
 async function runDev(options: DevOptions): Promise<number> {
   const directory = path.resolve(options.directory)
   const say = options.json ? () => {} : (line: string) => process.stdout.write(`${line}\n`)
+  const report = (steps: readonly Step[], auditRecords: number): void => {
+    if (options.json) process.stdout.write(`${JSON.stringify({ steps, auditRecords })}\n`)
+  }
   say(`Sallyport on this machine, in ${directory}\n`)
-  await using environment = await startEnvironment(await findExamples(), directory)
+  const started = await start(directory)
+  if ('name' in started) {
+    say(formatStep(started))
+    report([started], 0)
+    return 1
+  }
+  await using environment = started
   const steps = await playStory(environment, (step) => say(formatStep(step)))
-  const auditRecords = (await readEvents(environment)).filter(({ event }) => event === 'session').length
+  report(steps, (await readEvents(environment)).filter(({ event }) => event === 'session').length)
   const failed = steps.some(({ ok }) => !ok)
-  if (options.json) process.stdout.write(`${JSON.stringify({ steps, auditRecords })}\n`)
   if (options.once || failed) return failed ? 1 : 0
   say(howToTry(environment))
   await stayUp(environment)
   return 0
+}
+
+/** Not starting is a failed step like any other. */
+async function start(directory: string): Promise<Environment | Step> {
+  try {
+    return await startEnvironment(await findExamples(), directory)
+  } catch (error) {
+    return { name: 'start', ok: false, detail: error instanceof Error ? error.message : String(error) }
+  }
 }
 
 /** In the repository this file is cli/commands/dev.ts; in the package it is part of dist/cli.js. */

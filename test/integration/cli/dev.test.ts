@@ -1,5 +1,5 @@
 // `sallyport dev`: the story as a stranger runs it, in a directory of its own, and the curl command that it prints.
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -68,6 +68,24 @@ describe('sallyport dev', () => {
     dev.signal('SIGTERM')
     expect(await dev.exited).toBe(0)
     expect(dev.stderr()).toBe('')
+  })
+
+  test('where it cannot start, that is a failed step, and the exit status is 1', async () => {
+    await using place = await emptyDirectory()
+    const file = path.join(place.directory, 'file')
+    await writeFile(file, '')
+    const args = ['dev', '--once', '--directory', path.join(file, 'below')]
+    const asJson = await runSallyport([...args, '--json'])
+    expect(asJson).toMatchObject({ code: 1, stderr: '' })
+    expect(JSON.parse(asJson.stdout)).toEqual({
+      steps: [{ name: 'start', ok: false, detail: expect.stringContaining('ENOTDIR') }],
+      auditRecords: 0,
+    })
+    expect(await runSallyport(args)).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/✗ start\n  ENOTDIR/),
+      stderr: '',
+    })
   })
 
   test('with every port of the example taken it moves to others', async () => {
