@@ -74,8 +74,10 @@ export function identify(
     if (!openssl.authorized) return { ok: false, code: 'client-certificate-refused', detail: openssl.error }
     return { ok: true, id, serialNumber: serialNumber(leaf), chain }
   } catch (error) {
-    if (!(error instanceof SvidError)) throw error
-    return { ok: false, code: CODES[error.code], detail: error.message }
+    if (error instanceof SvidError) return { ok: false, code: CODES[error.code], detail: error.message }
+    // Anybody can send any certificate: what our reading did not foresee must refuse him, not end the process.
+    const detail = error instanceof Error ? error.message : String(error)
+    return { ok: false, code: 'client-certificate-malformed', detail }
   }
 }
 
