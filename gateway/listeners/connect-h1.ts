@@ -10,6 +10,8 @@ import { type H1Result, type H1Version, MAX_REQUEST_BYTES, readH1Request } from 
 
 /** After a refusal, what the client still sends is read and dropped for this long, else the reset eats the answer. */
 const DISCARD_MS = 2_000
+/** The first bytes behind a handshake always fit into an empty socket: a write that takes longer will never end. */
+const STUCK_MS = 5_000
 
 /** Reads the request of `connection` and hands a tunnel to `handler`. */
 export function serveH1(
@@ -118,7 +120,9 @@ class H1Tunnel implements Tunnel {
     const { tls, raw } = this.#connection
     tls.off('close', this.#onGone)
     // Its 'error' listener stays: between this call and the relay's own there must never be none.
-    tls.write(`HTTP/${this.#version} 200 Connection established\r\n\r\n`)
+    // Node loses the error where a reset meets the session tickets (24.21.0), and every later write waits for ever.
+    const stuck = setTimeout(() => raw.resetAndDestroy(), STUCK_MS)
+    tls.write(`HTTP/${this.#version} 200 Connection established\r\n\r\n`, () => clearTimeout(stuck))
     return {
       stream: tls,
       end: () => tls.end(),

@@ -91,7 +91,7 @@ class HandDrivenRelay implements Relay {
       this.#lastActivity = this.#options.now()
       if (!this.#over) input.resume()
     })
-    input.on('end', () => {
+    const onEnd = (): void => {
       if (this.#over) return
       if (!source.endIsReal()) return this.#lost(from, null)
       this.#open[from] = false
@@ -105,7 +105,10 @@ class HandDrivenRelay implements Relay {
       // OpenSSL throw away the records it has not decrypted yet (24.21.0).
       setImmediate(() => sink.end())
       this.#armTimer()
-    })
+    }
+    // A client that sends all it has and its FIN at once has ended before there is a relay, paused or not.
+    if (input.readableEnded) setImmediate(onEnd)
+    else input.on('end', onEnd)
     input.resume()
   }
 

@@ -1,6 +1,6 @@
 import net from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { connect, connectTls, readBody } from '../../fixtures/connect-client.ts'
+import { connect, connectTls, readAnswer, readBody } from '../../fixtures/connect-client.ts'
 import { partnerDestination, startPartner, startTcp, toLoopback } from '../../fixtures/partner.ts'
 import { readToEnding } from '../../fixtures/sockets.ts'
 import { createWorld, startTestGateway } from '../../fixtures/world.ts'
@@ -232,5 +232,34 @@ describe('a tunnel over HTTP/1.1 CONNECT', () => {
     raw.resetAndDestroy()
     expect((await gateway.closed(1))[0]?.outcome).toMatchObject({ code: 'request-abandoned', by: 'client' })
     expect(await gateway.metric('sallyport_connections_open')).toBe(0)
+  })
+
+  test('a client that sends all it has and its FIN before the upstream is there gets the whole answer', async () => {
+    await using world = await createWorld()
+    await using partner = await startPartner(world, (socket) => socket.pipe(socket))
+    const resolving = Promise.withResolvers<void>()
+    const release = Promise.withResolvers<void>()
+    await using gateway = await startTestGateway(world, {
+      destinations: partnerDestination(partner.port),
+      resolve: async () => {
+        resolving.resolve()
+        await release.promise
+        return ['127.0.0.1']
+      },
+    })
+    const target = `partner.test:${partner.port}`
+    const socket = await connectTls(world, gateway.port, { svid: await world.svid('/a') })
+    socket.end(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\nall of it`)
+    await resolving.promise
+    // The FIN has been read by now: this answer comes behind it on the same loop.
+    await expect.poll(() => gateway.metric('sallyport_connections_open')).toBe(1)
+    release.resolve()
+    const answer = await readAnswer(socket)
+    expect(answer.status).toBe(200)
+    expect(await readBody(answer)).toBe('all of it')
+    expect((await gateway.closed(1))[0]).toMatchObject({
+      bytes: { sent: 9, received: 9 },
+      outcome: { code: 'closed' },
+    })
   })
 })

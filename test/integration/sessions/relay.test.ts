@@ -3,7 +3,7 @@ import type net from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { type Relay, type RelayOptions, startRelay } from '../../../gateway/sessions/relay.ts'
 import type { RelaySide } from '../../../gateway/sessions/tunnel.ts'
-import { connectedPair, readToEnding } from '../../fixtures/sockets.ts'
+import { connectedPair, type Pair, readToEnding } from '../../fixtures/sockets.ts'
 
 function side(socket: net.Socket): RelaySide {
   return {
@@ -15,9 +15,15 @@ function side(socket: net.Socket): RelaySide {
   }
 }
 
-async function relayed(options: Partial<RelayOptions> = {}) {
+interface Pairs {
+  readonly downstream: Pair
+  readonly upstream: Pair
+}
+
+async function relayed(options: Partial<RelayOptions> = {}, before?: (pairs: Pairs) => Promise<void>) {
   const downstream = await connectedPair()
   const upstream = await connectedPair()
+  await before?.({ downstream, upstream })
   const relay: Relay = startRelay(side(downstream.near), side(upstream.near), {
     idleTimeoutMs: 60_000,
     halfCloseTimeoutMs: 60_000,
@@ -51,6 +57,24 @@ describe('relay', () => {
     expect(await relay.done).toEqual({ code: 'closed', by: 'client', detail: null })
     expect(relay.bytes).toEqual({ sent: 4, received: 11 })
   })
+
+  test.for(['downstream', 'upstream'] as const)(
+    'an end on the %s side before there is a relay counts',
+    async (which) => {
+      await using session = await relayed({}, async (pairs) => {
+        const { near, far } = pairs[which]
+        far.end()
+        await readToEnding(near)
+      })
+      const { client, server, relay } = session
+      const other = which === 'downstream' ? server : client
+      expect((await readToEnding(other)).how).toBe('end')
+      other.end('still heard')
+      const ended = await readToEnding(which === 'downstream' ? client : server)
+      expect(ended).toMatchObject({ how: 'end', data: Buffer.from('still heard') })
+      expect(await relay.done).toMatchObject({ code: 'closed' })
+    },
+  )
 
   test('a reset by the server is a reset for the client, never a clean end', async () => {
     await using session = await relayed()
