@@ -47,7 +47,11 @@ function spkiOf(certificate: X509Certificate): Buffer {
 export function readCertificates(pem: string): readonly X509Certificate[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
   if (blocks.length === 0) throw new AuthorityError('authority-malformed', 'a certificate is missing')
-  return blocks.map((block) => new X509Certificate(block))
+  try {
+    return blocks.map((block) => new X509Certificate(block))
+  } catch (error) {
+    throw new AuthorityError('authority-malformed', 'a certificate cannot be read', { cause: error })
+  }
 }
 
 function inconsistent(message: string): never {
