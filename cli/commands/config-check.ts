@@ -100,7 +100,7 @@ function unknownKind(file: string): Fault {
 function checkIdentity(file: string, text: string): CheckedConfig | 'wrong-use' {
   try {
     const result = readIdentityConfig({ file, text, environment: readIdentityEnvironment(process.env) })
-    return { faults: result.ok ? [] : result.faults, warnings: [] }
+    return result.ok ? { faults: [], warnings: result.warnings } : { faults: result.faults, warnings: [] }
   } catch (error) {
     // The environment is wrong, not the file.
     if (!(error instanceof EnvironmentError)) throw error

@@ -1,4 +1,4 @@
-// `sallyport identity fetch`: exchanges a token for an X.509-SVID and keeps it in a directory.
+// `sallyport identity fetch`: exchanges a token, or AWS credentials, for an X.509-SVID and keeps it in a directory.
 import { readFile } from 'node:fs/promises'
 import type { Command } from '@commander-js/extra-typings'
 import { parseDuration } from '../../common/duration.ts'
@@ -7,17 +7,23 @@ import { Secret } from '../../common/secret.ts'
 import { errnoOf } from '../../lambdas/identity/errno.ts'
 import { parseTrustDomain } from '../../spiffe/id.ts'
 import { IdentityFetchError } from '../identity/errors.ts'
+import { type AwsProofKind, awsProofSource } from '../identity/aws-proof.ts'
 import { type FetchedSvid, fetchX509Svid } from '../identity/fetch.ts'
+import { type ProofSource, tokenSource } from '../identity/proof.ts'
 import { storeIdentity } from '../identity/store.ts'
 import { watchIdentity } from '../identity/watch.ts'
 
 const HELP = `
-Makes a new P-256 key, shows the token to the authority, checks the answer, and writes key.pem (0600), certificate.pem,
-bundle.json and bundle.pem. With --watch it stays, reads the token anew each time and renews at half life.
+Makes a new P-256 key, shows the proof to the authority, checks the answer, and writes key.pem (0600), certificate.pem,
+bundle.json and bundle.pem. With --watch it stays, makes or reads the proof anew each time and renews at half life.
 
-Example:
+With --aws the credentials are those that the AWS SDK finds (environment, shared files, container, instance). A web
+identity token is asked for first; where the account or the role does not allow it, GetCallerIdentity is signed instead.
+
+Examples:
   sallyport identity fetch --authority https://identity.example.org --trust-domain example.org \\
-    --oidc-token-file /var/run/token --out /run/identity --watch`
+    --oidc-token-file /var/run/token --out /run/identity --watch
+  sallyport identity fetch --authority https://identity.example.org --trust-domain example.org --aws --out identity`
 
 interface FetchOptions {
   authority: string
@@ -25,6 +31,9 @@ interface FetchOptions {
   trustDomain: string
   oidcTokenFile?: string | undefined
   aws?: true | undefined
+  awsProof?: string | undefined
+  awsRegion?: string | undefined
+  audience?: string | undefined
   out: string
   registration?: string | undefined
   ttl?: string | undefined
@@ -49,12 +58,36 @@ function readTtl(text: string | undefined): { ttlSeconds?: number } {
   return { ttlSeconds: Math.floor(ms / 1000) }
 }
 
-function checkUse(options: FetchOptions): { tokenFile: string; trustDomain: string; ttlSeconds?: number } {
-  if (options.aws === true) throw new UsageError('--aws is not available yet: use --oidc-token-file')
-  if (options.oidcTokenFile === undefined) throw new UsageError('--oidc-token-file is missing')
+function readAwsKind(text: string | undefined): AwsProofKind {
+  if (text === undefined) return 'auto'
+  const kind = (['auto', 'web-identity', 'sigv4'] as const).find((name) => name === text)
+  if (kind === undefined)
+    throw new UsageError(`--aws-proof: expected auto, web-identity or sigv4, found ${text}`)
+  return kind
+}
+
+function chooseProof(options: FetchOptions): ProofSource {
+  const { aws, oidcTokenFile: file, awsRegion } = options
+  if ((aws === true) === (file !== undefined)) {
+    throw new UsageError('expected one of --oidc-token-file and --aws')
+  }
+  if (file !== undefined) return tokenSource(() => readToken(file))
+  return awsProofSource({
+    kind: readAwsKind(options.awsProof),
+    ...(awsRegion === undefined ? {} : { region: awsRegion }),
+    onFallback: (reason) => {
+      process.stderr.write(
+        `sallyport: no web identity token (${reason}): GetCallerIdentity is signed instead\n`,
+      )
+    },
+  })
+}
+
+function checkUse(options: FetchOptions): { proof: ProofSource; trustDomain: string; ttlSeconds?: number } {
+  const proof = chooseProof(options)
   try {
     return {
-      tokenFile: options.oidcTokenFile,
+      proof,
       trustDomain: parseTrustDomain(options.trustDomain),
       ...readTtl(options.ttl),
     }
@@ -92,15 +125,16 @@ function print(svid: FetchedSvid, options: FetchOptions): void {
 }
 
 async function fetchOnce(options: FetchOptions): Promise<Date> {
-  const { tokenFile, trustDomain, ...ttl } = checkUse(options)
-  const { authorityCa, registration } = options
+  const { proof, trustDomain, ...ttl } = checkUse(options)
+  const { authorityCa, registration, audience } = options
   const svid = await fetchX509Svid({
     authorityUrl: options.authority,
     ca: authorityCa === undefined ? null : await readText(authorityCa, '--authority-ca'),
-    token: await readToken(tokenFile),
+    proof,
     trustDomain,
     ...ttl,
     ...(registration === undefined ? {} : { registration }),
+    ...(audience === undefined ? {} : { audience }),
   })
   await storeIdentity(options.out, svid, trustDomain)
   print(svid, options)
@@ -137,13 +171,16 @@ export function registerIdentityFetch(program: Command): void {
     .summary('get the SPIFFE identity of a workload')
     .description('Work with the SPIFFE identity of a workload.')
     .command('fetch')
-    .summary('exchange a token for an X.509-SVID')
-    .description('Exchange a token for an X.509-SVID and keep it in a directory.')
+    .summary('exchange a token or AWS credentials for an X.509-SVID')
+    .description('Exchange a token or AWS credentials for an X.509-SVID and keep it in a directory.')
     .requiredOption('--authority <url>', 'the authority')
     .option('--authority-ca <file>', 'PEM of the CA of its TLS certificate (default: the system trusts it)')
     .requiredOption('--trust-domain <name>', 'the trust domain that the identity must be in')
     .option('--oidc-token-file <file>', 'a file with the OIDC token to show')
-    .option('--aws', 'prove an AWS IAM role (not available yet)')
+    .option('--aws', 'prove the IAM role of the AWS credentials at hand')
+    .option('--aws-proof <kind>', 'auto, web-identity or sigv4 (default: auto)')
+    .option('--aws-region <region>', 'whose STS is asked (default: as the AWS SDK finds it)')
+    .option('--audience <text>', "what AWS proofs are made for (default: the authority's URL)")
     .requiredOption('--out <directory>', 'where to keep key, certificate and bundle')
     .option('--registration <name>', 'which registration, where several match')
     .option('--ttl <duration>', 'a shorter life than the registration gives, such as 10m')

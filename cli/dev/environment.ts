@@ -14,6 +14,7 @@ import { loadIdentityConfig } from '../../lambdas/identity/config.ts'
 import { readIdentityEnvironment } from '../../lambdas/identity/environment.ts'
 import { startAuthority } from '../../lambdas/identity/server.ts'
 import { fetchX509Svid } from '../identity/fetch.ts'
+import { tokenSource } from '../identity/proof.ts'
 
 import { type DevOidcIssuer, startDevOidcIssuer } from './oidc-issuer.ts'
 import { startPartner } from './partner.ts'
@@ -124,7 +125,12 @@ async function startLocalGateway(workspace: Workspace) {
 
 async function fetchLocal(issuer: DevOidcIssuer, authorityUrl: string, claims: Record<string, string>) {
   const token = await issuer.token({ sub: Object.values(claims).join(':'), ...claims })
-  return fetchX509Svid({ authorityUrl, ca: null, token: new Secret(token), trustDomain: TRUST_DOMAIN })
+  return fetchX509Svid({
+    authorityUrl,
+    ca: null,
+    proof: tokenSource(async () => new Secret(token)),
+    trustDomain: TRUST_DOMAIN,
+  })
 }
 
 async function writeSvid(prefix: string, svid: WorkloadSvid): Promise<void> {

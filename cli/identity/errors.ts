@@ -9,6 +9,7 @@ export type IdentityFetchErrorCode =
   | 'answer-untrusted'
   | 'bundle-went-back'
   | 'token-unreadable'
+  | 'aws-unavailable'
   | 'output-unwritable'
 
 export class IdentityFetchError extends SallyportError<IdentityFetchErrorCode> {}

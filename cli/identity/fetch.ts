@@ -1,10 +1,11 @@
-// The client of the authority: makes a key that never leaves, shows a token, and believes nothing of the answer until
+// The client of the authority: makes a key that never leaves, shows a proof, and believes nothing of the answer until
 // it was checked. The authority's TLS identity says who answered; the checks here say that the answer is whole.
 import { webcrypto } from 'node:crypto'
-import { Secret } from '../../common/secret.ts'
+import { keyDigest } from '../../lambdas/identity/authority/state.ts'
 import * as x509 from '../../lambdas/identity/x509-library.ts'
 import { type AnswerFacts, readAnswer, readProblem } from './answer.ts'
 import { IdentityFetchError } from './errors.ts'
+import type { ProofSource } from './proof.ts'
 import { type AuthorityAnswer, type AuthorityFetch, requestAuthority } from './request.ts'
 
 export interface FetchX509SvidOptions {
@@ -12,9 +13,11 @@ export interface FetchX509SvidOptions {
   readonly authorityUrl: string
   /** PEM of the CA of the authority's TLS certificate; null = the system's. */
   readonly ca?: string | null
-  readonly token: string | Secret
+  readonly proof: ProofSource
   /** What the SVID must be in. */
   readonly trustDomain: string
+  /** What the proof is made for; default the authority's URL, which is its issuer by default. */
+  readonly audience?: string
   readonly ttlSeconds?: number
   readonly registration?: string
   readonly fetch?: AuthorityFetch
@@ -30,6 +33,8 @@ const KEY_ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as
 
 interface NewKey {
   readonly pem: string
+  /** `x509:` and the digest of its SPKI, which proofs may be bound to (design §5.4). */
+  readonly binding: string
   readonly csr: string
 }
 
@@ -40,7 +45,12 @@ async function createKey(): Promise<NewKey> {
     signingAlgorithm: KEY_ALGORITHM,
   })
   const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)
-  return { pem: `${x509.PemConverter.encode(pkcs8, 'PRIVATE KEY')}\n`, csr: request.toString('pem') }
+  const spki = new Uint8Array(await webcrypto.subtle.exportKey('spki', keys.publicKey))
+  return {
+    pem: `${x509.PemConverter.encode(pkcs8, 'PRIVATE KEY')}\n`,
+    binding: `x509:${keyDigest(spki)}`,
+    csr: request.toString('pem'),
+  }
 }
 
 function readUrl(text: string): URL {
@@ -57,10 +67,15 @@ function at(base: URL, route: string): string {
   return new URL(`${base.pathname.replace(/\/$/, '')}${route}`, base).href
 }
 
-async function post(base: URL, csr: string, options: FetchX509SvidOptions): Promise<AuthorityAnswer> {
-  const { token, ttlSeconds, registration } = options
+async function post(base: URL, key: NewKey, options: FetchX509SvidOptions): Promise<AuthorityAnswer> {
+  const { ttlSeconds, registration } = options
+  const proof = await options.proof({
+    audience: options.audience ?? defaultAudience(base),
+    binding: key.binding,
+  })
   const body = JSON.stringify({
-    csr,
+    csr: key.csr,
+    ...('aws' in proof ? { aws: proof.aws } : {}),
     ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
     ...(registration === undefined ? {} : { registration }),
   })
@@ -68,7 +83,7 @@ async function post(base: URL, csr: string, options: FetchX509SvidOptions): Prom
     url: at(base, '/v1/svid/x509'),
     method: 'POST',
     headers: {
-      authorization: `Bearer ${token instanceof Secret ? token.reveal() : token}`,
+      ...('token' in proof ? { authorization: `Bearer ${proof.token.reveal()}` } : {}),
       'content-type': 'application/json',
       'content-length': String(Buffer.byteLength(body)),
     },
@@ -77,6 +92,11 @@ async function post(base: URL, csr: string, options: FetchX509SvidOptions): Prom
   })
   if (answer.status !== 201) throw readProblem(answer)
   return answer
+}
+
+/** The authority's audience is its issuer URL unless configured otherwise; that has no slash at its end. */
+function defaultAudience(base: URL): string {
+  return base.href.replace(/\/$/, '')
 }
 
 async function getBundle(base: URL, options: FetchX509SvidOptions): Promise<AuthorityAnswer> {
@@ -88,13 +108,13 @@ async function getBundle(base: URL, options: FetchX509SvidOptions): Promise<Auth
 }
 
 /**
- * Exchanges a token for an X.509-SVID with a new P-256 key.
+ * Exchanges a proof for an X.509-SVID with a new P-256 key.
  * @throws IdentityFetchError
  */
 export async function fetchX509Svid(options: FetchX509SvidOptions): Promise<FetchedSvid> {
   const base = readUrl(options.authorityUrl)
   const key = await createKey()
-  const issued = await post(base, key.csr, options)
+  const issued = await post(base, key, options)
   const bundle = await getBundle(base, options)
   const facts = readAnswer({
     issued: issued.body,

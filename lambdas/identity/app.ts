@@ -5,13 +5,23 @@ import type { IdentityEnv } from './app-env.ts'
 import { messageOf } from './log.ts'
 import type { IdentityAppOptions } from './options.ts'
 import { ProblemError, problemResponse, toProblem } from './problem.ts'
+import { createProver } from './prove.ts'
 import { createBundlePemRoute, createBundleRoute } from './routes/bundle.ts'
+import { createDiscoveryRoute, createJwksRoute } from './routes/discovery.ts'
+import { createExplainRoute } from './routes/explain.ts'
 import { createHealthRoute } from './routes/health.ts'
+import { createJwtRoute } from './routes/jwt.ts'
 import { createX509Route } from './routes/x509.ts'
 
 /** Routes that need no proof are listed as such; a new route stands in neither list until somebody decided. */
-export const PUBLIC_ROUTES = ['/v1/bundle', '/v1/bundle.pem', '/healthz'] as const
-export const PROOF_ROUTES = ['/v1/svid/x509'] as const
+export const PUBLIC_ROUTES = [
+  '/v1/bundle',
+  '/v1/bundle.pem',
+  '/v1/jwks',
+  '/.well-known/openid-configuration',
+  '/healthz',
+] as const
+export const PROOF_ROUTES = ['/v1/svid/x509', '/v1/svid/jwt', '/v1/explain'] as const
 
 function refuseMethod(allow: string): () => Response {
   return () => {
@@ -31,9 +41,14 @@ export function createIdentityApp(options: IdentityAppOptions): Hono<IdentityEnv
     context.res.headers.set('x-request-id', requestId)
     context.res.headers.set('x-content-type-options', 'nosniff')
   })
-  app.post('/v1/svid/x509', createX509Route(options))
+  const prover = createProver(options)
+  app.post('/v1/svid/x509', createX509Route(options, prover))
+  app.post('/v1/svid/jwt', createJwtRoute(options, prover))
+  app.post('/v1/explain', createExplainRoute(options, prover))
   app.get('/v1/bundle', createBundleRoute(options))
   app.get('/v1/bundle.pem', createBundlePemRoute(options))
+  app.get('/v1/jwks', createJwksRoute(options))
+  app.get('/.well-known/openid-configuration', createDiscoveryRoute(options))
   app.get('/healthz', createHealthRoute(options))
   for (const route of PROOF_ROUTES) app.all(route, refuseMethod('POST'))
   for (const route of PUBLIC_ROUTES) app.all(route, refuseMethod('GET, HEAD'))

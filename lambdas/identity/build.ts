@@ -42,15 +42,16 @@ export function buildAppOptions(options: BuildOptions): IdentityAppOptions {
     random,
     log,
     authority: createFileAuthority({
-      directory: config.authorityDirectory,
+      directory: 'directory' in config.authority ? config.authority.directory : '',
       trustDomain: config.trustDomain,
       clock,
       random,
       log,
     }),
     fetch: createGuardedFetch({ loopback: config.dev }),
+    stsFetch: createGuardedFetch({ loopback: config.dev, anyAddress: true }),
     replay: createMemoryReplayStore({ clock }),
-    issuances: createFileIssuanceStore(config.issuancesFile),
+    issuances: createFileIssuanceStore('file' in config.issuances ? config.issuances.file : ''),
   }
 }
 

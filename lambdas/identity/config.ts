@@ -2,14 +2,30 @@
 import path from 'node:path'
 import { ConfigurationError, type Fault } from '../../common/fault.ts'
 import { loadYamlFile } from '../../common/yaml-file.ts'
-import { parseTrustDomain } from '../../spiffe/id.ts'
 import { checkDocument } from './config-checks.ts'
+import { lintDocument } from './config-lints.ts'
 import { applyOverrides } from './config-overrides.ts'
-import { IDENTITY_SCHEMA, type IdentityDocument } from './config-schema.ts'
+import { IDENTITY_SCHEMA } from './config-schema.ts'
+import { toConfig } from './config-values.ts'
 import type { IdentityEnvironment } from './environment.ts'
 import type { OidcProvider } from './proofs/proof.ts'
 import type { Registration } from './registrations/registration.ts'
-import { parseTemplate } from './registrations/template.ts'
+
+/** Which AWS proofs are accepted. */
+export interface AwsProofs {
+  /** The allow-list, for both proofs. */
+  readonly accounts: ReadonlySet<string>
+  readonly sigv4: {
+    readonly regions: readonly string[]
+    /** In development alone. */
+    readonly stsEndpoint: string | null
+  } | null
+  /** The keys of `principal_tags` that registrations may use. */
+  readonly principalTags: readonly string[]
+}
+
+/** Absolute paths; secrets and tables by name or ARN. */
+export type StoreConfig = { readonly file: string } | { readonly dynamodb: string }
 
 export interface IdentityConfig {
   readonly trustDomain: string
@@ -19,12 +35,15 @@ export interface IdentityConfig {
   readonly audience: string
   /** Absolute paths; null = plain http, on loopback or in development alone. */
   readonly tls: { readonly certificate: string; readonly key: string } | null
-  /** Absolute. */
-  readonly authorityDirectory: string
+  readonly authority: { readonly directory: string } | { readonly secret: string }
+  /** All issuers of tokens, those of AWS accounts among them. */
   readonly providers: readonly OidcProvider[]
+  readonly aws: AwsProofs | null
   readonly registrations: readonly Registration[]
-  /** Absolute. */
-  readonly issuancesFile: string
+  readonly replay: 'memory' | { readonly dynamodb: string }
+  readonly issuances: StoreConfig
+  /** Requests with a proof, by one source and minute, for each instance. */
+  readonly perSourcePerMinute: number
   /** `SALLYPORT_DEV=1`. */
   readonly dev: boolean
   /** The environment variables that won over the file. */
@@ -38,53 +57,8 @@ export interface IdentityConfigInput {
   readonly environment: IdentityEnvironment
 }
 
-function toProvider(provider: IdentityDocument['proofs']['oidc'][number]): OidcProvider {
-  return {
-    name: provider.name,
-    issuer: provider.issuer,
-    jwksUri: provider.jwksUri ?? null,
-    maxTokenAgeMs: provider.maxTokenAge ?? null,
-    reuse: provider.reuse,
-  }
-}
-
-function toRegistration(registration: IdentityDocument['registrations'][number]): Registration {
-  return {
-    name: registration.name,
-    spiffeId: parseTemplate(registration.spiffeId),
-    reserved: registration.reserved,
-    match: { oidc: registration.match.oidc ?? '', claims: registration.match.claims ?? {} },
-    x509: {
-      ttlSeconds: Math.floor(registration.x509.ttl / 1000),
-      dnsNames: registration.x509.dnsNames,
-    },
-  }
-}
-
-function toConfig(
-  document: IdentityDocument,
-  input: IdentityConfigInput,
-): Omit<IdentityConfig, 'overridden'> {
-  const base = path.dirname(path.resolve(input.file))
-  const absolute = (file: string): string => path.resolve(base, file)
-  return {
-    trustDomain: parseTrustDomain(document.trustDomain),
-    issuer: document.issuer,
-    audience: document.audience ?? document.issuer,
-    tls:
-      document.tls === undefined
-        ? null
-        : { certificate: absolute(document.tls.certificate), key: absolute(document.tls.key) },
-    authorityDirectory: absolute(document.authority.files.directory),
-    providers: document.proofs.oidc.map(toProvider),
-    registrations: document.registrations.map(toRegistration),
-    issuancesFile: absolute(document.issuances.store),
-    dev: input.environment.dev,
-  }
-}
-
 export type IdentityConfigResult =
-  | { readonly ok: true; readonly value: IdentityConfig }
+  | { readonly ok: true; readonly value: IdentityConfig; readonly warnings: readonly Fault[] }
   | { readonly ok: false; readonly faults: readonly Fault[] }
 
 /** Reads identity.yaml; touches no file that it names. */
@@ -92,9 +66,15 @@ export function readIdentityConfig(input: IdentityConfigInput): IdentityConfigRe
   const loaded = loadYamlFile({ file: input.file, text: input.text }, IDENTITY_SCHEMA)
   if (!loaded.ok) return { ok: false, faults: loaded.faults }
   const { document, overridden, faults } = applyOverrides(loaded.value, input.environment)
-  const all = [...faults, ...checkDocument(document, { ...input, lineOf: loaded.lineOf })]
+  const checks = { ...input, lineOf: loaded.lineOf }
+  const all = [...faults, ...checkDocument(document, checks)]
   if (all.length > 0) return { ok: false, faults: all }
-  return { ok: true, value: { ...toConfig(document, input), overridden } }
+  const value = {
+    ...toConfig(document, path.dirname(path.resolve(input.file))),
+    dev: input.environment.dev,
+    overridden,
+  }
+  return { ok: true, value, warnings: lintDocument(document, value, checks) }
 }
 
 /** As readIdentityConfig. @throws ConfigurationError with all faults */

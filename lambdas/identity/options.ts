@@ -7,12 +7,18 @@ import type { Fetch } from './proofs/guarded-fetch.ts'
 import type { ReplayStore } from './replay/store.ts'
 
 export interface IdentityAppOptions {
-  readonly config: Pick<IdentityConfig, 'trustDomain' | 'audience' | 'providers' | 'registrations'>
+  readonly config: Pick<
+    IdentityConfig,
+    'trustDomain' | 'issuer' | 'audience' | 'providers' | 'aws' | 'registrations'
+  >
   readonly authority: Authority
   readonly clock: () => Date
   /** Cryptographically strong bytes. */
   readonly random: (bytes: number) => Uint8Array
+  /** To issuers: global addresses alone. */
   readonly fetch: Fetch
+  /** To STS hosts of our own table, which may be behind a private endpoint. */
+  readonly stsFetch: Fetch
   readonly replay: ReplayStore
   readonly issuances: IssuanceStore
   readonly log: AuthorityLog

@@ -10,6 +10,10 @@ import { RegistrationError } from './registrations/registration.ts'
 
 const PROBLEMS = {
   'proof-refused': [401, 'The proof of identity was refused.'],
+  'credentials-expiring': [
+    401,
+    'Your AWS credentials end in less than five minutes: refresh them and try again.',
+  ],
   'registration-refused': [403, 'No registration gives this caller what was asked for.'],
   'registration-ambiguous': [409, 'More than one registration matches: name one of them as "registration".'],
   'csr-refused': [400, 'The certificate request was refused.'],

@@ -4,8 +4,8 @@ import { ProblemError } from './problem.ts'
 import { ProofError } from './proofs/proof.ts'
 import { parseStrictJson } from './strict-json.ts'
 
-/** A CSR of 8 KiB with its line ends escaped, and room for the rest. */
-export const MAX_BODY_BYTES = 16 * 1024
+/** A CSR of 8 KiB with its line ends escaped, a session token of 16 KiB, and room for the rest. */
+export const MAX_BODY_BYTES = 32 * 1024
 
 /** @throws ProblemError `request-too-large` */
 export async function readBody(request: Request): Promise<Uint8Array> {

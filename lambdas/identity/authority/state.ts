@@ -7,7 +7,28 @@ import * as x509 from '../x509-library.ts'
 import { CA_ALGORITHM } from './certificates.ts'
 import { type AuthorityDocument, AuthorityError } from './document.ts'
 
+/** A key that signs JWT-SVIDs now. */
+export interface JwtSigningKey {
+  readonly kid: string
+  readonly alg: 'ES256'
+  /** Not extractable. */
+  readonly key: CryptoKey
+  readonly publicKey: CryptoKey
+}
+
+export interface PublishedJwtKey {
+  readonly kid: string
+  readonly alg: 'ES256'
+  /** Public members alone: kty, crv, x, y. */
+  readonly jwk: Readonly<Record<string, string>>
+}
+
 export interface AuthorityState {
+  readonly jwt: {
+    readonly published: readonly PublishedJwtKey[]
+    /** The newest key that may sign at `now`; null where there is none. */
+    signingKey(now: Date): JwtSigningKey | null
+  }
   readonly trustDomain: string
   readonly bundle: Bundle
   /** JWKS and PEM, made once. */
@@ -118,6 +139,7 @@ async function build(document: AuthorityDocument, trustDomain: string): Promise<
     refreshHintSeconds: document.refreshHint,
   }
   return {
+    jwt: { published: [], signingKey: () => null },
     trustDomain,
     bundle,
     bundleText: writeBundle(bundle),

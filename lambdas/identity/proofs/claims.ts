@@ -1,7 +1,7 @@
 // The claims of a token whose signature already holds, judged by a schema of our own. jose accepts times that are
 // floats or infinite, a `sub` of any type, our audience among others, and a token that lives ten years.
 import * as z from 'zod'
-import { type OidcProof, type OidcProvider, ProofError } from './proof.ts'
+import { type OidcProvider, ProofError } from './proof.ts'
 import type { CompactToken } from './token.ts'
 
 /** How far the issuer's clock may be from ours, in seconds. */
@@ -9,10 +9,13 @@ export const CLOCK_SKEW_SECONDS = 30
 const MAX_LIFETIME_SECONDS = 24 * 3600
 /** One below 2^53, in seconds, is far past what Date holds; this is the year 9999. */
 const MAX_TIME = 253_402_300_799
+/** What follows the audience in its key-bound form (design §5.4): SHA-256 in base64url. */
+const BINDING = /^(?:x509|jwt):[A-Za-z0-9_-]{43}$/
 
 const time = z.int().min(0).max(MAX_TIME)
 const CLAIMS = z.looseObject({
-  iss: z.string(),
+  // A JWT-SVID of another trust domain may have none (JWT-SVID.md §3).
+  iss: z.string().optional(),
   sub: z.string().min(1).max(2048),
   aud: z.union([z.string(), z.array(z.string()).min(1).max(16)]),
   exp: time,
@@ -22,6 +25,16 @@ const CLAIMS = z.looseObject({
 })
 type Claims = z.infer<typeof CLAIMS>
 
+/** What every token says of itself, whoever made it. */
+export interface TokenFacts {
+  readonly subject: string
+  readonly tokenId: string
+  /** What follows `#` in a key-bound audience; null = the plain audience. */
+  readonly binding: string | null
+  readonly issuedAt: Date
+  readonly expiresAt: Date
+}
+
 function readClaims(token: CompactToken): Claims {
   const parsed = CLAIMS.safeParse(token.claims)
   if (parsed.success) return parsed.data
@@ -30,12 +43,23 @@ function readClaims(token: CompactToken): Claims {
   throw new ProofError(missing ? 'claim-missing' : 'claims-malformed', `the claim ${name} is not usable`)
 }
 
-function checkAudience(claims: Claims, audience: string): void {
-  const found = typeof claims.aud === 'string' ? [claims.aud] : claims.aud
+function checkAudience(claims: Claims, audience: string): string | null {
+  const [found, ...others] = typeof claims.aud === 'string' ? [claims.aud] : claims.aud
   // A token for us and somebody else can be shown here by that somebody else.
-  if (found.length !== 1 || found[0] !== audience) {
-    throw new ProofError('audience-mismatch', `the token is not for ${audience} alone`)
+  if (found !== undefined && others.length === 0) {
+    if (found === audience) return null
+    const binding = found.startsWith(`${audience}#`) ? found.slice(audience.length + 1) : ''
+    if (BINDING.test(binding)) return binding
   }
+  throw new ProofError('audience-mismatch', `the token is not for ${audience} alone`)
+}
+
+function checkIssuer(claims: Claims, provider: OidcProvider): void {
+  const right =
+    provider.kind === 'spiffe'
+      ? claims.sub.startsWith(`${provider.issuer}/`)
+      : claims.iss !== undefined && claims.iss === provider.issuer
+  if (!right) throw new ProofError('issuer-unknown', 'the issuer is another one')
 }
 
 function checkTimes(claims: Claims, provider: OidcProvider, now: Date): void {
@@ -56,27 +80,22 @@ function checkTimes(claims: Claims, provider: OidcProvider, now: Date): void {
 }
 
 /**
- * Judges the claims of a verified token and keeps what the rest of the authority may use.
+ * Judges the claims that every token has.
  * @throws ProofError
  */
 export function checkClaims(
   token: CompactToken,
   provider: OidcProvider,
   options: { readonly audience: string; readonly now: Date },
-): OidcProof {
+): TokenFacts {
   const claims = readClaims(token)
-  if (claims.iss !== provider.issuer) throw new ProofError('issuer-unknown', 'the issuer is another one')
-  checkAudience(claims, options.audience)
+  checkIssuer(claims, provider)
+  const binding = checkAudience(claims, provider.audience ?? options.audience)
   checkTimes(claims, provider, options.now)
-  const texts = Object.entries(claims).filter(
-    (entry): entry is [string, string] => typeof entry[1] === 'string',
-  )
   return {
-    provider,
-    issuer: claims.iss,
     subject: claims.sub,
     tokenId: claims.jti ?? `sha256:${token.digest}`,
-    claims: new Map(texts),
+    binding,
     issuedAt: new Date(claims.iat * 1000),
     expiresAt: new Date(claims.exp * 1000),
   }

@@ -14,14 +14,15 @@ export type DocumentErrorCode =
 
 export class DocumentError extends SallyportError<DocumentErrorCode> {}
 
-async function readCapped(response: Response): Promise<Uint8Array> {
+/** The body, read no further than the cap. @throws DocumentError `document-too-large` */
+export async function readCapped(response: Response, maxBytes = MAX_DOCUMENT_BYTES): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
   let size = 0
   // Leaving the loop early cancels the stream, which closes the connection.
   for await (const part of response.body ?? []) {
     size += part.byteLength
-    if (size > MAX_DOCUMENT_BYTES)
-      throw new DocumentError('document-too-large', 'the document is over 256 KiB')
+    if (size > maxBytes)
+      throw new DocumentError('document-too-large', `the document is over ${maxBytes} bytes`)
     parts.push(part)
   }
   return Buffer.concat(parts)

@@ -1,4 +1,4 @@
-// The one way in which the authority calls out: GET, no redirect, no proxy, no shared connection, and only to
+// The one way in which the authority calls out: no redirect, no proxy, no shared connection, and only to
 // addresses that `addresses.ts` allows. The address that was judged is the address that is dialled: asking DNS twice
 // would let a name answer differently the second time.
 import { type LookupAddress, lookup as resolve } from 'node:dns'
@@ -14,9 +14,14 @@ export type FetchErrorCode = 'address-refused' | 'scheme-refused' | 'answer-unre
 export class FetchError extends SallyportError<FetchErrorCode> {}
 
 export interface FetchInit {
+  /** Default GET. */
+  readonly method?: 'GET' | 'POST'
   readonly redirect: 'manual'
   readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
   readonly signal: AbortSignal
+  /** Gives the body of a 4xx or 5xx answer too; of all others but 200 it is never read. */
+  readonly keepErrorBody?: boolean
 }
 
 /** The part of the fetch standard that the authority uses. */
@@ -25,6 +30,8 @@ export type Fetch = (url: string, init: FetchInit) => Promise<Response>
 export interface GuardedFetchOptions {
   /** Allows http and loopback addresses: for development alone. */
   readonly loopback: boolean
+  /** Allows every address: for hosts from a table of our own, where TLS says who answers. Default: global ones alone. */
+  readonly anyAddress?: boolean
   /** All addresses of a name. Default: the system's resolver. */
   readonly lookup?: (
     hostname: string,
@@ -34,6 +41,10 @@ export interface GuardedFetchOptions {
 
 const MAX_HEADER_BYTES = 16 * 1024
 
+function mayCall(address: string, options: GuardedFetchOptions): boolean {
+  return options.anyAddress === true || isFetchable(address, options)
+}
+
 function guardLookup(options: GuardedFetchOptions): LookupFunction {
   const all =
     options.lookup ??
@@ -42,7 +53,7 @@ function guardLookup(options: GuardedFetchOptions): LookupFunction {
     })
   return (hostname, wanted, callback) => {
     all(hostname, (error, addresses) => {
-      const allowed = addresses?.filter(({ address }) => isFetchable(address, options)) ?? []
+      const allowed = addresses?.filter(({ address }) => mayCall(address, options)) ?? []
       const [first] = allowed
       if (error !== null) callback(error, '', 0)
       else if (first === undefined) {
@@ -59,20 +70,21 @@ function checkTarget(target: URL, options: GuardedFetchOptions): void {
     throw new FetchError('scheme-refused', `${target.protocol} is not https:`)
   }
   const host = target.hostname.replace(/^\[(.*)\]$/, '$1')
-  if (isIP(host) !== 0 && !isFetchable(host, options)) {
+  if (isIP(host) !== 0 && !mayCall(host, options)) {
     throw new FetchError('address-refused', `${host} may not be called`)
   }
 }
 
-function toResponse(message: http.IncomingMessage): Response {
+function toResponse(message: http.IncomingMessage, keepErrorBody: boolean): Response {
   const status = message.statusCode ?? 0
-  if (status !== 200) {
+  if (status !== 200 && !(keepErrorBody && status >= 400 && status <= 599)) {
     // The body of anything else is never read, and a Response could not carry every status there is.
     message.destroy()
     return new Response(null, { status: status >= 200 && status <= 599 ? status : 502 })
   }
   const headers = { 'content-type': message.headers['content-type'] ?? '' }
-  return new Response(Readable.toWeb(message) as ReadableStream<Uint8Array<ArrayBuffer>>, { status, headers })
+  const body = Readable.toWeb(message) as ReadableStream<Uint8Array<ArrayBuffer>>
+  return new Response(body, { status, headers })
 }
 
 /** A fetch that reaches allowed addresses alone. It rejects with FetchError, or with Node's own error. */
@@ -85,7 +97,7 @@ export function createGuardedFetch(options: GuardedFetchOptions): Fetch {
       checkTarget(target, options)
       const client = target.protocol === 'https:' ? https : http
       const request = client.request(target, {
-        method: 'GET',
+        method: init.method ?? 'GET',
         headers: { ...init.headers },
         signal: init.signal,
         agent: false,
@@ -95,10 +107,10 @@ export function createGuardedFetch(options: GuardedFetchOptions): Fetch {
       request.on('response', (message) => {
         // An abort in mid-body reaches the reader through the stream; without a listener it would end the process.
         message.on('error', () => undefined)
-        settle(toResponse(message))
+        settle(toResponse(message, init.keepErrorBody === true))
       })
       request.on('error', reject)
-      request.end()
+      request.end(init.body)
     } catch (error) {
       reject(error instanceof Error ? error : new FetchError('answer-unreadable', String(error)))
     }

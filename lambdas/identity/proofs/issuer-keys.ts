@@ -1,10 +1,12 @@
 // The keys of one issuer, kept between requests. Anybody can send a token with an unknown `kid`, and an issuer can be
 // down, so a fetch happens at most once in the cool-down, whatever came of the last one, and never twice at a time.
+import { readFile } from 'node:fs/promises'
 import * as z from 'zod'
 import { type AuthorityLog, messageOf } from '../log.ts'
 import { fetchJson } from './fetch-json.ts'
 import type { Fetch } from './guarded-fetch.ts'
-import { importKey, type PublishedKey, readKeySet } from './key-set.ts'
+import { importKey, isJwtSvidUse, isSignatureUse, type PublishedKey, readKeySet } from './key-set.ts'
+import { parseStrictJson } from '../strict-json.ts'
 import { type OidcProvider, ProofError } from './proof.ts'
 import type { Algorithm } from './token.ts'
 
@@ -48,8 +50,12 @@ async function discover(options: IssuerKeysOptions): Promise<string> {
 }
 
 async function fetchKeys(options: IssuerKeysOptions): Promise<readonly PublishedKey[]> {
-  const uri = await discover(options)
-  return readKeySet(await fetchJson(uri, options.fetch, options.timeoutMs))
+  const { provider, fetch, timeoutMs } = options
+  const document =
+    provider.keysFile === null
+      ? await fetchJson(await discover(options), fetch, timeoutMs)
+      : parseStrictJson(await readFile(provider.keysFile, 'utf8'))
+  return readKeySet(document, provider.kind === 'spiffe' ? isJwtSvidUse : isSignatureUse)
 }
 
 class CachedIssuerKeys implements IssuerKeys {

@@ -12,7 +12,7 @@ const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
 const common = {
   kid: z.string().min(1).max(256),
-  use: z.literal('sig').optional(),
+  use: z.string().optional(),
   alg: z.string().optional(),
   key_ops: z.array(z.string()).optional(),
 }
@@ -36,12 +36,26 @@ export type PublishedKey = z.infer<typeof KEY>
 const KEY_SET = z.looseObject({ keys: z.array(z.record(z.string(), z.unknown())).max(MAX_KEYS) })
 const CURVES: Partial<Record<Algorithm, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }
 
+/** RFC 7517 §4.2; a key that does not say is for any use. */
+export function isSignatureUse(use: string | undefined): boolean {
+  return use === undefined || use === 'sig'
+}
+
+/** SPIFFE_Trust_Domain_and_Bundle.md §4.2.2: a key of any other use, or none, is to be ignored. */
+export function isJwtSvidUse(use: string | undefined): boolean {
+  return use === 'jwt-svid'
+}
+
 /**
  * The usable keys of a JWKS. Keys for other uses are left out; a published secret means that the issuer is broken, and
  * refuses the whole set.
+ * @param mayVerify judges a key's `use`
  * @throws ZodError or Error where the document is no key set
  */
-export function readKeySet(document: unknown): readonly PublishedKey[] {
+export function readKeySet(
+  document: unknown,
+  mayVerify: (use: string | undefined) => boolean = isSignatureUse,
+): readonly PublishedKey[] {
   const { keys } = KEY_SET.parse(document)
   const usable: PublishedKey[] = []
   for (const key of keys) {
@@ -49,7 +63,8 @@ export function readKeySet(document: unknown): readonly PublishedKey[] {
       throw new Error('the key set publishes a secret or private key')
     }
     const parsed = KEY.safeParse(key)
-    if (parsed.success && (parsed.data.key_ops?.includes('verify') ?? true)) usable.push(parsed.data)
+    if (!parsed.success || !(parsed.data.key_ops?.includes('verify') ?? true)) continue
+    if (mayVerify(parsed.data.use)) usable.push(parsed.data)
   }
   return usable
 }

@@ -1,22 +1,27 @@
-// Proof by an OIDC token: a JWT that a configured issuer signed for this authority. The issuer is looked up by exact
-// text before anything is fetched, so nobody can make the authority call a host of his choosing.
+// Proof by a token: a JWT that a configured issuer signed for this authority. The issuer is looked up by exact text
+// before anything is fetched, so nobody can make the authority call a host of his choosing.
 import { errors, jwtVerify } from 'jose'
+import { parseSpiffeId } from '../../../spiffe/id.ts'
 import type { AuthorityLog } from '../log.ts'
-import { CLOCK_SKEW_SECONDS, checkClaims } from './claims.ts'
+import { toAwsProof } from './aws/web-identity.ts'
+import { flattenClaims, pathClaims } from './claim-values.ts'
+import { CLOCK_SKEW_SECONDS, checkClaims, type TokenFacts } from './claims.ts'
 import type { Fetch } from './guarded-fetch.ts'
 import { createIssuerKeys, type IssuerKeys } from './issuer-keys.ts'
-import { type OidcProof, type OidcProvider, ProofError, type ProofErrorCode } from './proof.ts'
+import { type OidcProvider, type Proof, ProofError, type ProofErrorCode } from './proof.ts'
 import { type CompactToken, parseCompactToken } from './token.ts'
 
 export interface OidcVerifier {
   /** @throws ProofError */
-  verify(token: string): Promise<OidcProof>
+  verify(token: string): Promise<Proof>
 }
 
 export interface OidcVerifierOptions {
   readonly providers: readonly OidcProvider[]
-  /** The one audience that tokens must be for. */
+  /** The one audience that tokens must be for, where their provider has none of its own. */
   readonly audience: string
+  /** The keys of `principal_tags` that registrations may use. */
+  readonly principalTags?: readonly string[]
   readonly fetch: Fetch
   readonly clock: () => Date
   readonly log: AuthorityLog
@@ -26,7 +31,6 @@ export interface OidcVerifierOptions {
 
 function claimFault(error: errors.JWTClaimValidationFailed): ProofErrorCode {
   if (error.reason === 'missing') return 'claim-missing'
-  if (error.claim === 'aud') return 'audience-mismatch'
   return error.claim === 'nbf' ? 'token-not-yet-valid' : 'claims-malformed'
 }
 
@@ -40,42 +44,74 @@ function translate(error: unknown): ProofError {
   return new ProofError('signature-invalid', 'the signature does not hold', { cause: error })
 }
 
-async function checkSignature(
-  token: CompactToken,
-  key: CryptoKey,
-  provider: OidcProvider,
-  options: OidcVerifierOptions,
-) {
+/** Signature and times; issuer and audience are judged by `checkClaims` alone, which knows the key-bound form. */
+async function checkSignature(token: CompactToken, key: CryptoKey, now: Date): Promise<void> {
   try {
     await jwtVerify(token.text, key, {
       algorithms: [token.algorithm],
-      issuer: provider.issuer,
-      audience: options.audience,
       requiredClaims: ['exp', 'iat', 'sub', 'aud'],
       clockTolerance: CLOCK_SKEW_SECONDS,
-      currentDate: options.clock(),
+      currentDate: now,
     })
   } catch (error) {
     throw translate(error)
   }
 }
 
+function toProof(token: CompactToken, provider: OidcProvider, facts: TokenFacts): Proof {
+  const claims = flattenClaims(token.claims)
+  if (provider.kind === 'spiffe') {
+    try {
+      for (const [name, value] of pathClaims(parseSpiffeId(facts.subject).path)) claims.set(name, value)
+    } catch (error) {
+      throw new ProofError('claims-malformed', 'sub is no SPIFFE ID', { cause: error })
+    }
+  }
+  return {
+    ...facts,
+    kind: provider.kind === 'spiffe' ? 'jwt-svid' : 'oidc',
+    provider: provider.name,
+    issuer: provider.issuer,
+    claims,
+    reuse: provider.reuse,
+    endsAt: provider.reuse === 'untilExpiry' ? facts.expiresAt : null,
+    aws: null,
+  }
+}
+
+interface Issuer {
+  readonly provider: OidcProvider
+  readonly keys: IssuerKeys
+}
+
+/** By `iss`, and only where no issuer has that name by the trust domain of `sub`: JWT-SVIDs need not carry an issuer. */
+function findIssuer(issuers: ReadonlyMap<string, Issuer>, token: CompactToken): Issuer {
+  const { iss, sub } = token.claims
+  const byIssuer = typeof iss === 'string' ? issuers.get(iss) : undefined
+  if (byIssuer !== undefined && byIssuer.provider.kind !== 'spiffe') return byIssuer
+  const [trustDomain] = typeof sub === 'string' ? (/^spiffe:\/\/[^/]+(?=\/)/.exec(sub) ?? []) : []
+  const bySubject = trustDomain === undefined ? undefined : issuers.get(trustDomain)
+  if (bySubject !== undefined) return bySubject
+  throw new ProofError('issuer-unknown', `no configured issuer is ${String(iss)}`)
+}
+
 /** A verifier for the configured issuers. Keys are fetched when the first token of an issuer comes. */
 export function createOidcVerifier(options: OidcVerifierOptions): OidcVerifier {
-  const issuers = new Map<string, { provider: OidcProvider; keys: IssuerKeys }>()
+  const issuers = new Map<string, Issuer>()
   for (const provider of options.providers) {
     issuers.set(provider.issuer, { provider, keys: createIssuerKeys({ ...options, provider }) })
   }
   return {
     async verify(text) {
       const token = parseCompactToken(text)
-      const issuer = typeof token.claims.iss === 'string' ? issuers.get(token.claims.iss) : undefined
-      if (issuer === undefined)
-        throw new ProofError('issuer-unknown', `no configured issuer is ${String(token.claims.iss)}`)
-      const key = await issuer.keys.find(token.keyId, token.algorithm)
-      await checkSignature(token, key, issuer.provider, options)
+      const { provider, keys } = findIssuer(issuers, token)
+      const key = await keys.find(token.keyId, token.algorithm)
+      const now = options.clock()
+      await checkSignature(token, key, now)
       // The same bytes that jose just verified: `token.claims` was read from `token.text` and never changes.
-      return checkClaims(token, issuer.provider, { audience: options.audience, now: options.clock() })
+      const facts = checkClaims(token, provider, { audience: options.audience, now })
+      if (provider.kind !== 'aws') return toProof(token, provider, facts)
+      return toAwsProof(token, provider, facts, options.principalTags ?? [])
     },
   }
 }

@@ -1,9 +1,10 @@
-// Who gets which SPIFFE ID: a registration matches a proof by the exact text of its claims. All that match are
-// looked at, never the first alone, so that the order of a file decides nothing.
+// Who gets which SPIFFE ID. All registrations that match are looked at, never the first alone, so that the order of a
+// file decides nothing.
 import { SallyportError } from '../../../common/errors.ts'
 import type { SpiffeId } from '../../../spiffe/id.ts'
-import type { OidcProof } from '../proofs/proof.ts'
 import { messageOf } from '../log.ts'
+import type { Proof } from '../proofs/proof.ts'
+import { type Match, missingConditions } from './match.ts'
 import type { SpiffeIdTemplate } from './template.ts'
 
 /** The first path segment of Sallyport's own identities, such as the gateway's. */
@@ -14,17 +15,19 @@ export interface Registration {
   readonly spiffeId: SpiffeIdTemplate
   /** May give IDs under `/sallyport/`. */
   readonly reserved: boolean
-  readonly match: {
-    /** The name of the OIDC provider. */
-    readonly oidc: string
-    /** Compared byte by byte; all must hold. Never empty. */
-    readonly claims: Readonly<Record<string, string>>
-  }
+  readonly match: Match
   readonly x509: {
     /** Default and maximum, in seconds. */
     readonly ttlSeconds: number
     readonly dnsNames: readonly string[]
   }
+  readonly jwt: {
+    /** Those that a JWT-SVID may be for; empty = none is issued. */
+    readonly audiences: readonly string[]
+    readonly ttlSeconds: number
+  }
+  /** SVIDs a minute, over all instances. */
+  readonly perMinute: number
 }
 
 export type RegistrationErrorCode =
@@ -33,6 +36,7 @@ export type RegistrationErrorCode =
   | 'registration-ambiguous'
   | 'registration-unusable'
   | 'registration-reserved'
+  | 'registration-audience'
 
 export class RegistrationError extends SallyportError<RegistrationErrorCode> {
   /** Those that match, where the caller has to name one. */
@@ -44,21 +48,16 @@ export class RegistrationError extends SallyportError<RegistrationErrorCode> {
   }
 }
 
-function matches(registration: Registration, proof: OidcProof): boolean {
-  if (registration.match.oidc !== proof.provider.name) return false
-  return Object.entries(registration.match.claims).every(([name, text]) => proof.claims.get(name) === text)
-}
-
 /**
  * The one registration that a proof falls under, or the one that the request names among those.
  * @throws RegistrationError
  */
 export function selectRegistration(
   registrations: readonly Registration[],
-  proof: OidcProof,
+  proof: Proof,
   requested: string | null,
 ): Registration {
-  const matching = registrations.filter((registration) => matches(registration, proof))
+  const matching = registrations.filter(({ match }) => missingConditions(match, proof).length === 0)
   const names = matching.map(({ name }) => name)
   if (matching.length === 0) throw new RegistrationError('registration-none', 'no registration matches')
   if (requested === null) {
@@ -77,10 +76,11 @@ export function selectRegistration(
  * The SPIFFE ID that a registration gives to a proof.
  * @throws RegistrationError `registration-unusable` where a claim is missing or unfit, `registration-reserved`
  */
-export function expandSpiffeId(registration: Registration, proof: OidcProof): SpiffeId {
+export function expandSpiffeId(registration: Registration, proof: Proof): SpiffeId {
+  const texts = [...proof.claims].filter((entry): entry is [string, string] => typeof entry[1] === 'string')
   let id: SpiffeId
   try {
-    id = registration.spiffeId.expand(proof.claims)
+    id = registration.spiffeId.expand(new Map(texts))
   } catch (error) {
     throw new RegistrationError('registration-unusable', messageOf(error), [], error)
   }

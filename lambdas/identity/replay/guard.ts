@@ -1,14 +1,14 @@
 // What `reuse` means: whether a token that verified may be used for this key now.
 import { createHash } from 'node:crypto'
 import { CLOCK_SKEW_SECONDS } from '../proofs/claims.ts'
-import { type OidcProof, ProofError } from '../proofs/proof.ts'
+import { type Proof, ProofError } from '../proofs/proof.ts'
 import type { ReplayStore } from './store.ts'
 
 /** Beyond the moment at which the token stops being accepted, so that store and verifier never disagree by a second. */
 const MARGIN_SECONDS = 30
 
 /** The issuer is part of the name: two issuers may give the same `jti`. JSON keeps the parts apart. */
-function replayId(proof: OidcProof): string {
+function replayId(proof: Proof): string {
   return createHash('sha256')
     .update(JSON.stringify([proof.issuer, proof.tokenId]))
     .digest('base64url')
@@ -19,8 +19,8 @@ function replayId(proof: OidcProof): string {
  * @param binding what the credential will be made for, such as `x509:` and the digest of the public key
  * @throws ProofError `token-used`, or what the store throws
  */
-export async function useToken(store: ReplayStore, proof: OidcProof, binding: string): Promise<void> {
-  const { reuse } = proof.provider
+export async function useToken(store: ReplayStore, proof: Proof, binding: string): Promise<void> {
+  const { reuse } = proof
   if (reuse === 'untilExpiry') return
   const keepUntil = new Date(proof.expiresAt.getTime() + (CLOCK_SKEW_SECONDS + MARGIN_SECONDS) * 1000)
   const result = await store.put({ id: replayId(proof), binding, keepUntil })

@@ -5,23 +5,27 @@ import type { AuthorityState } from '../authority/state.ts'
 import type { IdentityAppOptions } from '../options.ts'
 
 /** A fifth of the refresh hint: caches on the way then never hold back a new root for long. */
-function headers(state: AuthorityState, contentType: string): Record<string, string> {
+export function cacheHeaders(state: AuthorityState, contentType: string, _now: Date): Record<string, string> {
   const seconds = Math.floor((state.bundle.refreshHintSeconds ?? 0) / 5)
   return { 'content-type': contentType, 'cache-control': `max-age=${seconds}` }
 }
 
 /** GET /v1/bundle: the SPIFFE bundle (JWKS). */
-export function createBundleRoute({ authority }: Pick<IdentityAppOptions, 'authority'>) {
+export function createBundleRoute({ authority, clock }: Pick<IdentityAppOptions, 'authority' | 'clock'>) {
   return async function getBundle(context: Context<IdentityEnv>): Promise<Response> {
     const state = await authority.current()
-    return context.body(state.bundleText, 200, headers(state, 'application/json'))
+    return context.body(state.bundleText, 200, cacheHeaders(state, 'application/json', clock()))
   }
 }
 
 /** GET /v1/bundle.pem: the X.509 roots (the type is that of RFC 8555 §9.1). */
-export function createBundlePemRoute({ authority }: Pick<IdentityAppOptions, 'authority'>) {
+export function createBundlePemRoute({ authority, clock }: Pick<IdentityAppOptions, 'authority' | 'clock'>) {
   return async function getBundlePem(context: Context<IdentityEnv>): Promise<Response> {
     const state = await authority.current()
-    return context.body(state.bundlePem, 200, headers(state, 'application/pem-certificate-chain'))
+    return context.body(
+      state.bundlePem,
+      200,
+      cacheHeaders(state, 'application/pem-certificate-chain', clock()),
+    )
   }
 }

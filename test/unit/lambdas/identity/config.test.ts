@@ -37,8 +37,8 @@ describe('a good file', () => {
     expect(result.value).toMatchObject({
       trustDomain: 'example.org',
       audience: 'https://identity.example.org',
-      authorityDirectory: `${process.cwd()}/ca`,
-      issuancesFile: `${process.cwd()}/issuances.jsonl`,
+      authority: { directory: `${process.cwd()}/ca` },
+      issuances: { file: `${process.cwd()}/issuances.jsonl` },
       dev: false,
     })
     expect(result.value.providers[0]).toMatchObject({ maxTokenAgeMs: 600_000, reuse: 'sameKey' })
@@ -101,17 +101,71 @@ describe('a bad file', () => {
       ['maxTokenAge: 10m', 'reuse: untilExpiry'],
       /^identity\.yaml:7: proofs\.oidc\[0\]\.maxTokenAge: is required where reuse is untilExpiry/,
     ],
-    'AWS proofs': [
-      ['  oidc:\n', '  aws: {webIdentity: true}\n  oidc:\n'],
-      /^identity\.yaml:6: proofs\.aws: not available yet/,
+    'a CA in two places': [
+      ['{files: {directory: ca}}', '{files: {directory: ca}, secretsManager: {issuing: s}}'],
+      /^identity\.yaml:4: authority: expected either files or secretsManager/,
     ],
-    'JWT-SVIDs': [
-      ['    x509:', '    jwt: {audiences: [x]}\n    x509:'],
-      /^identity\.yaml:12: registrations\[0\]\.jwt: not available yet/,
+    'AWS proofs that accept nothing': [
+      ['  oidc:\n', '  aws: {accounts: {"111122223333": {}}}\n  oidc:\n'],
+      /^identity\.yaml:6: proofs\.aws: accepts no proof/,
     ],
-    'a replay table': [
-      ['issuances:', 'replay: {dynamodb: {table: t}}\nissuances:'],
-      /^identity\.yaml:13: replay\.dynamodb: not available yet/,
+    'an account id that YAML made a number': [
+      ['  oidc:\n', '  aws: {webIdentity: true, accounts: {12: {}}}\n  oidc:\n'],
+      /^identity\.yaml:6: proofs\.aws\.accounts/,
+    ],
+    'a region that AWS does not have': [
+      ['  oidc:\n', '  aws: {sigv4: {regions: [eu-west-9]}, accounts: {"111122223333": {}}}\n  oidc:\n'],
+      /^identity\.yaml:6: proofs\.aws\.sigv4\.regions\[0\]: there is no region eu-west-9 .*eu-west-1/,
+    ],
+    "an STS of one's own outside development": [
+      [
+        '  oidc:\n',
+        '  aws: {sigv4: {regions: [eu-west-1], stsEndpoint: "http://127.0.0.1:1"}, accounts: {"111122223333": {}}}\n  oidc:\n',
+      ],
+      /^identity\.yaml:6: proofs\.aws\.sigv4\.stsEndpoint: is for development/,
+    ],
+    "an issuer that is not AWS's": [
+      [
+        '  oidc:\n',
+        '  aws: {webIdentity: true, accounts: {"111122223333": {issuer: "https://tokens.sts.global.api.aws.evil.example"}}}\n  oidc:\n',
+      ],
+      /^identity\.yaml:6: proofs\.aws\.accounts\.111122223333\.issuer: expected https:\/\/<uuid>/,
+    ],
+    'a provider named aws': [
+      ['name: main', 'name: aws'],
+      /^identity\.yaml:7: proofs\.oidc\[0\]\.name: aws is/,
+    ],
+    'Entra for every tenant': [
+      ['https://issuer.example', 'https://login.microsoftonline.com/common/v2.0'],
+      /^identity\.yaml:7: proofs\.oidc\[0\]\.issuer: tokens of every tenant/,
+    ],
+    'an Okta org server': [
+      ['https://issuer.example', 'https://dev-1.okta.com'],
+      /^identity\.yaml:7: proofs\.oidc\[0\]\.issuer: .*custom authorization server/,
+    ],
+    'our own trust domain as proof': [
+      ['issuer: "https://issuer.example"', 'trustDomain: example.org, bundle: "https://b.example/b"'],
+      /^identity\.yaml:7: proofs\.oidc\[0\]\.trustDomain: an authority does not take its own SVIDs/,
+    ],
+    'a trust domain without a bundle': [
+      ['issuer: "https://issuer.example"', 'trustDomain: partner.example'],
+      /^identity\.yaml:7: proofs\.oidc\[0\]\.bundle: missing/,
+    ],
+    'attack 39: a rule that everybody at GitHub meets': [
+      ['https://issuer.example', 'https://token.actions.githubusercontent.com'],
+      /^identity\.yaml:11: registrations\[0\]\.match\.claims: matches everybody: .*repository_owner_id/,
+    ],
+    'attack 39: a rule for nobody in particular': [
+      ['match: {oidc: main, claims: {kind: workload}}', 'match: {keyBound: true}'],
+      /^identity\.yaml:11: registrations\[0\]\.match: oidc is missing, or aws/,
+    ],
+    'a JWT that lives for hours': [
+      ['    x509:', '    jwt: {audiences: [x], ttl: 2h}\n    x509:'],
+      /^identity\.yaml:12: registrations\[0\]\.jwt\.ttl: .*1m to 1h/,
+    ],
+    'a replay store in two places': [
+      ['issuances:', 'replay: {store: memory, dynamodb: {table: tokens}}\nissuances:'],
+      /^identity\.yaml:13: replay: expected either/,
     ],
     'a DNS name with a wildcard': [
       ['ttl: 1h', 'ttl: 1h, dnsNames: ["*.example.org"]'],

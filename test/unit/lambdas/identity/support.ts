@@ -11,10 +11,13 @@ import {
   type AuthorityState,
   buildAuthorityState,
 } from '../../../../lambdas/identity/authority/state.ts'
+import type { AwsProofs } from '../../../../lambdas/identity/config.ts'
 import type { Issuance } from '../../../../lambdas/identity/issuances/store.ts'
 import type { LogRecord } from '../../../../lambdas/identity/log.ts'
 import type { IdentityAppOptions } from '../../../../lambdas/identity/options.ts'
 import type { OidcProvider } from '../../../../lambdas/identity/proofs/proof.ts'
+import { createGuardedFetch, type Fetch } from '../../../../lambdas/identity/proofs/guarded-fetch.ts'
+import type { AwsMatch } from '../../../../lambdas/identity/registrations/match.ts'
 import type { Registration } from '../../../../lambdas/identity/registrations/registration.ts'
 import { parseTemplate } from '../../../../lambdas/identity/registrations/template.ts'
 import { createMemoryReplayStore } from '../../../../lambdas/identity/replay/memory.ts'
@@ -118,7 +121,18 @@ export async function createCsr(options: CsrOptions = {}): Promise<string> {
 }
 
 export function provider(more: Partial<OidcProvider> = {}): OidcProvider {
-  return { name: 'main', issuer: ISSUER, jwksUri: null, maxTokenAgeMs: null, reuse: 'sameKey', ...more }
+  return {
+    kind: 'oidc',
+    name: 'main',
+    issuer: ISSUER,
+    audience: null,
+    jwksUri: null,
+    keysFile: null,
+    maxTokenAgeMs: null,
+    reuse: 'sameKey',
+    account: null,
+    ...more,
+  }
 }
 
 export interface RegistrationInput {
@@ -126,7 +140,12 @@ export interface RegistrationInput {
   readonly spiffeId?: string
   readonly reserved?: boolean
   readonly oidc?: string
-  readonly claims?: Readonly<Record<string, string>>
+  readonly claims?: Readonly<Record<string, string | boolean>>
+  readonly aws?: AwsMatch
+  readonly keyBound?: boolean
+  readonly audiences?: readonly string[]
+  readonly jwtTtlSeconds?: number
+  readonly perMinute?: number
   readonly ttlSeconds?: number
   readonly dnsNames?: readonly string[]
 }
@@ -136,8 +155,17 @@ export function registration(input: RegistrationInput = {}): Registration {
     name: input.name ?? 'workload',
     spiffeId: parseTemplate(input.spiffeId ?? `spiffe://${TRUST_DOMAIN}/workload`),
     reserved: input.reserved ?? false,
-    match: { oidc: input.oidc ?? 'main', claims: input.claims ?? { sub: 'workload' } },
+    match: {
+      oidc:
+        input.aws === undefined
+          ? { provider: input.oidc ?? 'main', claims: input.claims ?? { sub: 'workload' } }
+          : null,
+      aws: input.aws ?? null,
+      keyBound: input.keyBound ?? false,
+    },
     x509: { ttlSeconds: input.ttlSeconds ?? 3600, dnsNames: input.dnsNames ?? [] },
+    jwt: { audiences: input.audiences ?? [], ttlSeconds: input.jwtTtlSeconds ?? 300 },
+    perMinute: input.perMinute ?? 600,
   }
 }
 
@@ -157,6 +185,9 @@ export interface TestAuthority {
 }
 
 export interface TestAuthorityOptions {
+  readonly aws?: AwsProofs
+  readonly providers?: readonly OidcProvider[]
+  readonly fetch?: Fetch
   readonly provider?: Partial<OidcProvider>
   readonly registrations?: readonly Registration[]
   readonly app?: Partial<IdentityAppOptions>
@@ -172,14 +203,17 @@ export async function createTestAuthority(options: TestAuthorityOptions = {}): P
   const app = createIdentityApp({
     config: {
       trustDomain: TRUST_DOMAIN,
+      issuer: AUDIENCE,
       audience: AUDIENCE,
-      providers: [provider(options.provider)],
+      aws: options.aws ?? null,
+      providers: options.providers ?? [provider(options.provider)],
       registrations: options.registrations ?? [registration()],
     },
     authority,
     clock: clock.now,
     random,
-    fetch: fetchOf(issuer),
+    fetch: options.fetch ?? fetchOf(issuer),
+    stsFetch: createGuardedFetch({ loopback: true, anyAddress: true }),
     replay: createMemoryReplayStore({ clock: clock.now }),
     issuances: {
       put: async (issuance) => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createFileIssuanceStore } from '../../../../../lambdas/identity/issuances/file.ts'
-import type { Issuance } from '../../../../../lambdas/identity/issuances/store.ts'
+import type { X509Issuance } from '../../../../../lambdas/identity/issuances/store.ts'
 
 let directory = ''
 beforeAll(async () => {
@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(directory, { recursive: true }))
 
-function issuance(serialNumber: string): Issuance {
+function issuance(serialNumber: string): X509Issuance {
   return {
     kind: 'x509',
     serialNumber,
@@ -33,7 +33,7 @@ describe('the issuance file', () => {
     const serials = Array.from({ length: 40 }, (_, index) => `${index}`)
     await Promise.all(serials.map(async (serial, index) => stores[index % 2]?.put(issuance(serial))))
     const lines = (await readFile(file, 'utf8')).trimEnd().split('\n')
-    const found = lines.map((line) => (JSON.parse(line) as Issuance).serialNumber)
+    const found = lines.map((line) => (JSON.parse(line) as X509Issuance).serialNumber)
     expect(found.sort()).toEqual(serials.sort())
     expect((await stat(file)).mode & 0o777).toBe(0o600)
   })

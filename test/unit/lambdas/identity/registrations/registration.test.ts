@@ -1,21 +1,26 @@
 // Which registration a proof falls under (attacks 37 to 40).
 import { describe, expect, it } from 'vitest'
-import type { OidcProof } from '../../../../../lambdas/identity/proofs/proof.ts'
+import type { Proof } from '../../../../../lambdas/identity/proofs/proof.ts'
 import {
   expandSpiffeId,
   selectRegistration,
 } from '../../../../../lambdas/identity/registrations/registration.ts'
-import { provider, registration } from '../support.ts'
+import { registration } from '../support.ts'
 
-function proof(claims: Record<string, string>, name = 'main'): OidcProof {
+function proof(claims: Record<string, string>, name = 'main'): Proof {
   return {
-    provider: provider({ name }),
+    kind: 'oidc',
+    provider: name,
     issuer: 'https://issuer.example',
     subject: 's',
     tokenId: 't',
     claims: new Map(Object.entries(claims)),
     issuedAt: new Date(),
     expiresAt: new Date(),
+    reuse: 'sameKey',
+    endsAt: null,
+    binding: null,
+    aws: null,
   }
 }
 
@@ -55,7 +60,7 @@ describe('selectRegistration', () => {
     }
   })
 
-  const none: Record<string, OidcProof> = {
+  const none: Record<string, Proof> = {
     'another value': proof({ team: 'payment' }),
     'another case': proof({ team: 'Payments' }),
     'a longer value': proof({ team: 'payments ' }),

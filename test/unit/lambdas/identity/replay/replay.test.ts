@@ -1,9 +1,9 @@
 // What a second showing of a token means, and how long a first one is remembered (attacks 30, 47).
 import { describe, expect, it } from 'vitest'
-import type { OidcProof, Reuse } from '../../../../../lambdas/identity/proofs/proof.ts'
+import type { Proof, Reuse } from '../../../../../lambdas/identity/proofs/proof.ts'
 import { useToken } from '../../../../../lambdas/identity/replay/guard.ts'
 import { createMemoryReplayStore } from '../../../../../lambdas/identity/replay/memory.ts'
-import { createClock, provider } from '../support.ts'
+import { createClock } from '../support.ts'
 
 function setUp(reuse: Reuse, maxEntries?: number) {
   const clock = createClock()
@@ -12,8 +12,13 @@ function setUp(reuse: Reuse, maxEntries?: number) {
     ...(maxEntries === undefined ? {} : { maxEntries }),
   })
   const expiresAt = new Date(clock.now().getTime() + 300_000)
-  const proof = (more: Partial<OidcProof> = {}): OidcProof => ({
-    provider: provider({ reuse }),
+  const proof = (more: Partial<Proof> = {}): Proof => ({
+    kind: 'oidc',
+    provider: 'main',
+    reuse,
+    endsAt: null,
+    binding: null,
+    aws: null,
     issuer: 'https://issuer.example',
     subject: 's',
     tokenId: 'jti',
@@ -22,7 +27,7 @@ function setUp(reuse: Reuse, maxEntries?: number) {
     expiresAt,
     ...more,
   })
-  return { clock, use: (binding: string, more?: Partial<OidcProof>) => useToken(store, proof(more), binding) }
+  return { clock, use: (binding: string, more?: Partial<Proof>) => useToken(store, proof(more), binding) }
 }
 
 const used = { code: 'token-used' }

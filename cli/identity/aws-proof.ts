@@ -1,0 +1,133 @@
+// AWS proofs, from the credentials that the SDK finds: an outbound web identity token where the account gives one, else
+// a signed GetCallerIdentity. Trusts AWS's own SDK with the credentials; none of them leaves but inside the proof.
+import { GetWebIdentityTokenCommand, STSClient } from '@aws-sdk/client-sts'
+import { Hash } from '@smithy/hash-node'
+import { SignatureV4 } from '@smithy/signature-v4'
+import { Secret } from '../../common/secret.ts'
+import { REQUEST_BODY, type SigV4Fields } from '../../lambdas/identity/proofs/aws/signed-request.ts'
+import { stsHost } from '../../lambdas/identity/proofs/aws/regions.ts'
+import { IdentityFetchError } from './errors.ts'
+import type { ProofSource, ProofWanted } from './proof.ts'
+
+/** Where an account gives no token, or the role may not ask for one, the signature is tried; all else is a failure. */
+const NO_TOKEN = new Set([
+  'OutboundWebIdentityFederationDisabled',
+  'OutboundWebIdentityFederationDisabledException',
+  'AccessDenied',
+  'AccessDeniedException',
+])
+/** The least that STS gives is 60; the authority needs a few seconds of it. */
+const TOKEN_SECONDS = 300
+const TIMEOUT_MS = 10_000
+
+export type AwsProofKind = 'auto' | 'web-identity' | 'sigv4'
+
+export interface AwsProofOptions {
+  readonly kind: AwsProofKind
+  /** Default: what the SDK finds (AWS_REGION, shared config). */
+  readonly region?: string
+  /** Told when the token was not to be had and a signature is shown instead. */
+  readonly onFallback?: (reason: string) => void
+  readonly clock?: () => Date
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : 'unknown error'
+}
+
+/** SDK messages are about configuration and never quote a secret; they are kept to one line. */
+function unavailable(error: unknown): IdentityFetchError {
+  const message = error instanceof Error ? error.message.replaceAll(/\s+/g, ' ').slice(0, 300) : String(error)
+  return new IdentityFetchError('aws-unavailable', `AWS: ${nameOf(error)}: ${message}`, { cause: error })
+}
+
+async function requestToken(client: STSClient, { audience, binding }: ProofWanted): Promise<Secret> {
+  const command = new GetWebIdentityTokenCommand({
+    // Bound to the key: a token that is stolen on its way certifies no key of the thief's.
+    Audience: [`${audience}#${binding}`],
+    SigningAlgorithm: 'ES384',
+    DurationSeconds: TOKEN_SECONDS,
+  })
+  const { WebIdentityToken: token } = await client.send(command, {
+    abortSignal: AbortSignal.timeout(TIMEOUT_MS),
+  })
+  if (token === undefined) throw new Error('STS answered without a token')
+  return new Secret(token)
+}
+
+/** `2026-11-24T12:00:00.000Z` as `20261124T120000Z`. */
+function amzDate(now: Date): string {
+  return now.toISOString().replaceAll(/[-:]|\.\d{3}/g, '')
+}
+
+async function sign(region: string, client: STSClient, wanted: ProofWanted, now: Date): Promise<SigV4Fields> {
+  const host = stsHost(region, null)
+  if (host === null) throw new IdentityFetchError('aws-unavailable', `AWS: there is no region ${region}`)
+  const credentials = await client.config.credentials()
+  const signer = new SignatureV4({
+    credentials,
+    region,
+    service: 'sts',
+    sha256: Hash.bind(null, 'sha256'),
+    applyChecksum: false,
+  })
+  const headers = {
+    'content-type': 'application/x-www-form-urlencoded; charset=utf-8',
+    host,
+    'x-sallyport-audience': wanted.audience,
+    'x-sallyport-key': wanted.binding,
+  }
+  const request = {
+    method: 'POST',
+    protocol: 'https:',
+    hostname: host,
+    path: '/',
+    headers,
+    body: REQUEST_BODY,
+  }
+  const signed = await signer.sign(request, { signingDate: now })
+  const [signature] = /[0-9a-f]{64}$/.exec(signed.headers.authorization ?? '') ?? []
+  if (signature === undefined) throw new Error('the signer gave no signature')
+  const { accessKeyId, sessionToken } = credentials
+  return {
+    ...{ accessKeyId, region, signature, date: amzDate(now) },
+    ...(sessionToken === undefined ? {} : { sessionToken }),
+  }
+}
+
+async function makeProof(options: AwsProofOptions, wanted: ProofWanted) {
+  const { kind } = options
+  // Without `credentials` the client uses the SDK's whole chain: environment, shared files, container, instance.
+  const client = new STSClient({
+    maxAttempts: 2,
+    ...(options.region === undefined ? {} : { region: options.region }),
+  })
+  try {
+    if (kind !== 'sigv4') {
+      try {
+        return { token: await requestToken(client, wanted) }
+      } catch (error) {
+        if (kind === 'web-identity' || !NO_TOKEN.has(nameOf(error))) throw error
+        options.onFallback?.(nameOf(error))
+      }
+    }
+    const now = options.clock?.() ?? new Date()
+    return { aws: await sign(await client.config.region(), client, wanted, now) }
+  } finally {
+    client.destroy()
+  }
+}
+
+/**
+ * A source of AWS proofs.
+ * @throws (the source) IdentityFetchError `aws-unavailable`
+ */
+export function awsProofSource(options: AwsProofOptions): ProofSource {
+  return async (wanted) => {
+    try {
+      return await makeProof(options, wanted)
+    } catch (error) {
+      throw error instanceof IdentityFetchError ? error : unavailable(error)
+    }
+  }
+}

@@ -1,0 +1,129 @@
+// What is allowed in identity.yaml and yet hardly meant: `sallyport config check` says it as warnings, and so does the
+// authority when it starts.
+import type { Fault } from '../../common/fault.ts'
+import type { IdentityConfig } from './config.ts'
+import { type CheckOptions, createReport, type Report } from './config-report.ts'
+import type { IdentityDocument, RegistrationDocument } from './config-schema.ts'
+import { knownIssuer, lastingClaim } from './proofs/known-issuers.ts'
+import { canOverlap } from './registrations/overlap.ts'
+
+type Keys = readonly (string | number)[]
+
+function issuerOf(registration: RegistrationDocument, document: IdentityDocument): string {
+  const { oidc } = registration.match
+  return document.proofs.oidc.find(({ name }) => name === oidc)?.issuer ?? ''
+}
+
+/** A lasting claim beside it makes a name harmless: then both must hold. */
+function lintMutable(registration: RegistrationDocument, issuer: string, keys: Keys, report: Report): void {
+  const matched = Object.keys(registration.match.claims ?? {})
+  const lasting = matched.some((name) => name.endsWith('_id') || name === 'oid' || name === 'cid')
+  for (const name of matched) {
+    const better = lasting ? null : lastingClaim(issuer, name)
+    if (better === null) continue
+    report([...keys, 'match', 'claims', name], `${name} may mean somebody else tomorrow`, `match ${better}`)
+  }
+  for (const [, name = ''] of registration.spiffeId.matchAll(/\{([^}]*)\}/g)) {
+    const better = lastingClaim(issuer, name)
+    if (better === null || matched.includes(name)) continue
+    report([...keys, 'spiffeId'], `{${name}} may mean somebody else tomorrow`, `use ${better}`)
+  }
+}
+
+function lintIssuer(registration: RegistrationDocument, issuer: string, keys: Keys, report: Report): void {
+  const { claims = {} } = registration.match
+  const required = knownIssuer(issuer)?.required
+  if (required !== undefined && !Object.hasOwn(claims, required)) {
+    report(
+      [...keys, 'match', 'claims'],
+      `without ${required} other clients of the issuer may match`,
+      `add ${required}`,
+    )
+  }
+  for (const name of ['iss', 'aud', 'exp', 'iat', 'nbf']) {
+    if (Object.hasOwn(claims, name)) {
+      report(
+        [...keys, 'match', 'claims', name],
+        'is checked for every token and tells no caller from another',
+      )
+    }
+  }
+  for (const [name, value] of Object.entries(claims)) {
+    if (typeof value === 'string' && value.includes('*')) {
+      report([...keys, 'match', 'claims', name], '* is no wildcard here: the claim must hold this very text')
+    }
+  }
+  // Both write booleans as text; the rule would wait for ever.
+  if (knownIssuer(issuer)?.shared !== true) return
+  for (const [name, value] of Object.entries(claims)) {
+    if (typeof value === 'boolean' && /_protected$/.test(name)) {
+      report(
+        [...keys, 'match', 'claims', name],
+        'can never match: this issuer writes it as text',
+        `say "${value}"`,
+      )
+    }
+  }
+}
+
+function lintAws(
+  registration: RegistrationDocument,
+  document: IdentityDocument,
+  keys: Keys,
+  report: Report,
+): void {
+  const { aws } = registration.match
+  if (aws === undefined) return
+  const at = [...keys, 'match', 'aws', 'role']
+  const narrowed =
+    aws.lambdaFunction !== undefined || aws.roleId !== undefined || Object.keys(aws.principalTags).length > 0
+  const name = aws.role.slice(aws.role.lastIndexOf('/') + 1)
+  if (name === '*' && !narrowed) report(at, 'matches every role of the account', 'name roles, or tags')
+  else if (aws.role.includes('*')) {
+    report(at, 'whoever may create roles in the account chooses who matches the *', 'name each role')
+  }
+  if (
+    name !== '*' &&
+    aws.role.includes('*') &&
+    !/\{(?:role|lambda\.name|principalTag\.)/.test(registration.spiffeId)
+  ) {
+    report([...keys, 'spiffeId'], 'several roles get one and the same ID', 'put {role} into it')
+  }
+  const accounts: Readonly<Record<string, { issuer?: string | undefined }>> =
+    document.proofs.aws?.accounts ?? {}
+  const [, account = ''] = /^arn:[^:]+:iam::(\d{12}):/.exec(aws.role) ?? []
+  const needsToken = /:role\/.+\//.test(aws.role) || aws.lambdaFunction !== undefined
+  if (needsToken && Object.hasOwn(accounts, account) && accounts[account]?.issuer === undefined) {
+    report(at, `can never match: it needs web identity, and the account ${account} has no issuer`)
+  }
+}
+
+function lintOverlaps(config: Pick<IdentityConfig, 'registrations'>, report: Report): void {
+  for (const [index, one] of config.registrations.entries()) {
+    for (const other of config.registrations.slice(0, index)) {
+      if (!canOverlap(one.match, other.match)) continue
+      report(
+        ['registrations', index, 'match'],
+        `a caller may match ${other.name} too, and must then name one of the two`,
+      )
+    }
+  }
+}
+
+/** The warnings of a document that has no fault. */
+export function lintDocument(
+  document: IdentityDocument,
+  config: Pick<IdentityConfig, 'registrations'>,
+  options: CheckOptions,
+): readonly Fault[] {
+  const { faults, report } = createReport(options)
+  for (const [index, registration] of document.registrations.entries()) {
+    const keys = ['registrations', index] as const
+    const issuer = issuerOf(registration, document)
+    lintMutable(registration, issuer, keys, report)
+    lintIssuer(registration, issuer, keys, report)
+    lintAws(registration, document, keys, report)
+  }
+  lintOverlaps(config, report)
+  return faults
+}

@@ -1,0 +1,90 @@
+// The steps that every issuance shares: who gets what, whether the proof may be used for it, and the record without
+// which nothing leaves.
+import type { SpiffeId } from '../../../spiffe/id.ts'
+import type { Issuance } from '../issuances/store.ts'
+import type { IdentityAppOptions } from '../options.ts'
+import { ProblemError } from '../problem.ts'
+import { type Proof, ProofError } from '../proofs/proof.ts'
+import { expandSpiffeId, type Registration, selectRegistration } from '../registrations/registration.ts'
+import { useToken } from '../replay/guard.ts'
+
+/** Below this the caller's SDK is about to fetch new credentials anyway. */
+export const MIN_SESSION_LEFT_MS = 5 * 60_000
+
+/** Filled as a request goes on, so that a refusal is logged with what was known by then. */
+export interface Attempt {
+  proof?: Proof
+  registration?: string
+  spiffeId?: string
+}
+
+export interface IssueContext {
+  readonly attempt: Attempt
+  readonly requestId: string
+}
+
+export interface Granted {
+  readonly proof: Proof
+  readonly registration: Registration
+  readonly spiffeId: SpiffeId
+  readonly requestId: string
+}
+
+/** What goes into each record and is the same for both kinds. */
+export function describeGrant({ proof, registration, spiffeId, requestId }: Granted) {
+  const { issuer, subject, tokenId } = proof
+  return {
+    spiffeId: spiffeId.uri,
+    registration: registration.name,
+    proof: { issuer, subject, tokenId },
+    requestId,
+  }
+}
+
+/**
+ * The registration and the SPIFFE ID for a proof.
+ * @param requested the registration that the caller names; null = the only one that matches
+ * @throws RegistrationError
+ */
+export function grant(
+  options: IdentityAppOptions,
+  proof: Proof,
+  requested: string | null,
+  context: IssueContext,
+): Granted {
+  const registration = selectRegistration(options.config.registrations, proof, requested)
+  context.attempt.registration = registration.name
+  const spiffeId = expandSpiffeId(registration, proof)
+  context.attempt.spiffeId = spiffeId.uri
+  return { proof, registration, spiffeId, requestId: context.requestId }
+}
+
+/** @throws ProblemError where the credentials behind an AWS token are about to end: what they get would too */
+export function checkCredentials(proof: Proof, now: Date): void {
+  if (proof.kind !== 'aws-web-identity' || proof.endsAt === null) return
+  if (proof.endsAt.getTime() - now.getTime() < MIN_SESSION_LEFT_MS) {
+    throw new ProblemError('credentials-expiring')
+  }
+}
+
+/**
+ * Uses the proof up, or ties it to what it is used for. After all other checks.
+ * @throws ProofError `token-used`, ProblemError where the store does not answer
+ */
+export async function useProof(options: IdentityAppOptions, proof: Proof, binding: string): Promise<void> {
+  try {
+    await useToken(options.replay, proof, binding)
+  } catch (error) {
+    if (error instanceof ProofError) throw error
+    throw new ProblemError('replay-store-unavailable', { cause: error })
+  }
+}
+
+/** @throws ProblemError: then what was signed must be dropped */
+export async function record(options: IdentityAppOptions, issuance: Issuance): Promise<void> {
+  try {
+    await options.issuances.put(issuance)
+  } catch (error) {
+    throw new ProblemError('issuance-record-unavailable', { cause: error })
+  }
+}

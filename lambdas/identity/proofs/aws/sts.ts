@@ -1,0 +1,100 @@
+// One call to STS: no redirect, one deadline, a size cap, and an answer that is exactly the JSON that AWS documents.
+// Asking for JSON and refusing all else leaves no XML to be read in two ways (CVE-2020-16250).
+import * as z from 'zod'
+import { readCapped } from '../fetch-json.ts'
+import type { Fetch } from '../guarded-fetch.ts'
+import { ProofError } from '../proof.ts'
+import { parseStrictJson } from '../../strict-json.ts'
+import type { SignedRequest } from './signed-request.ts'
+
+/** GetCallerIdentity's answer is under 1 KiB. */
+export const MAX_ANSWER_BYTES = 8 * 1024
+export const STS_TIMEOUT_MS = 5_000
+
+const ANSWER = z.strictObject({
+  GetCallerIdentityResponse: z.strictObject({
+    GetCallerIdentityResult: z.strictObject({
+      Account: z.string().regex(/^\d{12}$/),
+      Arn: z.string().min(20).max(2048),
+      UserId: z.string().min(1).max(256),
+    }),
+    ResponseMetadata: z.strictObject({ RequestId: z.string().max(128) }),
+  }),
+})
+const REFUSAL = z.looseObject({ Error: z.looseObject({ Code: z.string().regex(/^[A-Za-z.]{1,64}$/) }) })
+
+export interface CallerIdentity {
+  readonly account: string
+  readonly arn: string
+  readonly userId: string
+}
+
+export interface StsOptions {
+  readonly fetch: Fetch
+  /** In development alone: where all STS requests go, with the Host header of the real one. */
+  readonly endpoint: string | null
+  readonly timeoutMs?: number
+}
+
+async function readText(response: Response): Promise<string> {
+  return new TextDecoder('utf-8', { fatal: true }).decode(await readCapped(response, MAX_ANSWER_BYTES))
+}
+
+/** AWS's own error code, for the log. */
+async function readRefusal(response: Response): Promise<string> {
+  try {
+    return REFUSAL.parse(parseStrictJson(await readText(response))).Error.Code
+  } catch {
+    return 'no readable error'
+  }
+}
+
+async function readAnswer(response: Response): Promise<CallerIdentity> {
+  const type = response.headers.get('content-type') ?? ''
+  if (!/^application\/json\s*(?:;|$)/i.test(type)) {
+    throw new ProofError('sts-answer-refused', 'STS answered with another type than application/json')
+  }
+  try {
+    const { GetCallerIdentityResult: found } = ANSWER.parse(
+      parseStrictJson(await readText(response)),
+    ).GetCallerIdentityResponse
+    return { account: found.Account, arn: found.Arn, userId: found.UserId }
+  } catch (error) {
+    throw new ProofError('sts-answer-refused', "STS's answer is not the expected JSON", { cause: error })
+  }
+}
+
+async function ask(request: SignedRequest, options: StsOptions, signal: AbortSignal) {
+  const response = await options.fetch(options.endpoint ?? `https://${request.host}/`, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: request.headers,
+    body: request.body,
+    signal,
+    keepErrorBody: true,
+  })
+  if (response.status === 200) return readAnswer(response)
+  const code = await readRefusal(response)
+  const refused = response.status >= 400 && response.status < 500
+  throw new ProofError(
+    refused ? 'sts-refused' : 'sts-unavailable',
+    `STS answered ${response.status}: ${code}`,
+  )
+}
+
+/**
+ * Asks STS whose signature it is.
+ * @throws ProofError `sts-refused`, `sts-unavailable`, `sts-answer-refused`
+ */
+export async function getCallerIdentity(
+  request: SignedRequest,
+  options: StsOptions,
+): Promise<CallerIdentity> {
+  const signal = AbortSignal.timeout(options.timeoutMs ?? STS_TIMEOUT_MS)
+  try {
+    return await ask(request, options, signal)
+  } catch (error) {
+    if (error instanceof ProofError) throw error
+    throw new ProofError('sts-unavailable', 'STS cannot be reached', { cause: error })
+  }
+}

@@ -1,0 +1,43 @@
+// POST /v1/svid/jwt: a proof and an audience for a JWT-SVID.
+import { createHash } from 'node:crypto'
+import * as z from 'zod'
+import { issueJwt } from '../issue/jwt.ts'
+import type { IdentityAppOptions } from '../options.ts'
+import { SIGV4_PROOF } from '../proofs/aws/signed-request.ts'
+import type { Prover } from '../prove.ts'
+import { createProvedRoute } from './proved.ts'
+
+export const JWT_BODY = z.strictObject({
+  audience: z
+    .string()
+    .min(1)
+    .max(1000)
+    .regex(/^[\x21-\x7e]+$/, 'expected printable ASCII without spaces'),
+  registration: z.string().min(1).max(63).optional(),
+  aws: SIGV4_PROOF.optional(),
+})
+
+/** The audience, with the name that proofs are bound to (design §5.4). */
+export async function prepareJwt({ audience }: { readonly audience: string }) {
+  return { audience, binding: `jwt:${createHash('sha256').update(audience).digest('base64url')}` }
+}
+
+export function createJwtRoute(options: IdentityAppOptions, prover: Prover) {
+  return createProvedRoute(options, async (request, context) => {
+    const { proof, body, asked } = await prover.prove(request, {
+      schema: JWT_BODY,
+      prepare: prepareJwt,
+      onProof: (found) => {
+        context.attempt.proof = found
+      },
+    })
+    const wanted = { ...asked, registration: body.registration ?? null }
+    const { issued, tokenId } = await issueJwt(options, proof, wanted, context)
+    const { expiresAt } = issued
+    return {
+      status: 201,
+      body: issued,
+      record: { event: 'svid.issued', audience: asked.audience, svidTokenId: tokenId, expiresAt },
+    }
+  })
+}
