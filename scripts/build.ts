@@ -18,14 +18,15 @@ const COMMONJS = [
 
 // Everything runs on Node 24: the image, Lambda, and the CLI by bin/sallyport.js.
 const OUTPUTS = [
-  { entry: 'gateway/main.ts', out: 'gateway.js' },
-  { entry: 'lambdas/identity/handler.ts', out: 'identity.js' },
-  { entry: 'cli/main.ts', out: 'cli.js' },
+  { entry: 'gateway/main.ts', out: 'gateway.js', minify: false },
+  // Small, since Lambda reads it at every cold start; names stay, so that stack traces say something.
+  { entry: 'lambdas/identity/handler.ts', out: 'identity.js', minify: true },
+  { entry: 'cli/main.ts', out: 'cli.js', minify: false },
 ]
 
 await rm(dist, { recursive: true, force: true })
 await mkdir(dist, { recursive: true })
-for (const { entry, out } of OUTPUTS) {
+for (const { entry, out, minify } of OUTPUTS) {
   await build({
     absWorkingDir: root,
     entryPoints: [entry],
@@ -35,6 +36,10 @@ for (const { entry, out } of OUTPUTS) {
     format: 'esm',
     target: 'node24',
     banner: { js: COMMONJS },
+    // The AWS SDK's ES modules can be shaken; its CommonJS ones come whole.
+    mainFields: ['module', 'main'],
+    minify,
+    keepNames: minify,
     legalComments: 'linked',
     logLevel: 'warning',
     logOverride: { 'empty-import-meta': 'error' },

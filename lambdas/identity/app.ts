@@ -11,6 +11,7 @@ import { createDiscoveryRoute, createJwksRoute } from './routes/discovery.ts'
 import { createExplainRoute } from './routes/explain.ts'
 import { createHealthRoute } from './routes/health.ts'
 import { createJwtRoute } from './routes/jwt.ts'
+import { createOpenApiRoute } from './routes/openapi.ts'
 import { createX509Route } from './routes/x509.ts'
 
 /** Routes that need no proof are listed as such; a new route stands in neither list until somebody decided. */
@@ -19,6 +20,7 @@ export const PUBLIC_ROUTES = [
   '/v1/bundle.pem',
   '/v1/jwks',
   '/.well-known/openid-configuration',
+  '/v1/openapi.json',
   '/healthz',
 ] as const
 export const PROOF_ROUTES = ['/v1/svid/x509', '/v1/svid/jwt', '/v1/explain'] as const
@@ -49,6 +51,7 @@ export function createIdentityApp(options: IdentityAppOptions): Hono<IdentityEnv
   app.get('/v1/bundle.pem', createBundlePemRoute(options))
   app.get('/v1/jwks', createJwksRoute(options))
   app.get('/.well-known/openid-configuration', createDiscoveryRoute(options))
+  app.get('/v1/openapi.json', createOpenApiRoute(options))
   app.get('/healthz', createHealthRoute(options))
   for (const route of PROOF_ROUTES) app.all(route, refuseMethod('POST'))
   for (const route of PUBLIC_ROUTES) app.all(route, refuseMethod('GET, HEAD'))

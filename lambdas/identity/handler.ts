@@ -8,10 +8,11 @@ import type { IdentityEnv } from './app-env.ts'
 import { buildIdentityApp } from './build.ts'
 import { loadIdentityConfig } from './config.ts'
 import { readIdentityEnvironment } from './environment.ts'
-import { createStderrLog, messageOf } from './log.ts'
+import { createLambdaLog } from './lambda-log.ts'
+import { messageOf } from './log.ts'
 import { ProblemError, problemResponse, toProblem } from './problem.ts'
 
-const log = createStderrLog()
+const { log } = createLambdaLog()
 
 async function load(): Promise<Hono<IdentityEnv>> {
   const file = process.env.SALLYPORT_IDENTITY_CONFIG ?? ''

@@ -20,14 +20,29 @@ function cut(value: LogValue): LogValue {
   return value.length <= MAX_TEXT ? value : `${value.slice(0, MAX_TEXT)}…(${value.length} characters)`
 }
 
+function toAscii(text: string): string {
+  return text.replaceAll(
+    /[^\x20-\x7e]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}
+
+/** The record with long values cut and no character but printable ASCII, for a writer that is not ours. */
+export function cleanRecord(record: LogRecord): LogRecord {
+  const clean = (value: LogValue): LogValue => {
+    const short = cut(value)
+    return typeof short === 'string' ? toAscii(short) : short
+  }
+  const { event, level } = record
+  const fields = Object.entries(record).map(([name, value]) => [name, clean(value)] as const)
+  return { ...Object.fromEntries(fields), event, level }
+}
+
 /** The line of a record, without its end: printable ASCII alone. */
 export function formatLogRecord(record: LogRecord, time: Date): string {
   const fields = Object.entries(record).map(([name, value]) => [name, cut(value)] as const)
   const line = JSON.stringify({ time: time.toISOString(), ...Object.fromEntries(fields) })
-  return line.replaceAll(
-    /[^\x20-\x7e]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  return toAscii(line)
 }
 
 /** Writes to standard error; a failure to write is dropped, because the issuance record is the one that counts. */

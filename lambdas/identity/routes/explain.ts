@@ -8,7 +8,7 @@ import { prepareJwt, JWT_BODY } from './jwt.ts'
 import { createProvedRoute } from './proved.ts'
 import { prepareX509, X509_BODY } from './x509.ts'
 
-const EXPLAIN_BODY = z.discriminatedUnion('for', [
+export const EXPLAIN_BODY = z.discriminatedUnion('for', [
   X509_BODY.extend({ for: z.literal('x509') }),
   JWT_BODY.extend({ for: z.literal('jwt') }),
 ])

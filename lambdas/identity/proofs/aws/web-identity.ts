@@ -9,7 +9,7 @@ import type { CompactToken } from '../token.ts'
 import { parseFunctionArn, parseRoleArn, type RoleArn } from './arn.ts'
 
 /** What GetWebIdentityToken signs with. */
-const ALGORITHMS: readonly string[] = ['RS256', 'ES384']
+const ALGORITHMS: ReadonlySet<string> = new Set(['RS256', 'ES384'])
 const NAMESPACE = 'https://sts.amazonaws.com/'
 
 const DETAILS = z.looseObject({
@@ -85,7 +85,7 @@ export function toAwsProof(
   facts: TokenFacts,
   principalTags: readonly string[],
 ): Proof {
-  if (!ALGORITHMS.includes(token.algorithm)) {
+  if (!ALGORITHMS.has(token.algorithm)) {
     throw new ProofError('algorithm-refused', 'AWS signs with RS256 or ES384')
   }
   const details = readDetails(token)

@@ -82,13 +82,12 @@ describe('buildSignedRequest', () => {
   })
 
   test('attack 1: any fields that pass the schema give this method, path and body, and only known header names', () => {
-    const hex = fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: 64, maxLength: 64 })
     const fields = fc.record({
       accessKeyId: fc.stringMatching(/^(?:AKIA|ASIA)[A-Z0-9]{16}$/),
       sessionToken: fc.stringMatching(/^[!-~]{1,80}$/),
       region: fc.constantFrom('eu-west-1', 'us-gov-west-1', 'cn-north-1'),
       date: fc.stringMatching(/^\d{8}T\d{6}Z$/),
-      signature: hex,
+      signature: fc.stringMatching(/^[0-9a-f]{64}$/),
     })
     fc.assert(
       fc.property(fields, (found) => {
