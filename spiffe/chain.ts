@@ -38,6 +38,18 @@ export function buildChain(options: ChainOptions): readonly X509Certificate[] {
   throw new SvidError('untrusted', `no root of ${options.bundle.trustDomain} verifies it`)
 }
 
+/** By object: certificates never change, and whoever keeps one (a CA's own chain) asks about it again and again. */
+const signatures = new WeakMap<X509Certificate, WeakMap<X509Certificate, boolean>>()
+
+/** A P-384 signature costs over a millisecond to verify, most of what minting an SVID takes. */
+function isSignedBy(subject: X509Certificate, issuer: X509Certificate): boolean {
+  const known = signatures.get(subject) ?? new WeakMap<X509Certificate, boolean>()
+  signatures.set(subject, known)
+  const found = known.get(issuer) ?? subject.verify(issuer.publicKey)
+  known.set(issuer, found)
+  return found
+}
+
 class Search {
   readonly #options: ChainOptions
   readonly #timely: boolean
@@ -75,7 +87,7 @@ class Search {
     if (!subject.checkIssued(issuer) || (this.#timely && !this.#inTime(issuer))) return false
     if (!this.#mayIssue(issuer, path)) return false
     this.#signatures += 1
-    return this.#signatures <= MAX_SIGNATURES && subject.verify(issuer.publicKey)
+    return this.#signatures <= MAX_SIGNATURES && isSignedBy(subject, issuer)
   }
 
   #inTime({ validFromDate, validToDate }: X509Certificate): boolean {

@@ -7,6 +7,8 @@ export class DerError extends Error {}
 export interface DerValue {
   readonly tag: number
   readonly content: Buffer
+  /** The whole element, tag and length included. */
+  readonly raw: Buffer
 }
 
 export const TAG = {
@@ -30,7 +32,11 @@ export function readAll(content: Buffer): readonly DerValue[] {
     const header = readHeader(content, offset)
     const end = header.start + header.length
     if (end > content.length) throw new DerError('an element is longer than what holds it')
-    values.push({ tag: header.tag, content: content.subarray(header.start, end) })
+    values.push({
+      tag: header.tag,
+      content: content.subarray(header.start, end),
+      raw: content.subarray(offset, end),
+    })
     offset = end
   }
   return values

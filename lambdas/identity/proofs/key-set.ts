@@ -69,6 +69,9 @@ export function readKeySet(
   return usable
 }
 
+/** Keys that were imported before, by the object that was fetched: a new fetch makes new objects. */
+const imported = new WeakMap<PublishedKey, { readonly algorithm: Algorithm; readonly key: CryptoKey }>()
+
 function fits(key: PublishedKey, algorithm: Algorithm): boolean {
   if (key.alg !== undefined && key.alg !== algorithm) return false
   return key.kty === 'EC' ? CURVES[algorithm] === key.crv : CURVES[algorithm] === undefined
@@ -84,14 +87,16 @@ export async function importKey(keys: readonly PublishedKey[], algorithm: Algori
   if (key === undefined || fitting.length > 1) {
     throw new ProofError('key-unfit', `${fitting.length} keys of that kid fit the algorithm, not one`)
   }
+  const known = imported.get(key)
+  if (known?.algorithm === algorithm) return known.key
   const numbers =
     key.kty === 'RSA'
       ? { kty: key.kty, n: key.n, e: key.e }
       : { kty: key.kty, crv: key.crv, x: key.x, y: key.y }
-  const imported = await importJWK(numbers, algorithm).catch((error: unknown) => {
+  const result = await importJWK(numbers, algorithm).catch((error: unknown) => {
     throw new ProofError('key-unfit', 'the published key cannot be read', { cause: error })
   })
-  if (imported instanceof Uint8Array)
-    throw new ProofError('key-unfit', 'the published key is a shared secret')
-  return imported
+  if (result instanceof Uint8Array) throw new ProofError('key-unfit', 'the published key is a shared secret')
+  imported.set(key, { algorithm, key: result })
+  return result
 }
