@@ -19,6 +19,7 @@ Examples:
 
 interface DevOptions {
   readonly once?: true | undefined
+  readonly aws?: true | undefined
   readonly json?: true | undefined
   readonly directory: string
 }
@@ -30,6 +31,7 @@ export function registerDev(program: Command): void {
     .summary('run all of it on this machine and show what it does')
     .description('Run authority, gateway and a partner on this machine and show what Sallyport does.')
     .option('--once', 'play the story, then stop; exit 1 where a step failed')
+    .option('--aws', 'prove IAM roles by SigV4, to an STS for development, instead of OIDC tokens')
     .option('--json', 'print {"steps":[{"name","ok","detail"}],"auditRecords":N} instead of text')
     .option(
       '--directory <path>',
@@ -49,7 +51,7 @@ async function runDev(options: DevOptions): Promise<number> {
     if (options.json) process.stdout.write(`${JSON.stringify({ steps, auditRecords })}\n`)
   }
   say(`Sallyport on this machine, in ${directory}\n`)
-  const started = await start(directory)
+  const started = await start(directory, options.aws === true)
   if ('name' in started) {
     say(formatStep(started))
     report([started], 0)
@@ -66,9 +68,9 @@ async function runDev(options: DevOptions): Promise<number> {
 }
 
 /** Not starting is a failed step like any other. */
-async function start(directory: string): Promise<Environment | Step> {
+async function start(directory: string, aws: boolean): Promise<Environment | Step> {
   try {
-    return await startEnvironment(await findExamples(), directory)
+    return await startEnvironment(await findExamples(), directory, { aws })
   } catch (error) {
     return { name: 'start', ok: false, detail: error instanceof Error ? error.message : String(error) }
   }

@@ -1,11 +1,10 @@
-// Everything that the local story needs, in one process tree on loopback: development issuer, authority, partner and
-// gateway, each started by the code that runs it in earnest. Only the issuer and the partner are for development.
+// Everything that the local story needs, in one process tree on loopback: a prover of identities, authority, partner
+// and gateway, each started by the code that runs it in earnest. Only the prover and the partner are for development.
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { Writable } from 'node:stream'
 import pino from 'pino'
 import { ConfigurationError } from '../../common/fault.ts'
-import { Secret } from '../../common/secret.ts'
 import { createStdoutSink } from '../../gateway/audit/sink.ts'
 import { loadGatewayConfig } from '../../gateway/config/load.ts'
 import { formatAddress, startGateway } from '../../gateway/gateway.ts'
@@ -14,11 +13,10 @@ import { loadIdentityConfig } from '../../lambdas/identity/config.ts'
 import { readIdentityEnvironment } from '../../lambdas/identity/environment.ts'
 import { startAuthority } from '../../lambdas/identity/server.ts'
 import { fetchX509Svid } from '../identity/fetch.ts'
-import { tokenSource } from '../identity/proof.ts'
 
-import { type DevOidcIssuer, startDevOidcIssuer } from './oidc-issuer.ts'
 import { startPartner } from './partner.ts'
 import { createPartnerPki } from './partner-pki.ts'
+import { startProver, type Who } from './provers.ts'
 import { prepareWorkspace, type Workspace } from './workspace.ts'
 
 const TRUST_DOMAIN = 'example.org'
@@ -38,30 +36,40 @@ export interface WorkloadSvid {
 export interface Environment extends AsyncDisposable {
   readonly workspace: Workspace
   readonly authority: { readonly url: string }
-  readonly issuer: { readonly issuer: string }
+  readonly prover: { readonly description: string }
   readonly gateway: { readonly host: string; readonly port: number }
   readonly gatewayAddress: string
   readonly gatewayId: string
   readonly auditFile: string
-  /** Makes a key, shows a token of `team/service`, exchanges a CSR, and writes the files under `workloads/`. */
+  /** Makes a key, shows a proof of `team/service`, exchanges a CSR, and writes the files under `workloads/`. */
   workload(name: string): Promise<WorkloadSvid>
 }
 
 /** Starts all parts below `directory`; rejects with nothing left running. */
-export async function startEnvironment(examples: string, directory: string): Promise<Environment> {
+export async function startEnvironment(
+  examples: string,
+  directory: string,
+  { aws }: { readonly aws: boolean },
+): Promise<Environment> {
   await using stack = new AsyncDisposableStack()
-  const workspace = await prepareWorkspace(examples, directory)
+  const workspace = await prepareWorkspace(examples, directory, aws)
   const { ports } = workspace
   const authorityUrl = `http://127.0.0.1:${ports.authority}`
-  const issuer = stack.use(await startDevOidcIssuer({ audience: authorityUrl, port: ports.issuer }))
+  const prover = stack.use(await startProver(authorityUrl, workspace, aws))
   const authority = stack.use(await startLocalAuthority(workspace))
-  const fetchFor = (claims: Record<string, string>) => fetchLocal(issuer, authority.url, claims)
+  const fetchFor = async (who: Who) =>
+    fetchX509Svid({
+      authorityUrl: authority.url,
+      ca: null,
+      proof: await prover.proofOf(who),
+      trustDomain: TRUST_DOMAIN,
+    })
 
   const partnerPki = await createPartnerPki(workspace.file('pki'), PARTNER_NAME)
   const partner = await startPartner(partnerPki, ports.partner)
   stack.defer(() => partner.close())
 
-  const own = await fetchFor({ kind: 'gateway' })
+  const own = await fetchFor({ claims: { kind: 'gateway' }, role: 'sallyport-gateway' })
   await writeFile(workspace.file('pki/gateway.pem'), own.certificatePem)
   await writeFile(workspace.file('pki/gateway.key'), own.keyPem, { mode: 0o600 })
   await writeFile(workspace.file('pki/bundle.pem'), own.bundlePem)
@@ -78,14 +86,17 @@ export async function startEnvironment(examples: string, directory: string): Pro
   return {
     workspace,
     authority,
-    issuer,
+    prover,
     gateway: address,
     gatewayAddress: formatAddress(address),
     gatewayId: own.spiffeId,
     auditFile,
     async workload(name) {
       const [team = '', service = ''] = name.split('/')
-      const svid = await fetchFor({ kind: 'workload', team, service })
+      const svid = await fetchFor({
+        claims: { kind: 'workload', team, service },
+        role: `${team}-${service}`,
+      })
       const prefix = workspace.file(path.join('workloads', name.replace('/', '-')))
       await writeSvid(prefix, svid)
       return svid
@@ -120,16 +131,6 @@ async function startLocalGateway(workspace: Workspace) {
     policy: compiled.policy,
     log: pino({ level: 'warn' }, pino.destination({ dest: 2, sync: true })),
     stdout: createStdoutSink(discard()),
-  })
-}
-
-async function fetchLocal(issuer: DevOidcIssuer, authorityUrl: string, claims: Record<string, string>) {
-  const token = await issuer.token({ sub: Object.values(claims).join(':'), ...claims })
-  return fetchX509Svid({
-    authorityUrl,
-    ca: null,
-    proof: tokenSource(async () => new Secret(token)),
-    trustDomain: TRUST_DOMAIN,
   })
 }
 

@@ -41,19 +41,18 @@ export async function playStory(
 type Scene = readonly [name: string, action: () => Promise<string>]
 
 function script(environment: Environment): readonly Scene[] {
-  const { workspace, authority, issuer } = environment
+  const { workspace, authority, prover } = environment
   const svids = new Map<string, WorkloadSvid>()
   const identify = (workload: string) => async () => {
     const svid = await environment.workload(workload)
     svids.set(workload, svid)
-    return `made a key, showed a token, got ${svid.spiffeId} (serial ${svid.serialNumber}, until ${svid.expiresAt})`
+    return `made a key, proved who it is, got ${svid.spiffeId} (serial ${svid.serialNumber}, until ${svid.expiresAt})`
   }
   const partner = `partner.localhost:${workspace.ports.partner}`
   return [
     [
       'authority',
-      async () =>
-        `${authority.url}, CA under ${workspace.file('pki/authority')}, development issuer ${issuer.issuer}`,
+      async () => `${authority.url}, CA under ${workspace.file('pki/authority')}, ${prover.description}`,
     ],
     ['gateway', async () => `listens on ${environment.gatewayAddress} as ${environment.gatewayId}`],
     ['payments gets an identity', identify('payments/api')],

@@ -12,6 +12,7 @@ const EXAMPLE_PORTS = {
   issuer: 18446,
   health: 18447,
   admin: 18448,
+  sts: 18449,
 } as const
 
 export type Part = keyof typeof EXAMPLE_PORTS
@@ -23,21 +24,29 @@ export interface Workspace {
   file(name: string): string
 }
 
-const FILES = ['gateway.yaml', 'policy.cedar', 'identity.yaml'] as const
+/** The file in the workspace, and where it comes from in the examples. */
+function filesFor(aws: boolean) {
+  const identity = aws ? 'identity.aws.yaml' : 'identity.yaml'
+  return { 'gateway.yaml': 'gateway.yaml', 'policy.cedar': 'policy.cedar', 'identity.yaml': identity }
+}
 
 /** Copies `examples` (examples/local of the package) to `directory`. */
-export async function prepareWorkspace(examples: string, directory: string): Promise<Workspace> {
+export async function prepareWorkspace(
+  examples: string,
+  directory: string,
+  aws: boolean,
+): Promise<Workspace> {
   await mkdir(path.join(directory, 'pki'), { recursive: true, mode: 0o700 })
   const ports = await choosePorts()
-  for (const name of FILES) {
-    const text = await readFile(path.join(examples, name), 'utf8')
+  for (const [name, source] of Object.entries(filesFor(aws))) {
+    const text = await readFile(path.join(examples, source), 'utf8')
     await writeFile(path.join(directory, name), movePorts(text, ports))
   }
   return { directory, ports, file: (name) => path.join(directory, name) }
 }
 
 function movePorts(text: string, ports: Record<Part, number>): string {
-  return text.replaceAll(/\b1844[3-8]\b/g, (found) => {
+  return text.replaceAll(/\b1844[3-9]\b/g, (found) => {
     const part = (Object.keys(EXAMPLE_PORTS) as Part[]).find((name) => EXAMPLE_PORTS[name] === Number(found))
     return part === undefined ? found : String(ports[part])
   })

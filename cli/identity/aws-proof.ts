@@ -22,10 +22,19 @@ const TIMEOUT_MS = 10_000
 
 export type AwsProofKind = 'auto' | 'web-identity' | 'sigv4'
 
+/** As the AWS SDK has them. */
+export interface AwsCredentials {
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  readonly sessionToken?: string
+}
+
 export interface AwsProofOptions {
   readonly kind: AwsProofKind
   /** Default: what the SDK finds (AWS_REGION, shared config). */
   readonly region?: string
+  /** Default: those that the SDK's chain finds. */
+  readonly credentials?: AwsCredentials
   /** Told when the token was not to be had and a signature is shown instead. */
   readonly onFallback?: (reason: string) => void
   readonly clock?: () => Date
@@ -101,6 +110,7 @@ async function makeProof(options: AwsProofOptions, wanted: ProofWanted) {
   const client = new STSClient({
     maxAttempts: 2,
     ...(options.region === undefined ? {} : { region: options.region }),
+    ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
   })
   try {
     if (kind !== 'sigv4') {

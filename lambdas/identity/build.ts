@@ -1,11 +1,16 @@
-// Puts the authority together from its configuration: the real stores, the real clock, the guarded way out.
+// Puts the authority together from its configuration: the real stores, the real clock, the guarded way out. AWS clients
+// are loaded where the configuration names what they are for, since each costs tens of milliseconds of a cold start.
 import { randomBytes } from 'node:crypto'
 import type { Hono } from 'hono'
 import { createIdentityApp } from './app.ts'
 import type { IdentityEnv } from './app-env.ts'
+import { AuthorityError } from './authority/document.ts'
 import { createFileAuthority } from './authority/file.ts'
+import type { Authority } from './authority/state.ts'
 import type { IdentityConfig } from './config.ts'
 import { createFileIssuanceStore } from './issuances/file.ts'
+import { createMemoryRateCounter } from './limits/counter.ts'
+import { createSourceLimiter } from './limits/source-bucket.ts'
 import type { AuthorityLog } from './log.ts'
 import type { IdentityAppOptions } from './options.ts'
 import { createGuardedFetch } from './proofs/guarded-fetch.ts'
@@ -15,6 +20,13 @@ export interface BuildOptions {
   readonly config: IdentityConfig
   readonly log: AuthorityLog
   readonly clock?: () => Date
+}
+
+interface Parts {
+  readonly config: IdentityConfig
+  readonly log: AuthorityLog
+  readonly clock: () => Date
+  readonly random: (bytes: number) => Uint8Array
 }
 
 function warn({ config, log }: BuildOptions): void {
@@ -31,27 +43,46 @@ function warn({ config, log }: BuildOptions): void {
   }
 }
 
+async function buildAuthority({ config, ...parts }: Parts): Promise<Authority> {
+  const { authority, trustDomain } = config
+  if ('directory' in authority) {
+    return createFileAuthority({ ...parts, trustDomain, directory: authority.directory })
+  }
+  throw new AuthorityError('authority-unreadable', `the secret ${authority.secret} is not read yet`)
+}
+
+type Stores = Pick<IdentityAppOptions, 'replay' | 'rates' | 'issuances'>
+
+async function buildStores({ config, clock }: Parts): Promise<Stores> {
+  const { replay, issuances } = config
+  const aws =
+    replay !== 'memory' || 'dynamodb' in issuances
+      ? (await import('./build-aws.ts')).buildDynamoStores({ clock })
+      : null
+  return {
+    ...(replay === 'memory' || aws === null
+      ? { replay: createMemoryReplayStore({ clock }), rates: createMemoryRateCounter({ clock }) }
+      : aws.replay(replay.dynamodb)),
+    issuances:
+      'file' in issuances || aws === null
+        ? createFileIssuanceStore('file' in issuances ? issuances.file : '')
+        : aws.issuances(issuances.dynamodb),
+  }
+}
+
 /** Everything the app needs; nothing is read or written yet. */
-export function buildAppOptions(options: BuildOptions): IdentityAppOptions {
+export async function buildAppOptions(options: BuildOptions): Promise<IdentityAppOptions> {
   const { config, log } = options
   const clock = options.clock ?? (() => new Date())
   const random = (bytes: number): Uint8Array => randomBytes(bytes)
+  const parts: Parts = { config, log, clock, random }
   return {
-    config,
-    clock,
-    random,
-    log,
-    authority: createFileAuthority({
-      directory: 'directory' in config.authority ? config.authority.directory : '',
-      trustDomain: config.trustDomain,
-      clock,
-      random,
-      log,
-    }),
+    ...parts,
+    authority: await buildAuthority(parts),
     fetch: createGuardedFetch({ loopback: config.dev }),
     stsFetch: createGuardedFetch({ loopback: config.dev, anyAddress: true }),
-    replay: createMemoryReplayStore({ clock }),
-    issuances: createFileIssuanceStore('file' in config.issuances ? config.issuances.file : ''),
+    ...(await buildStores(parts)),
+    sources: createSourceLimiter({ perMinute: config.perSourcePerMinute, clock }),
   }
 }
 
@@ -61,7 +92,7 @@ export function buildAppOptions(options: BuildOptions): IdentityAppOptions {
  */
 export async function buildIdentityApp(options: BuildOptions): Promise<Hono<IdentityEnv>> {
   warn(options)
-  const app = buildAppOptions(options)
+  const app = await buildAppOptions(options)
   await app.authority.current()
   return createIdentityApp(app)
 }

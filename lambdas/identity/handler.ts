@@ -33,7 +33,7 @@ function identityApp(): Promise<Hono<IdentityEnv>> {
   return loaded
 }
 
-const app = new Hono()
+const app = new Hono<IdentityEnv>()
 
 app.all('*', async (context) => {
   try {

@@ -2,6 +2,8 @@
 import type { Authority } from './authority/state.ts'
 import type { IdentityConfig } from './config.ts'
 import type { IssuanceStore } from './issuances/store.ts'
+import type { RateCounter } from './limits/counter.ts'
+import type { SourceLimiter } from './limits/source-bucket.ts'
 import type { AuthorityLog } from './log.ts'
 import type { Fetch } from './proofs/guarded-fetch.ts'
 import type { ReplayStore } from './replay/store.ts'
@@ -20,6 +22,8 @@ export interface IdentityAppOptions {
   /** To STS hosts of our own table, which may be behind a private endpoint. */
   readonly stsFetch: Fetch
   readonly replay: ReplayStore
+  readonly rates: RateCounter
+  readonly sources: SourceLimiter
   readonly issuances: IssuanceStore
   readonly log: AuthorityLog
   /** For one fetch of an issuer's document. Default 5,000. */

@@ -25,6 +25,8 @@ const PROBLEMS = {
   'authority-unavailable': [503, 'The authority cannot sign at the moment.'],
   'replay-store-unavailable': [503, 'Used proofs cannot be looked up at the moment.'],
   'issuance-record-unavailable': [503, 'The issuance could not be recorded, so nothing was issued.'],
+  'rate-limited': [429, 'Too many requests: wait a minute.'],
+  'rate-counter-unavailable': [503, 'Requests cannot be counted at the moment.'],
   'internal-error': [500, 'Something went wrong here.'],
 } as const satisfies Record<string, readonly [number, string]>
 
@@ -80,6 +82,7 @@ export function problemResponse(found: Problem): Response {
     'content-type': 'application/problem+json',
     'cache-control': 'no-store',
   })
+  if (found.status === 429) headers.set('retry-after', '60')
   if (found.status === 401) headers.set('www-authenticate', 'Bearer')
   return new Response(JSON.stringify(found), { status: found.status, headers })
 }

@@ -68,6 +68,24 @@ export function checkCredentials(proof: Proof, now: Date): void {
 }
 
 /**
+ * Counts one SVID of the registration, after all checks that could still refuse it.
+ * @throws ProblemError `rate-limited`, or where nothing can be counted
+ */
+export async function countIssue(options: IdentityAppOptions, registration: Registration): Promise<void> {
+  let allowed: boolean
+  try {
+    allowed = await options.rates.take(registration.name, registration.perMinute)
+  } catch (error) {
+    throw new ProblemError('rate-counter-unavailable', { cause: error })
+  }
+  if (!allowed) {
+    throw new ProblemError('rate-limited', {
+      detail: `the registration ${registration.name} gives ${registration.perMinute} a minute`,
+    })
+  }
+}
+
+/**
  * Uses the proof up, or ties it to what it is used for. After all other checks.
  * @throws ProofError `token-used`, ProblemError where the store does not answer
  */

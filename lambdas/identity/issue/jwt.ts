@@ -9,6 +9,7 @@ import type { Proof } from '../proofs/proof.ts'
 import { RegistrationError } from '../registrations/registration.ts'
 import {
   checkCredentials,
+  countIssue,
   describeGrant,
   type Granted,
   grant,
@@ -79,6 +80,7 @@ export async function issueJwt(
   checkCredentials(proof, now)
   const expiresAt = chooseJwtLifetime(granted, audience, state, now)
   const key = signingKey(state, now)
+  await countIssue(options, granted.registration)
   await useProof(options, proof, request.binding)
   const tokenId = randomSerial(options.random)
   const { spiffeId } = granted

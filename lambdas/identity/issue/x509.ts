@@ -8,6 +8,7 @@ import type { IdentityAppOptions } from '../options.ts'
 import type { Proof } from '../proofs/proof.ts'
 import {
   checkCredentials,
+  countIssue,
   describeGrant,
   type Granted,
   grant,
@@ -83,6 +84,7 @@ export async function issueX509(
   checkCredentials(proof, now)
   // Asked before the proof is used up, so that a token is not spent on a certificate that cannot be.
   chooseLifetime({ ...terms, now, authority: state.issuing })
+  await countIssue(options, granted.registration)
   await useProof(options, proof, request.binding)
   const minted = await mintX509({
     ...terms,

@@ -5,7 +5,7 @@ import type { IdentityEnv } from '../app-env.ts'
 import type { Attempt, IssueContext } from '../issue/grant.ts'
 import { type LogRecord, messageOf } from '../log.ts'
 import type { IdentityAppOptions } from '../options.ts'
-import { type Problem, problemResponse, toProblem } from '../problem.ts'
+import { type Problem, ProblemError, problemResponse, toProblem } from '../problem.ts'
 
 function describe(attempt: Attempt, requestId: string) {
   const { proof } = attempt
@@ -36,6 +36,13 @@ function refusedRecord(context: IssueContext, error: unknown, problem: Problem):
   }
 }
 
+/** As the socket or API Gateway names it. A forged event can name any: it is a limit of convenience, not a proof. */
+function sourceOf(context: Context<IdentityEnv>): string | null {
+  const { incoming, event } = context.env ?? {}
+  const source = incoming?.socket?.remoteAddress ?? event?.requestContext?.http?.sourceIp
+  return typeof source === 'string' ? source.slice(0, 64) : null
+}
+
 export interface Done<T> {
   readonly status: 200 | 201
   readonly body: T
@@ -45,12 +52,14 @@ export interface Done<T> {
 
 /** A handler that answers with what `work` gives, or with the problem of what it throws; both are logged. */
 export function createProvedRoute<T extends object>(
-  options: Pick<IdentityAppOptions, 'log'>,
+  options: Pick<IdentityAppOptions, 'log' | 'sources'>,
   work: (request: Request, context: IssueContext) => Promise<Done<T>>,
 ) {
   return async function handle(context: Context<IdentityEnv>): Promise<Response> {
     const issue: IssueContext = { attempt: {}, requestId: context.get('requestId') }
     try {
+      // Before anything costs: the body is not even read.
+      if (!options.sources.take(sourceOf(context))) throw new ProblemError('rate-limited')
       const { status, body, record } = await work(context.req.raw, issue)
       options.log({ level: 'info', ...describe(issue.attempt, issue.requestId), ...record })
       return Response.json(body, { status, headers: { 'cache-control': 'no-store' } })

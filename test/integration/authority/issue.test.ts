@@ -200,7 +200,7 @@ describe.each(WAYS)('by %s, a request that is refused', (way) => {
     ['a missing CSR', {}, 400, 'request-malformed'],
     ['a key twice', '{"csr":"a","csr":"b"}', 400, 'request-malformed'],
     ['no JSON', 'csr=abc', 400, 'request-malformed'],
-    ['a body over 16 KiB', { csr: 'x'.repeat(17_000) }, 413, 'request-too-large'],
+    ['a body over 32 KiB', { csr: 'x'.repeat(33_000) }, 413, 'request-too-large'],
   ])('%s', async (_name, body, status, code) => {
     const answer = await authority.post(way, body, await authority.token())
     expect(answer.status).toBe(status)

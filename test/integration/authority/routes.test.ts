@@ -42,7 +42,9 @@ describe.each(WAYS)('by %s', (way) => {
     ['the wrong method for a proof', 'GET', '/v1/svid/x509', 405, 'method-not-allowed'],
     ['the wrong method for a bundle', 'POST', '/v1/bundle', 405, 'method-not-allowed'],
     ['a path with a slash more', 'GET', '/v1/bundle/', 404, 'not-found'],
-    ['what is not there yet', 'POST', '/v1/svid/jwt', 404, 'not-found'],
+    ['attack 51: a JWT-SVID without a proof', 'POST', '/v1/svid/jwt', 401, 'proof-refused'],
+    ['attack 51: an explanation without a proof', 'POST', '/v1/explain', 401, 'proof-refused'],
+    ['the wrong method for a JWT-SVID', 'GET', '/v1/svid/jwt', 405, 'method-not-allowed'],
   ])('%s is a problem document', async (_name, method, path, status, code) => {
     const answer = await authority.send(way, { method, path })
     expect(answer.status).toBe(status)

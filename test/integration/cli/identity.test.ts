@@ -4,6 +4,7 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { goodClaims, type RunningFakeIssuer, startFakeOidcIssuer } from '../../fakes/oidc-issuer.ts'
+import { type FakeSts, startFakeSts } from '../../fakes/sts/sts.ts'
 import { runSallyport, type Sallyport, startSallyport } from '../../fixtures/sallyport.ts'
 import { createWorld, type World } from '../../fixtures/world.ts'
 
@@ -95,8 +96,8 @@ describe('sallyport identity fetch', () => {
   })
 
   test.for<[string, readonly string[], number, RegExp]>([
-    ['no proof', ['--trust-domain', 'x.org'], 2, /--oidc-token-file is missing/],
-    ['AWS, which is not there yet', ['--trust-domain', 'x.org', '--aws'], 2, /--aws is not available yet/],
+    ['no proof', ['--trust-domain', 'x.org'], 2, /expected one of --oidc-token-file and --aws/],
+    ['two proofs', ['--trust-domain', 'x.org', '--aws', '--oidc-token-file', 't'], 2, /expected one of/],
     [
       'a trust domain that is none',
       ['--trust-domain', 'X org', '--oidc-token-file', 't'],
@@ -160,5 +161,89 @@ issuances: {store: "file:issuances.jsonl"}
     expect(code).not.toBe(0)
     expect(stdout).toBe('')
     expect(stderr).toMatch(message)
+  })
+})
+
+async function startAwsAuthority(world: World, sts: FakeSts): Promise<Sallyport> {
+  const config = await world.file(
+    'identity.yaml',
+    `version: 1
+trustDomain: example.org
+issuer: ${AUDIENCE}
+authority: {files: {directory: ca}}
+proofs:
+  aws:
+    webIdentity: true
+    sigv4: {regions: [eu-west-1], stsEndpoint: "${sts.endpoint}"}
+    accounts: {"111122223333": {issuer: "${sts.issuer.issuer}"}}
+    principalTags: [team]
+registrations:
+  - {name: token, spiffeId: "spiffe://example.org/{principalTag.team}/{role}", match: {aws: {role: "arn:aws:iam::111122223333:role/team/api"}, keyBound: true}}
+  - {name: signed, spiffeId: "spiffe://example.org/signed/{role}", match: {aws: {role: "arn:aws:iam::111122223333:role/api"}}}
+`,
+  )
+  return startSallyport(['authority', '--config', config, '--address', '127.0.0.1:0'], {
+    env: { SALLYPORT_DEV: '1' },
+  })
+}
+
+describe('sallyport identity fetch --aws', () => {
+  test('shows a web identity token that is bound to its key, and a signature where there is none', async () => {
+    await using world = await createWorld()
+    await using sts = await startFakeSts()
+    await using authority = await startAwsAuthority(world, sts)
+    const role = sts.addRole({ role: 'api', path: '/team/', tags: { team: 'payments' } })
+    const env = {
+      AWS_ACCESS_KEY_ID: role.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: role.secretAccessKey,
+      AWS_SESSION_TOKEN: role.sessionToken,
+      AWS_REGION: 'eu-west-1',
+      AWS_ENDPOINT_URL_STS: sts.endpoint,
+    }
+    const args = [
+      ...['identity', 'fetch', '--authority', await urlOf(authority), '--trust-domain', 'example.org'],
+      ...['--aws', '--audience', AUDIENCE, '--out', path.join(world.directory, 'out'), '--json'],
+    ]
+    const byToken = await runSallyport(args, { env })
+    expect(byToken).toMatchObject({ code: 0, stderr: '' })
+    expect(JSON.parse(byToken.stdout)).toMatchObject({
+      spiffeId: 'spiffe://example.org/payments/api',
+      registration: 'token',
+    })
+    sts.outboundFederation = false
+    const bySignature = await runSallyport(args, { env })
+    expect(bySignature).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('GetCallerIdentity is signed instead'),
+    })
+    expect(JSON.parse(bySignature.stdout)).toMatchObject({ spiffeId: 'spiffe://example.org/signed/api' })
+    const tokenOnly = await runSallyport([...args, '--aws-proof', 'web-identity'], { env })
+    expect(tokenOnly).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('OutboundWebIdentityFederationDisabled'),
+    })
+    for (const { stderr, stdout } of [byToken, bySignature, tokenOnly]) {
+      expect(stdout + stderr).not.toContain(role.secretAccessKey)
+      expect(stdout + stderr).not.toContain(role.sessionToken)
+    }
+    expect(authority.stderr()).not.toContain(role.sessionToken)
+  })
+
+  test('says what is missing', async () => {
+    const args = [
+      'identity',
+      'fetch',
+      '--authority',
+      'http://127.0.0.1:9',
+      '--trust-domain',
+      'example.org',
+      '--out',
+      'x',
+    ]
+    expect(await runSallyport(args)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('expected one of --oidc-token-file and --aws'),
+    })
+    expect(await runSallyport([...args, '--aws', '--aws-proof', 'x'])).toMatchObject({ code: 2 })
   })
 })

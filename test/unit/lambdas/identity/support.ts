@@ -13,6 +13,8 @@ import {
 } from '../../../../lambdas/identity/authority/state.ts'
 import type { AwsProofs } from '../../../../lambdas/identity/config.ts'
 import type { Issuance } from '../../../../lambdas/identity/issuances/store.ts'
+import { createMemoryRateCounter } from '../../../../lambdas/identity/limits/counter.ts'
+import { createSourceLimiter } from '../../../../lambdas/identity/limits/source-bucket.ts'
 import type { LogRecord } from '../../../../lambdas/identity/log.ts'
 import type { IdentityAppOptions } from '../../../../lambdas/identity/options.ts'
 import type { OidcProvider } from '../../../../lambdas/identity/proofs/proof.ts'
@@ -215,6 +217,8 @@ export async function createTestAuthority(options: TestAuthorityOptions = {}): P
     fetch: options.fetch ?? fetchOf(issuer),
     stsFetch: createGuardedFetch({ loopback: true, anyAddress: true }),
     replay: createMemoryReplayStore({ clock: clock.now }),
+    rates: createMemoryRateCounter({ clock: clock.now }),
+    sources: createSourceLimiter({ perMinute: 1000, clock: clock.now }),
     issuances: {
       put: async (issuance) => {
         if (test.failIssuances) throw new Error('no space left on device')

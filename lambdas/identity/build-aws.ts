@@ -1,0 +1,25 @@
+// The parts of the authority that stand on AWS services. Apart from `build.ts`, so that who runs on files loads no SDK.
+import { createDynamoClient } from './dynamodb-client.ts'
+import { createDynamoIssuanceStore } from './issuances/dynamodb.ts'
+import type { IssuanceStore } from './issuances/store.ts'
+import { createDynamoRateCounter } from './limits/counter.ts'
+import type { IdentityAppOptions } from './options.ts'
+import { createDynamoReplayStore } from './replay/dynamodb.ts'
+
+export interface DynamoStores {
+  /** Used proofs and counts, in one table. */
+  replay(table: string): Pick<IdentityAppOptions, 'replay' | 'rates'>
+  issuances(table: string): IssuanceStore
+}
+
+/** Stores on DynamoDB, with one client for all. */
+export function buildDynamoStores({ clock }: { readonly clock: () => Date }): DynamoStores {
+  const client = createDynamoClient()
+  return {
+    replay: (table) => ({
+      replay: createDynamoReplayStore({ client, table, clock }),
+      rates: createDynamoRateCounter({ client, table, clock }),
+    }),
+    issuances: (table) => createDynamoIssuanceStore({ client, table }),
+  }
+}

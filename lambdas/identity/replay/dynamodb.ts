@@ -1,0 +1,52 @@
+// The replay store of many instances: one conditional put in DynamoDB, whose answer is the decision. There is no read
+// before it, so two parallel requests cannot both find nothing. Needs `PutItem` and `GetItem` on the table.
+import { type DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb'
+import { isConditionFailure } from '../dynamodb-errors.ts'
+import type { PutResult, ReplayEntry, ReplayStore } from './store.ts'
+
+export interface DynamoReplayOptions {
+  readonly client: Pick<DynamoDBClient, 'send'>
+  /** Name or ARN; its key is the text attribute `id`, its TTL attribute `expiresAt`. */
+  readonly table: string
+  readonly clock: () => Date
+}
+
+function keyOf(entry: ReplayEntry) {
+  return { id: { S: `token#${entry.id}` } }
+}
+
+/** What the first use was tied to; null where it is gone by now. */
+async function findBinding(options: DynamoReplayOptions, entry: ReplayEntry): Promise<string | null> {
+  const command = new GetItemCommand({
+    TableName: options.table,
+    Key: keyOf(entry),
+    ConsistentRead: true,
+  })
+  const { Item: item } = await options.client.send(command)
+  return item?.binding?.S ?? null
+}
+
+/** A store on a DynamoDB table. */
+export function createDynamoReplayStore(options: DynamoReplayOptions): ReplayStore {
+  async function put(entry: ReplayEntry): Promise<PutResult> {
+    const command = new PutItemCommand({
+      TableName: options.table,
+      Item: {
+        ...keyOf(entry),
+        binding: { S: entry.binding },
+        expiresAt: { N: String(Math.ceil(entry.keepUntil.getTime() / 1000)) },
+      },
+      // TTL deletes up to days later; what is past its time counts as absent here and now.
+      ConditionExpression: 'attribute_not_exists(id) OR expiresAt <= :now',
+      ExpressionAttributeValues: { ':now': { N: String(Math.floor(options.clock().getTime() / 1000)) } },
+    })
+    try {
+      await options.client.send(command)
+      return 'stored'
+    } catch (error) {
+      if (!isConditionFailure(error)) throw error
+    }
+    return (await findBinding(options, entry)) === entry.binding ? 'same-binding' : 'other-binding'
+  }
+  return { put }
+}
