@@ -21,6 +21,7 @@ const OUTPUTS = [
   { entry: 'gateway/main.ts', out: 'gateway.js', minify: false },
   // Small, since Lambda reads it at every cold start; names stay, so that stack traces say something.
   { entry: 'lambdas/identity/handler.ts', out: 'identity.js', minify: true },
+  { entry: 'lambdas/rotation/handler.ts', out: 'rotation.js', minify: true },
   { entry: 'cli/main.ts', out: 'cli.js', minify: false },
 ]
 

@@ -1,7 +1,7 @@
 // The client of the authority: makes a key that never leaves, shows a proof, and believes nothing of the answer until
 // it was checked. The authority's TLS identity says who answered; the checks here say that the answer is whole.
 import { webcrypto } from 'node:crypto'
-import { keyDigest } from '../../lambdas/identity/authority/state.ts'
+import { keyDigest } from '../../lambdas/identity/authority/ca-key.ts'
 import * as x509 from '../../lambdas/identity/x509-library.ts'
 import { type AnswerFacts, readAnswer, readProblem } from './answer.ts'
 import { IdentityFetchError } from './errors.ts'

@@ -1,10 +1,27 @@
 // The parts of the authority that stand on AWS services. Apart from `build.ts`, so that who runs on files loads no SDK.
+import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
+import {
+  createSecretsManagerAuthority,
+  type SecretsManagerAuthorityOptions,
+} from './authority/secrets-manager.ts'
+import type { Authority } from './authority/state.ts'
 import { createDynamoClient } from './dynamodb-client.ts'
 import { createDynamoIssuanceStore } from './issuances/dynamodb.ts'
 import type { IssuanceStore } from './issuances/store.ts'
 import { createDynamoRateCounter } from './limits/counter.ts'
 import type { IdentityAppOptions } from './options.ts'
 import { createDynamoReplayStore } from './replay/dynamodb.ts'
+
+/** Milliseconds; a mint at a cold start waits for it. */
+const SECRETS_TIMEOUTS = { connectionTimeout: 1_000, requestTimeout: 3_000 }
+
+/** The authority of an issuing secret, with a client of its own. */
+export function buildSecretsManagerAuthority(
+  options: Omit<SecretsManagerAuthorityOptions, 'client'>,
+): Authority {
+  const client = new SecretsManagerClient({ maxAttempts: 2, requestHandler: SECRETS_TIMEOUTS })
+  return createSecretsManagerAuthority({ ...options, client })
+}
 
 export interface DynamoStores {
   /** Used proofs and counts, in one table. */

@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto'
 import type { Hono } from 'hono'
 import { createIdentityApp } from './app.ts'
 import type { IdentityEnv } from './app-env.ts'
-import { AuthorityError } from './authority/document.ts'
 import { createFileAuthority } from './authority/file.ts'
 import type { Authority } from './authority/state.ts'
 import type { IdentityConfig } from './config.ts'
@@ -48,7 +47,8 @@ async function buildAuthority({ config, ...parts }: Parts): Promise<Authority> {
   if ('directory' in authority) {
     return createFileAuthority({ ...parts, trustDomain, directory: authority.directory })
   }
-  throw new AuthorityError('authority-unreadable', `the secret ${authority.secret} is not read yet`)
+  const { buildSecretsManagerAuthority } = await import('./build-aws.ts')
+  return buildSecretsManagerAuthority({ ...parts, trustDomain, secretId: authority.secret })
 }
 
 type Stores = Pick<IdentityAppOptions, 'replay' | 'rates' | 'issuances'>

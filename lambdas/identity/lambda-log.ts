@@ -14,6 +14,8 @@ const COUNTERS: Readonly<Record<string, { readonly metric: string; readonly by: 
   'authority.read-failed': { metric: 'AuthorityReadFailed', by: null },
   'issuer.keys-failed': { metric: 'IssuerKeysFailed', by: 'provider' },
   'health.failed': { metric: 'HealthFailed', by: null },
+  'rotation.failed': { metric: 'RotationFailed', by: 'code' },
+  'rotation.finished': { metric: 'RotationFinished', by: null },
   'start.failed': { metric: 'StartFailed', by: null },
 }
 

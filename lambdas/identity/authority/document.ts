@@ -16,10 +16,26 @@ export type AuthorityErrorCode =
   | 'authority-went-back'
   | 'authority-expired'
   | 'authority-unwritable'
+  | 'authority-unborn'
+  | 'authority-busy'
+  | 'authority-root-key'
+  | 'authority-successor-waits'
+  | 'authority-too-many-keys'
 
 export class AuthorityError extends SallyportError<AuthorityErrorCode> {}
 
+/** What a secret holds before its CA exists. Only this, to the letter, may be replaced by a new CA. */
+export const UNBORN = '{"state":"unborn"}'
+
+/** Of roots and of JWT keys each: more would mean that something publishes without end. */
+export const MAX_KEYS = 8
+
+/** Where a root's key is: a file beside the document, a key in KMS, or a key of that id in another secret. */
+const ROOT_KEY = /^(?:file:root-[0-9a-f]{16}\.key|kms:arn:[!-~]+|secretsmanager:arn:[!-"$-~]+#[0-9a-f]{16})$/
+
 const date = z.iso.datetime()
+/** Published from the first date, used from the second, gone after the third; null = has no successor yet. */
+const dates = { publishedAt: date, activateAt: date, removeAfter: date.nullable() }
 const DOCUMENT = z.strictObject({
   /** Grows with each change of the published bundle. */
   sequence: z.int().min(1),
@@ -30,14 +46,12 @@ const DOCUMENT = z.strictObject({
       z.strictObject({
         certificate: z.string(),
         /** Where its key is, such as `file:root-….key`; never the key itself. */
-        key: z.string(),
-        publishedAt: date,
-        activateAt: date,
-        removeAfter: date.nullable(),
+        key: z.string().regex(ROOT_KEY),
+        ...dates,
       }),
     )
     .min(1)
-    .max(8),
+    .max(MAX_KEYS),
   issuing: z.strictObject({
     /** PEM: the issuing CA and what is between it and a root; the root is not in it. */
     chain: z.string(),
@@ -45,15 +59,34 @@ const DOCUMENT = z.strictObject({
     key: z.string(),
     notAfter: date,
   }),
-  jwtKeys: z.array(z.never()).max(0),
+  /** None in a document from before there were any; the next advance publishes one. */
+  jwtKeys: z
+    .array(
+      z.strictObject({
+        kid: z.string().regex(/^[\w-]{1,128}$/),
+        alg: z.literal('ES256'),
+        /** PEM, PKCS #8. */
+        key: z.string(),
+        ...dates,
+      }),
+    )
+    .max(MAX_KEYS),
+  /** The version of the secret that this document was computed from: it may replace that one alone. */
+  basedOn: z.string().nullable().optional(),
 })
 export type AuthorityDocument = z.infer<typeof DOCUMENT>
+export type RootEntry = AuthorityDocument['roots'][number]
+export type JwtKeyEntry = AuthorityDocument['jwtKeys'][number]
 
-/** @throws AuthorityError `authority-malformed` */
+function checkSize(text: string): string {
+  if (Buffer.byteLength(text) <= MAX_DOCUMENT_BYTES) return text
+  throw new AuthorityError('authority-malformed', 'the CA document is over 48 KiB')
+}
+
+/** @throws AuthorityError `authority-malformed`, `authority-unborn` */
 export function parseAuthorityDocument(text: string): AuthorityDocument {
-  if (Buffer.byteLength(text) > MAX_DOCUMENT_BYTES) {
-    throw new AuthorityError('authority-malformed', 'the CA document is over 48 KiB')
-  }
+  if (text === UNBORN) throw new AuthorityError('authority-unborn', 'the CA does not exist yet: rotate once')
+  checkSize(text)
   try {
     return DOCUMENT.parse(parseStrictJson(text))
   } catch (error) {
@@ -66,6 +99,7 @@ export function parseAuthorityDocument(text: string): AuthorityDocument {
   }
 }
 
+/** @throws AuthorityError `authority-malformed`: what nobody would read again is not written */
 export function formatAuthorityDocument(document: AuthorityDocument): string {
-  return `${JSON.stringify(document, null, 2)}\n`
+  return checkSize(`${JSON.stringify(document, null, 2)}\n`)
 }

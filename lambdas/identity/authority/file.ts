@@ -1,24 +1,26 @@
-// The CA in a directory: `authority.json` (the document, with the issuing key) and one `root-<id>.key` per root. Made
-// on first use. What is there and cannot be read is an error and stays as it is: a CA that replaced itself would orphan
-// every workload that trusts the old one.
+// The CA in a directory: `authority.json` (the document, with what signs now) and one `root-<id>.key` per root. Made on
+// first use, and advanced by whoever reads it when something is due. What is there and cannot be read is an error and
+// stays as it is: a CA that replaced itself would orphan every workload that trusts the old one.
 import { chmod, mkdir, readdir, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { createFile, replaceFile } from '../atomic-file.ts'
 import { type AuthorityLog, messageOf } from '../log.ts'
-import { createIssuingCa, createRootCa } from './certificates.ts'
+import { type Advanced, advance, type CaTools, giveBirth, planFor } from './advance.ts'
+import { createCachedAuthority } from './cached.ts'
 import {
   type AuthorityDocument,
   AuthorityError,
   formatAuthorityDocument,
   parseAuthorityDocument,
 } from './document.ts'
+import { withLock } from './lock.ts'
+import type { Wanted } from './plan.ts'
 import { readPrivateFile } from './private-file.ts'
-import { issuingNeedsRenewal, renewIssuing, withLock } from './renewal.ts'
-import { type Authority, type AuthorityState, buildAuthorityState } from './state.ts'
+import { createCaTools } from './root-keys.ts'
+import { createFileRootKeys, rootKeyFile } from './root-keys-file.ts'
+import { type Authority, buildAuthorityState } from './state.ts'
 
-export const REREAD_MS = 60_000
-const REFRESH_HINT_SECONDS = 300
 const BIRTH_ATTEMPTS = 20
 const BIRTH_POLL_MS = 100
 
@@ -34,39 +36,30 @@ function documentFile(options: FileAuthorityOptions): string {
   return path.join(options.directory, 'authority.json')
 }
 
-/** Root and issuing CA, made where there is no document. Of two processes that try at once, one wins. */
-async function giveBirth(options: FileAuthorityOptions): Promise<void> {
-  const now = options.clock()
+function toolsOf(options: FileAuthorityOptions): CaTools {
+  return createCaTools({ ...options, rootKeys: createFileRootKeys(options.directory) })
+}
+
+async function removeRootKeys(options: FileAuthorityOptions, references: readonly string[]): Promise<void> {
+  for (const reference of references) {
+    const file = rootKeyFile(options.directory, reference)
+    if (file !== null) await unlink(file).catch(() => undefined)
+  }
+}
+
+/** The first document, unless another process was faster. */
+async function create(options: FileAuthorityOptions): Promise<void> {
   await mkdir(options.directory, { recursive: true, mode: 0o700 })
   await chmod(options.directory, 0o700)
-  const ca = { trustDomain: options.trustDomain, now, random: options.random }
-  const root = await createRootCa(ca)
-  const issuing = await createIssuingCa(ca, root)
-  const keyFile = `root-${root.keyId}.key`
-  const document: AuthorityDocument = {
-    sequence: 1,
-    refreshHint: REFRESH_HINT_SECONDS,
-    roots: [
-      {
-        certificate: root.certificatePem,
-        key: `file:${keyFile}`,
-        publishedAt: now.toISOString(),
-        activateAt: now.toISOString(),
-        removeAfter: null,
-      },
-    ],
-    issuing: {
-      chain: issuing.certificatePem,
-      key: issuing.keyPem,
-      notAfter: issuing.certificate.notAfter.toISOString(),
-    },
-    jwtKeys: [],
-  }
-  // The key first: a document whose root key was never written could not be renewed.
-  await createFile(path.join(options.directory, keyFile), root.keyPem, 0o600)
+  // The root key is on disk before the document: one whose key was never written could not be advanced.
+  const document = await giveBirth(toolsOf(options), options.clock())
   const won = await createFile(documentFile(options), formatAuthorityDocument(document), 0o600)
   if (won) options.log({ event: 'authority.created', level: 'info', directory: options.directory })
-  else await unlink(path.join(options.directory, keyFile))
+  else
+    await removeRootKeys(
+      options,
+      document.roots.map(({ key }) => key),
+    )
 }
 
 async function holdsRootKey(directory: string): Promise<boolean> {
@@ -91,7 +84,7 @@ async function readOrCreate(options: FileAuthorityOptions): Promise<string> {
   const found = await awaitDocument(options)
   if (found !== null) return found
   try {
-    await giveBirth(options)
+    await create(options)
   } catch (error) {
     if (error instanceof AuthorityError) throw error
     throw new AuthorityError('authority-unwritable', `${options.directory}: ${messageOf(error)}`)
@@ -102,22 +95,49 @@ async function readOrCreate(options: FileAuthorityOptions): Promise<string> {
   return born
 }
 
-/** The document with an issuing CA that has at least half its life left, where it can be renewed. */
-async function readRenewed(options: FileAuthorityOptions, text: string): Promise<AuthorityDocument> {
+function logAdvance({ log }: FileAuthorityOptions, advanced: Advanced): void {
+  log({
+    event: 'authority.advanced',
+    level: 'info',
+    sequence: advanced.document.sequence,
+    issuingRenewed: advanced.issuingRenewed,
+    rootPublished: advanced.publishedRoot !== null,
+    jwtKeyPublished: advanced.publishedJwtKey?.kid ?? null,
+    rootsDropped: advanced.droppedRoots.length,
+    jwtKeysDropped: advanced.droppedJwtKeys.map(({ kid }) => kid),
+  })
+}
+
+/** Advances the document under the lock. @returns null where another process holds it */
+async function advanceLocked(options: FileAuthorityOptions, wanted?: Wanted): Promise<Advanced | null> {
+  return withLock(path.join(options.directory, 'authority.lock'), async () => {
+    const text = await readPrivateFile(documentFile(options))
+    if (text === null) throw new AuthorityError('authority-unreadable', 'the CA document is gone')
+    const latest = parseAuthorityDocument(text)
+    // Checked before it is written over, so that a broken document is never advanced into another broken one.
+    await buildAuthorityState(latest, options.trustDomain)
+    const now = options.clock()
+    const advanced = await advance(latest, toolsOf(options), wanted === undefined ? { now } : { now, wanted })
+    if (advanced.document === latest) return advanced
+    await buildAuthorityState(advanced.document, options.trustDomain)
+    await replaceFile(documentFile(options), formatAuthorityDocument(advanced.document), 0o600)
+    await removeRootKeys(
+      options,
+      advanced.droppedRoots.map(({ key }) => key),
+    )
+    logAdvance(options, advanced)
+    return advanced
+  })
+}
+
+/** The document with everything done that is due, where it can be done. */
+async function readAdvanced(options: FileAuthorityOptions, text: string): Promise<AuthorityDocument> {
   const document = parseAuthorityDocument(text)
-  if (!issuingNeedsRenewal(document, options.clock())) return document
-  // Checked before it is written over, so that a broken document is never "renewed" into another broken one.
   await buildAuthorityState(document, options.trustDomain)
+  if (!planFor(document, toolsOf(options), { now: options.clock() }).due) return document
   try {
-    const renewed = await withLock(path.join(options.directory, 'authority.lock'), async () => {
-      const latest = parseAuthorityDocument((await readPrivateFile(documentFile(options))) ?? text)
-      if (!issuingNeedsRenewal(latest, options.clock())) return latest
-      const next = await renewIssuing(latest, options)
-      await replaceFile(documentFile(options), formatAuthorityDocument(next), 0o600)
-      options.log({ event: 'authority.issuing-renewed', level: 'info', notAfter: next.issuing.notAfter })
-      return next
-    })
-    return renewed ?? document
+    const advanced = await advanceLocked(options)
+    return advanced?.document ?? document
   } catch (error) {
     // What is there still signs until its end; the log says each minute that it will not be for ever.
     options.log({ event: 'authority.renewal-failed', level: 'error', reason: messageOf(error) })
@@ -125,52 +145,26 @@ async function readRenewed(options: FileAuthorityOptions, text: string): Promise
   }
 }
 
-class FileAuthority implements Authority {
-  readonly #options: FileAuthorityOptions
-  #state: AuthorityState | null = null
-  #readAt = 0
-  #pending: Promise<AuthorityState> | null = null
-
-  constructor(options: FileAuthorityOptions) {
-    this.#options = options
-  }
-
-  current(): Promise<AuthorityState> {
-    const since = this.#options.clock().getTime() - this.#readAt
-    if (this.#state !== null && since >= 0 && since < REREAD_MS) return Promise.resolve(this.#state)
-    this.#pending ??= this.#read().finally(() => {
-      this.#pending = null
-    })
-    return this.#pending
-  }
-
-  async #read(): Promise<AuthorityState> {
-    const { log, trustDomain, clock } = this.#options
-    const known = this.#state
-    try {
-      const found =
-        known === null
-          ? await readOrCreate(this.#options)
-          : await readPrivateFile(documentFile(this.#options))
-      if (found === null) throw new AuthorityError('authority-unreadable', 'the CA document is gone')
-      const document = await readRenewed(this.#options, found)
-      const state = await buildAuthorityState(document, trustDomain)
-      if (known !== null && document.sequence < (known.bundle.sequence ?? 0)) {
-        throw new AuthorityError('authority-went-back', 'the CA document has a lower sequence than before')
-      }
-      this.#state = state
-    } catch (error) {
-      if (known === null) throw error
-      // The last good one goes on, until its issuing CA ends.
-      log({ event: 'authority.read-failed', level: 'error', reason: messageOf(error) })
-    }
-    this.#readAt = clock().getTime()
-    if (this.#state === null) throw new AuthorityError('authority-unreadable', 'the CA was never read')
-    return this.#state
-  }
-}
-
 /** The authority of a directory. Nothing is touched before the first `current()`. */
 export function createFileAuthority(options: FileAuthorityOptions): Authority {
-  return new FileAuthority(options)
+  return createCachedAuthority({
+    ...options,
+    async read(first) {
+      const text = first ? await readOrCreate(options) : await readPrivateFile(documentFile(options))
+      if (text === null) throw new AuthorityError('authority-unreadable', 'the CA document is gone')
+      return readAdvanced(options, text)
+    },
+  })
+}
+
+/**
+ * Rotates by hand: what is due, and what is wanted besides. A running authority of the directory follows within a minute.
+ * @throws AuthorityError, `authority-busy` where another process is at it
+ */
+export async function rotateFileAuthority(options: FileAuthorityOptions, wanted: Wanted): Promise<Advanced> {
+  const advanced = await advanceLocked(options, wanted)
+  if (advanced === null) {
+    throw new AuthorityError('authority-busy', `another process changes the CA in ${options.directory}`)
+  }
+  return advanced
 }

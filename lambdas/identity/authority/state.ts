@@ -1,34 +1,16 @@
 // A CA document, read and checked: everything that signing and publishing need, as immutable values. Nothing of it is
 // used unless all of it holds together.
-import { createHash, createPrivateKey, createPublicKey, webcrypto, X509Certificate } from 'node:crypto'
+import { createPrivateKey, createPublicKey, webcrypto, X509Certificate } from 'node:crypto'
 import { type Bundle, writeBundle, writePem } from '../../../spiffe/bundle.ts'
 import { messageOf } from '../log.ts'
 import * as x509 from '../x509-library.ts'
-import { CA_ALGORITHM } from './certificates.ts'
+import { CA_ALGORITHM, keyDigest } from './ca-key.ts'
 import { type AuthorityDocument, AuthorityError } from './document.ts'
-
-/** A key that signs JWT-SVIDs now. */
-export interface JwtSigningKey {
-  readonly kid: string
-  readonly alg: 'ES256'
-  /** Not extractable. */
-  readonly key: CryptoKey
-  readonly publicKey: CryptoKey
-}
-
-export interface PublishedJwtKey {
-  readonly kid: string
-  readonly alg: 'ES256'
-  /** Public members alone: kty, crv, x, y. */
-  readonly jwk: Readonly<Record<string, string>>
-}
+import { type JwtKeys, openJwtKeys } from './jwt-keys.ts'
 
 export interface AuthorityState {
-  readonly jwt: {
-    readonly published: readonly PublishedJwtKey[]
-    /** The newest key that may sign at `now`; null where there is none. */
-    signingKey(now: Date): JwtSigningKey | null
-  }
+  /** The keys of JWT-SVIDs, which sign no certificate. */
+  readonly jwt: JwtKeys
   readonly trustDomain: string
   readonly bundle: Bundle
   /** JWKS and PEM, made once. */
@@ -53,11 +35,8 @@ export interface AuthorityState {
 export interface Authority {
   /** @throws AuthorityError */
   current(): Promise<AuthorityState>
-}
-
-/** The base64url SHA-256 of a public key's SPKI DER. */
-export function keyDigest(spki: Uint8Array): string {
-  return createHash('sha256').update(spki).digest('base64url')
+  /** When the document was last read, so that an old one can say how old it is. */
+  readAt(): Date
 }
 
 function spkiOf(certificate: X509Certificate): Buffer {
@@ -80,7 +59,10 @@ function inconsistent(message: string): never {
 }
 
 /** The root that the chain ends at; every link is checked by signature, name and CA bit. */
-function findRoot(chain: readonly X509Certificate[], roots: readonly X509Certificate[]): X509Certificate {
+export function findRoot(
+  chain: readonly X509Certificate[],
+  roots: readonly X509Certificate[],
+): X509Certificate {
   let below: X509Certificate | null = null
   for (const certificate of chain) {
     if (!certificate.ca) inconsistent('a certificate of the issuing chain is no CA')
@@ -120,6 +102,13 @@ function earliest(certificates: readonly X509Certificate[]): Date {
   return new Date(Math.min(...certificates.map(({ validToDate }) => validToDate.getTime())))
 }
 
+/** A key that signed both certificates and tokens could be made to sign one that is taken for the other. */
+function collectKeys(x509Keys: readonly string[], jwtKeys: readonly string[]): ReadonlySet<string> {
+  const all = new Set([...x509Keys, ...jwtKeys])
+  if (all.size < x509Keys.length + jwtKeys.length) inconsistent('two entries of the CA document share a key')
+  return all
+}
+
 async function build(document: AuthorityDocument, trustDomain: string): Promise<AuthorityState> {
   const roots = document.roots.flatMap(({ certificate }) => readCertificates(certificate))
   if (roots.length !== document.roots.length) inconsistent('a root entry holds more than one certificate')
@@ -131,15 +120,16 @@ async function build(document: AuthorityDocument, trustDomain: string): Promise<
   if (Math.abs(Date.parse(document.issuing.notAfter) - issuing.validToDate.getTime()) >= 1000) {
     inconsistent('issuing.notAfter is not that of the certificate')
   }
+  const jwt = await openJwtKeys(document.jwtKeys, issuing.validToDate)
   const bundle: Bundle = {
     trustDomain,
     x509Authorities: roots,
-    jwtAuthorities: [],
+    jwtAuthorities: jwt.keys.published.map(({ kid, alg, jwk }) => ({ keyId: kid, key: { ...jwk, alg } })),
     sequence: document.sequence,
     refreshHintSeconds: document.refreshHint,
   }
   return {
-    jwt: { published: [], signingKey: () => null },
+    jwt: jwt.keys,
     trustDomain,
     bundle,
     bundleText: writeBundle(bundle),
@@ -152,7 +142,10 @@ async function build(document: AuthorityDocument, trustDomain: string): Promise<
       notBefore: issuing.validFromDate,
       notAfter: earliest([...chain, root]),
     },
-    ownKeys: new Set([...roots, ...chain].map((certificate) => keyDigest(spkiOf(certificate)))),
+    ownKeys: collectKeys(
+      [...roots, ...chain].map((certificate) => keyDigest(spkiOf(certificate))),
+      jwt.digests,
+    ),
   }
 }
 

@@ -1,6 +1,7 @@
 // The one way to a JWT-SVID: proof, registration, audience, replay, signature, self-check, record, answer, in this order.
 import { randomSerial } from '../serial.ts'
-import { type AuthorityState, type JwtSigningKey } from '../authority/state.ts'
+import type { JwtSigningKey } from '../authority/jwt-keys.ts'
+import type { AuthorityState } from '../authority/state.ts'
 import { AuthorityError } from '../authority/document.ts'
 import { LifetimeError } from '../mint/lifetime.ts'
 import { mintJwt } from '../mint/jwt.ts'

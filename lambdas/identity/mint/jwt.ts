@@ -2,7 +2,7 @@
 // stock OIDC readers verify it by discovery. Its key signs JWTs alone, never certificates.
 import { compactVerify, SignJWT } from 'jose'
 import type { SpiffeId } from '../../../spiffe/id.ts'
-import type { JwtSigningKey } from '../authority/state.ts'
+import type { JwtSigningKey } from '../authority/jwt-keys.ts'
 import { SelfCheckError } from './self-check.ts'
 
 export interface MintJwtOptions {

@@ -8,11 +8,11 @@ import { cacheHeaders } from './bundle.ts'
 type Options = Pick<IdentityAppOptions, 'authority' | 'config' | 'clock'>
 
 /** GET /v1/jwks (RFC 7517). */
-export function createJwksRoute({ authority, clock }: Options) {
+export function createJwksRoute(options: Options) {
   return async function getJwks(context: Context<IdentityEnv>): Promise<Response> {
-    const state = await authority.current()
+    const state = await options.authority.current()
     const keys = state.jwt.published.map(({ kid, alg, jwk }) => ({ ...jwk, kid, alg, use: 'sig' }))
-    return context.body(JSON.stringify({ keys }), 200, cacheHeaders(state, 'application/json', clock()))
+    return context.body(JSON.stringify({ keys }), 200, cacheHeaders(state, 'application/json', options))
   }
 }
 

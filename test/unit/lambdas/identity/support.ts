@@ -4,7 +4,9 @@ import { randomBytes, webcrypto } from 'node:crypto'
 import type { Hono } from 'hono'
 import { createIdentityApp } from '../../../../lambdas/identity/app.ts'
 import type { IdentityEnv } from '../../../../lambdas/identity/app-env.ts'
-import { createIssuingCa, createRootCa } from '../../../../lambdas/identity/authority/certificates.ts'
+import { type CaTools, giveBirth } from '../../../../lambdas/identity/authority/advance.ts'
+import { type CaSigner, generateCaKey, keyIdOf } from '../../../../lambdas/identity/authority/ca-key.ts'
+import { createCaTools, type RootKeys } from '../../../../lambdas/identity/authority/root-keys.ts'
 import type { AuthorityDocument } from '../../../../lambdas/identity/authority/document.ts'
 import {
   type Authority,
@@ -47,30 +49,33 @@ export function createClock(start = new Date('2026-11-24T12:00:00.000Z')): TestC
 
 export const random = (bytes: number): Uint8Array => randomBytes(bytes)
 
-/** A CA document as birth makes it. */
-export async function createDocument(now: Date, trustDomain = TRUST_DOMAIN): Promise<AuthorityDocument> {
-  const root = await createRootCa({ trustDomain, now, random })
-  const issuing = await createIssuingCa({ trustDomain, now, random }, root)
-  const at = now.toISOString()
+/** Root keys in memory. */
+export function createMemoryRootKeys(): RootKeys {
+  const keys = new Map<string, CaSigner>()
   return {
-    sequence: 1,
-    refreshHint: 300,
-    roots: [
-      {
-        certificate: root.certificatePem,
-        key: `file:root-${root.keyId}.key`,
-        publishedAt: at,
-        activateAt: at,
-        removeAfter: null,
-      },
-    ],
-    issuing: {
-      chain: issuing.certificatePem,
-      key: issuing.keyPem,
-      notAfter: issuing.certificate.notAfter.toISOString(),
+    owns: (reference) => keys.has(reference),
+    hasSpare: () => true,
+    async create() {
+      const { signer } = await generateCaKey()
+      const reference = `file:root-${await keyIdOf(signer.spki)}.key`
+      keys.set(reference, signer)
+      return { reference, signer }
     },
-    jwtKeys: [],
+    async open(reference) {
+      const signer = keys.get(reference)
+      if (signer === undefined) throw new Error(`there is no ${reference}`)
+      return signer
+    },
   }
+}
+
+export function createTools(rootKeys = createMemoryRootKeys(), trustDomain = TRUST_DOMAIN): CaTools {
+  return createCaTools({ trustDomain, random, rootKeys })
+}
+
+/** A CA document as birth makes it. */
+export function createDocument(now: Date, trustDomain = TRUST_DOMAIN): Promise<AuthorityDocument> {
+  return giveBirth(createTools(createMemoryRootKeys(), trustDomain), now)
 }
 
 export async function createState(now: Date): Promise<AuthorityState> {
@@ -199,7 +204,7 @@ export async function createTestAuthority(options: TestAuthorityOptions = {}): P
   const clock = createClock()
   const issuer = await createFakeIssuer(ISSUER)
   const state = await createState(clock.now())
-  const authority: Authority = { current: async () => state }
+  const authority: Authority = { current: async () => state, readAt: clock.now }
   const log: LogRecord[] = []
   const issuances: Issuance[] = []
   const app = createIdentityApp({

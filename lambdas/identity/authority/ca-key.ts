@@ -1,0 +1,60 @@
+// A CA key as something that signs, wherever it lives: in this process, in KMS, or in another secret. P-384 alone.
+import { createHash, createPrivateKey, createPublicKey, type KeyObject, webcrypto } from 'node:crypto'
+import * as x509 from '../x509-library.ts'
+import { AuthorityError } from './document.ts'
+
+export const CA_ALGORITHM = { name: 'ECDSA', namedCurve: 'P-384', hash: 'SHA-384' } as const
+
+export interface CaSigner {
+  /** SPKI DER. */
+  readonly spki: Uint8Array<ArrayBuffer>
+  /** ECDSA with SHA-384 over the bytes; r and s, 48 bytes each. */
+  sign(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>
+}
+
+/** Whether a public key is one that a CA of ours may have. */
+export function isCaKey(key: KeyObject): boolean {
+  return key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'secp384r1'
+}
+
+/** The first 16 hexadecimal digits of the subject key identifier (SHA-1 of the key's bits, RFC 5280 §4.2.1.2). */
+export async function keyIdOf(spki: Uint8Array<ArrayBuffer>): Promise<string> {
+  const { keyId } = await x509.SubjectKeyIdentifierExtension.create(new x509.PublicKey(spki))
+  return keyId.slice(0, 16).toLowerCase()
+}
+
+/** A key from its PKCS #8 PEM. @throws AuthorityError */
+export async function openCaKey(pem: string): Promise<CaSigner> {
+  let key: KeyObject
+  try {
+    key = createPrivateKey(pem)
+  } catch (error) {
+    throw new AuthorityError('authority-malformed', 'a CA key cannot be read', { cause: error })
+  }
+  if (!isCaKey(key)) throw new AuthorityError('authority-malformed', 'a CA key is not on P-384')
+  const pkcs8 = new Uint8Array(key.export({ type: 'pkcs8', format: 'der' }))
+  const signingKey = await webcrypto.subtle.importKey('pkcs8', pkcs8, CA_ALGORITHM, false, ['sign'])
+  return {
+    spki: new Uint8Array(createPublicKey(key).export({ type: 'spki', format: 'der' })),
+    sign: async (bytes) => new Uint8Array(await webcrypto.subtle.sign(CA_ALGORITHM, signingKey, bytes)),
+  }
+}
+
+export interface NewCaKey {
+  readonly signer: CaSigner
+  /** PKCS #8, with its line end. */
+  readonly pem: string
+}
+
+/** A new key in this process. */
+export async function generateCaKey(): Promise<NewCaKey> {
+  const { privateKey } = await webcrypto.subtle.generateKey(CA_ALGORITHM, true, ['sign', 'verify'])
+  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', privateKey)
+  const pem = `${x509.PemConverter.encode(pkcs8, 'PRIVATE KEY')}\n`
+  return { signer: await openCaKey(pem), pem }
+}
+
+/** The base64url SHA-256 of a public key's SPKI DER. */
+export function keyDigest(spki: Uint8Array): string {
+  return createHash('sha256').update(spki).digest('base64url')
+}

@@ -1,0 +1,203 @@
+// The four steps of a rotation by the real client over a strict Secrets Manager: twice each, killed between any two
+// calls, late, and two at once.
+import { describe, expect, test } from 'vitest'
+import { parseAuthorityDocument } from '../../../../lambdas/identity/authority/document.ts'
+import { buildAuthorityState } from '../../../../lambdas/identity/authority/state.ts'
+import type { LogRecord } from '../../../../lambdas/identity/log.ts'
+import { createCheck } from '../../../../lambdas/rotation/check.ts'
+import {
+  createSecret,
+  finishSecret,
+  type RotationOptions,
+  setSecret,
+  testSecret,
+} from '../../../../lambdas/rotation/steps.ts'
+import { SecretsStore } from '../../../fakes/aws/secrets-store.ts'
+import { directClient, type Interrupt, startFakeSecretsManager } from '../../../fakes/aws/secrets-manager.ts'
+import { createClock, createMemoryRootKeys, createTools, random, TRUST_DOMAIN } from '../identity/support.ts'
+
+const UNBORN = '{"state":"unborn"}'
+const STEPS = [createSecret, setSecret, testSecret, finishSecret]
+const DAY = 86_400_000
+const MINUTE = 60_000
+
+function setUp(value = UNBORN) {
+  const clock = createClock()
+  const store = new SecretsStore(value)
+  const log: LogRecord[] = []
+  const tools = createTools(createMemoryRootKeys())
+  const options = (token: string, interrupt?: Interrupt): RotationOptions => ({
+    client: directClient(store, interrupt),
+    secretId: 'issuing',
+    token,
+    tools,
+    check: createCheck({ trustDomain: TRUST_DOMAIN, random }),
+    clock: clock.now,
+    log: (record) => log.push(record),
+  })
+  const rotate = async (token = store.beginRotation()) => {
+    for (const step of STEPS) await step(options(token))
+    return token
+  }
+  return { clock, store, log, tools, options, rotate, document: () => parseAuthorityDocument(store.current) }
+}
+
+test('the real client: birth, then a day later a new issuing CA under the same root', async () => {
+  await using manager = await startFakeSecretsManager()
+  const { clock, store, options, document } = setUp()
+  manager.secrets.set('issuing', store)
+  const real = (token: string) => ({ ...options(token), client: manager.client })
+  for (let day = 0; day < 2; day++) {
+    const token = store.beginRotation()
+    for (const step of STEPS) await step(real(token))
+    await buildAuthorityState(document(), TRUST_DOMAIN)
+    clock.advance(DAY)
+  }
+  expect(document()).toMatchObject({ sequence: 1, basedOn: store.holderOf('AWSPREVIOUS') })
+  expect([...store.versions.values()].map(({ stages }) => [...stages].toSorted())).toContainEqual([
+    'AWSCURRENT',
+    'AWSPENDING',
+  ])
+})
+
+test('each step twice changes nothing the second time', async () => {
+  const { clock, store, options, rotate } = setUp()
+  await rotate()
+  clock.advance(DAY)
+  const token = store.beginRotation()
+  for (const step of STEPS) {
+    await step(options(token))
+    const before = JSON.stringify(
+      [...store.versions].map(([id, { value, stages }]) => [id, value, [...stages]]),
+    )
+    await step(options(token))
+    expect(
+      JSON.stringify([...store.versions].map(([id, { value, stages }]) => [id, value, [...stages]])),
+    ).toBe(before)
+  }
+})
+
+describe('killed before or after any call', () => {
+  class Killed extends Error {}
+
+  test.each(['birth', 'a day later'])(
+    '%s: the next try ends it, and one document is current',
+    async (when) => {
+      let stop = 0
+      for (;;) {
+        const { clock, store, options, rotate } = setUp()
+        if (when !== 'birth') {
+          await rotate()
+          clock.advance(DAY)
+        }
+        const token = store.beginRotation()
+        let calls = 0
+        const kill: Interrupt = () => {
+          calls += 1
+          if (calls === stop) throw new Killed()
+        }
+        let killed = false
+        for (const step of STEPS) {
+          try {
+            await step(options(token, kill))
+          } catch (error) {
+            if (!(error instanceof Killed)) throw error
+            killed = true
+            await step(options(token))
+          }
+        }
+        expect(store.holderOf('AWSCURRENT')).toBe(token)
+        const state = await buildAuthorityState(parseAuthorityDocument(store.current), TRUST_DOMAIN)
+        expect(state.jwt.signingKey(clock.now())).not.toBeNull()
+        if (!killed && stop > 0) break
+        stop += 1
+      }
+      expect(stop).toBeGreaterThan(15)
+    },
+  )
+})
+
+describe('birth', () => {
+  test.each(['', '{}', '{"state":"unborn" }', '{"state":"dead"}', 'AQIDBA==', '{"sequence":1}'])(
+    'is from unborn alone: %j is an error that touches nothing',
+    async (value) => {
+      const { store, options } = setUp(value)
+      const token = store.beginRotation()
+      await expect(createSecret(options(token))).rejects.toThrow()
+      expect(store.current).toBe(value)
+      expect(store.versions.get(token)?.value).toBeNull()
+    },
+  )
+})
+
+describe('what is given up, with AWSPENDING taken off', () => {
+  test('a rotation whose base moved: another was faster', async () => {
+    const { clock, store, options, rotate, log } = setUp()
+    await rotate()
+    clock.advance(DAY)
+    const slow = store.beginRotation()
+    await createSecret(options(slow))
+    // Somebody forces a second one: the label moves, which AWS allows to PutSecretValue.
+    const fast = crypto.randomUUID()
+    store.put({
+      ClientRequestToken: fast,
+      SecretString: store.versions.get(slow)?.value ?? '',
+      VersionStages: ['AWSPENDING'],
+    })
+    await finishSecret(options(fast))
+    store.put({
+      ClientRequestToken: slow,
+      SecretString: store.versions.get(slow)?.value ?? '',
+      VersionStages: ['AWSPENDING'],
+    })
+    await expect(finishSecret(options(slow))).rejects.toMatchObject({ code: 'rotation-base-moved' })
+    expect(store.holderOf('AWSCURRENT')).toBe(fast)
+    expect(store.versions.get(slow)?.stages.size).toBe(0)
+    expect(log.at(-1)).toMatchObject({ event: 'rotation.abandoned' })
+    await rotate()
+  })
+
+  test('attack 49: new keys that would be published so late that they are used too early', async () => {
+    const { clock, store, options, rotate, document } = setUp()
+    await rotate()
+    for (let day = 0; day < 28; day++) {
+      clock.advance(DAY)
+      await rotate()
+    }
+    clock.advance(DAY)
+    const token = store.beginRotation()
+    await createSecret(options(token))
+    expect(parseAuthorityDocument(store.versions.get(token)?.value ?? '').jwtKeys).toHaveLength(2)
+    clock.advance(6 * MINUTE)
+    await expect(finishSecret(options(token))).rejects.toMatchObject({ code: 'rotation-too-late' })
+    expect(document().jwtKeys).toHaveLength(1)
+    await rotate()
+    expect(document().jwtKeys).toHaveLength(2)
+  })
+
+  test('a document that does not sign what the current bundle verifies', async () => {
+    const { clock, store, options, rotate } = setUp()
+    await rotate()
+    clock.advance(DAY)
+    const token = store.beginRotation()
+    const foreign = setUp()
+    await foreign.rotate()
+    const text = JSON.stringify({ ...foreign.document(), basedOn: store.holderOf('AWSCURRENT') })
+    store.put({ ClientRequestToken: token, SecretString: text, VersionStages: ['AWSPENDING'] })
+    await expect(testSecret(options(token))).rejects.toMatchObject({ code: 'rotation-test-failed' })
+    expect(store.versions.get(token)?.stages.size).toBe(0)
+  })
+})
+
+test.each<[string, (store: SecretsStore) => string, string]>([
+  [
+    'rotation that is switched off',
+    (store) => ((store.rotationEnabled = false), store.beginRotation()),
+    'rotation-disabled',
+  ],
+  ['a token of no version', () => crypto.randomUUID(), 'rotation-token-unknown'],
+])('%s is refused', async (_name, prepare, code) => {
+  const { store, options } = setUp()
+  const token = prepare(store)
+  for (const step of STEPS) await expect(step(options(token))).rejects.toMatchObject({ code })
+})
