@@ -18,6 +18,8 @@ export function createProgram(): Command {
   const program = new Command('sallyport')
     .description('Sallyport: an identity-aware mTLS egress gateway, and the SPIFFE authority that it trusts.')
     .version(VERSION)
+    // Options belong to the command they stand behind: `authority` and `authority rotate` both have --config.
+    .enablePositionalOptions()
     // Before the commands, which take it over: without it wrong use would exit 1, which means "no" here.
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
     .showHelpAfterError('(add --help for how to use it)')

@@ -136,6 +136,7 @@ export function registerAuthority(program: Command): void {
     .command('authority')
     .summary('issue SPIFFE identities')
     .description('Run the authority: issue SPIFFE identities over HTTP.')
+    .enablePositionalOptions()
     .option('--config <file>', 'identity.yaml')
     .option('--address <host:port>', 'where to listen; port 0 picks a free port')
     .addHelpText('after', HELP)

@@ -13,7 +13,7 @@ import type { IdentityAppOptions } from './options.ts'
 import { createDynamoReplayStore } from './replay/dynamodb.ts'
 
 /** Milliseconds; a mint at a cold start waits for it. */
-const SECRETS_TIMEOUTS = { connectionTimeout: 1_000, requestTimeout: 3_000 }
+const SECRETS_TIMEOUTS = { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true }
 
 /** The authority of an issuing secret, with a client of its own. */
 export function buildSecretsManagerAuthority(

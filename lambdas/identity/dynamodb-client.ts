@@ -9,6 +9,11 @@ const REQUEST_TIMEOUT_MS = 2_000
 export function createDynamoClient(): DynamoDBClient {
   return new DynamoDBClient({
     maxAttempts: 2,
-    requestHandler: { connectionTimeout: CONNECTION_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+    requestHandler: {
+      connectionTimeout: CONNECTION_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      // Without it the SDK writes a warning and goes on waiting.
+      throwOnRequestTimeout: true,
+    },
   })
 }

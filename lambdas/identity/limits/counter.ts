@@ -19,8 +19,11 @@ export function createMemoryRateCounter(options: { readonly clock: () => Date })
   function take(name: string, perMinute: number): boolean {
     const now = Math.floor(options.clock().getTime() / MINUTE_MS)
     // Names are those of registrations, so there are never more than the configuration has.
-    if (now !== minute) counts.clear()
-    minute = now
+    // A clock that was set back stays in the minute that it had reached.
+    if (now > minute) {
+      counts.clear()
+      minute = now
+    }
     const count = counts.get(name) ?? 0
     if (count >= perMinute) return false
     counts.set(name, count + 1)

@@ -1,7 +1,7 @@
 // How many requests with a proof one source may send, by a token bucket in memory. Approximate on purpose: each instance
 // has its own, so behind Lambda the true limit is this one times the instances. It keeps one source from using up an
 // instance's CPU; what may be issued is limited by the counter of the registration.
-import { isIPv6 } from 'node:net'
+import ipaddr from 'ipaddr.js'
 
 /** A source that is forgotten begins with a full bucket: with this many, an attacker has a botnet anyway. */
 const MAX_SOURCES = 10_000
@@ -17,20 +17,14 @@ interface Bucket {
   at: number
 }
 
-/** The name of a bucket: an IPv6 address counts by its /64, which one host has as a whole. */
+/** The name of a bucket: an IPv6 address counts by its /64, which one host has as a whole; a mapped one as IPv4. */
 function bucketName(source: string): string {
-  if (!isIPv6(source)) return source
-  const bare = source.replace(/%.*$/, '').toLowerCase()
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(bare)
-  if (mapped?.[1] !== undefined) return mapped[1]
-  const [head = '', tail] = bare.split('::')
-  const before = head === '' ? [] : head.split(':')
-  const after = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = tail === undefined ? 0 : 8 - before.length - after.length
-  const groups = [...before, ...Array.from({ length: Math.max(0, zeros) }, () => '0'), ...after]
-  return groups
+  if (!ipaddr.isValid(source)) return ''
+  const address = ipaddr.process(source)
+  if (!(address instanceof ipaddr.IPv6)) return address.toString()
+  return address.parts
     .slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, ''))
+    .map((part) => part.toString(16))
     .join(':')
 }
 
@@ -48,10 +42,10 @@ export function createSourceLimiter({ perMinute, clock }: SourceLimiterOptions):
       const now = clock().getTime()
       const name = bucketName(source ?? '')
       const bucket = buckets.get(name) ?? { tokens: perMinute, at: now }
-      // A clock that went back gives nothing and takes nothing.
-      const passed = Math.max(0, now - bucket.at)
-      bucket.tokens = Math.min(perMinute, bucket.tokens + (passed / MINUTE_MS) * perMinute)
-      bucket.at = now
+      // A clock that is set back gives nothing, and nothing twice when it comes forward again.
+      const at = Math.max(bucket.at, now)
+      bucket.tokens = Math.min(perMinute, bucket.tokens + ((at - bucket.at) / MINUTE_MS) * perMinute)
+      bucket.at = at
       buckets.delete(name)
       buckets.set(name, bucket)
       const [oldest] = buckets.keys()

@@ -38,7 +38,7 @@ export function createFakeKms(): FakeKms {
     return { Signature: new Uint8Array(sign('sha384', Message, { key: key.privateKey, dsaEncoding: 'der' })) }
   }
   return {
-    client: { send } as unknown as Pick<KMSClient, 'send'>,
+    client: { send } as Pick<KMSClient, 'send'>,
     addKey(curve = 'P-384') {
       const arn = `arn:aws:kms:eu-west-1:111122223333:key/${crypto.randomUUID()}`
       keys.set(arn, generateKeyPairSync('ec', { namedCurve: curve }))

@@ -2,7 +2,7 @@
 // steps, the same store behind the client's `send` without a socket.
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
 import { createServer } from 'node:http'
-import { SecretsStore, ServiceError } from './secrets-store.ts'
+import { type SecretsStore, ServiceError } from './secrets-store.ts'
 
 const ACTIONS: Readonly<Record<string, (store: SecretsStore, input: object) => object>> = {
   GetSecretValue: (store, input) => store.get(input),

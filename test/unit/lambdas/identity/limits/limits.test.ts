@@ -55,6 +55,8 @@ describe('the bucket of a source', () => {
     expect([take('192.0.2.1'), take('192.0.2.1'), take('192.0.2.1')]).toEqual([true, true, false])
     clock.advance(-10_000)
     expect(take('192.0.2.1')).toBe(false)
+    clock.advance(10_000)
+    expect(take('192.0.2.1')).toBe(false)
   })
 
   test.each<[string, string, boolean]>([
@@ -63,6 +65,7 @@ describe('the bucket of a source', () => {
     ['2001:0db8::1', '2001:db8::2', true],
     ['::1', '::2', true],
     ['::ffff:192.0.2.1', '192.0.2.1', true],
+    ['::ffff:c000:201', '192.0.2.1', true],
     ['fe80::1%eth0', 'fe80::2', true],
     ['192.0.2.1', '192.0.2.2', false],
   ])('%s and %s: one bucket %s', (one, other, same) => {
