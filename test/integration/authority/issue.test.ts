@@ -65,7 +65,7 @@ describe.each(WAYS)('by %s, a good proof', (way) => {
     )
   })
 
-  test('gets nothing of what else its CSR asks for', async () => {
+  test('attack 41: gets nothing of what else its CSR asks for', async () => {
     const csr = await createCsr({
       name: 'CN=root, O=evil',
       extensions: [

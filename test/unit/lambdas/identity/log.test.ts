@@ -6,7 +6,7 @@ import { formatLogRecord } from '../../../../lambdas/identity/log.ts'
 const TIME = new Date('2026-11-24T12:00:00.000Z')
 
 describe('formatLogRecord', () => {
-  it('is one line of printable ASCII that reads back, whatever a claim holds', () => {
+  it('attack 53: is one line of printable ASCII that reads back, whatever a claim holds', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (subject) => {
         const line = formatLogRecord({ event: 'x', level: 'info', subject }, TIME)

@@ -41,7 +41,7 @@ describe('readCsr', () => {
     await expect(readCsr(await createCsr({ kind }))).rejects.toMatchObject({ code })
   })
 
-  it('refuses a request whose signature was changed', async () => {
+  it('attack 42: refuses a request whose signature was changed', async () => {
     const pem = await createCsr()
     const der = Buffer.from(pem.replaceAll(/-----[^-]+-----|\s/g, ''), 'base64')
     const last = der.length - 1
@@ -49,7 +49,7 @@ describe('readCsr', () => {
     await expect(readCsr(toPem(der))).rejects.toMatchObject({ code: 'csr-signature' })
   })
 
-  it('refuses a request that another key signed', async () => {
+  it('attack 42: refuses a request that another key signed', async () => {
     const [own, other] = [await createKeys('P-256'), await createKeys('P-256')]
     const mixed = { publicKey: own.publicKey, privateKey: other.privateKey }
     await expect(readCsr(await createCsr({ keys: mixed }))).rejects.toMatchObject({ code: 'csr-signature' })
@@ -74,7 +74,7 @@ describe('readCsr', () => {
     }
   })
 
-  it('refuses a text over 8 KiB before it reads it', async () => {
+  it('attack 43: refuses a text over 8 KiB before it reads it', async () => {
     await expect(readCsr(' '.repeat(MAX_CSR_BYTES + 1))).rejects.toMatchObject({ code: 'csr-too-large' })
   })
 
@@ -108,7 +108,7 @@ describe('checkPublicKey', () => {
     secp256k1: spkiFromNode('secp256k1'),
     'explicit parameters of P-256': spkiFromNode('prime256v1', 'explicit'),
   }
-  it.each(Object.entries(curves))('refuses %s', (_name, spki) => {
+  it.each(Object.entries(curves))('attack 43: refuses %s', (_name, spki) => {
     expect(() => checkPublicKey(spki)).toThrow(expect.objectContaining({ code: 'key-unsupported' }))
   })
 
@@ -122,7 +122,7 @@ describe('checkPublicKey', () => {
     expect(() => checkPublicKey(compressed)).toThrow(expect.objectContaining({ code: 'key-unsupported' }))
   })
 
-  it.each([3, 17])('refuses the RSA exponent %i', (publicExponent) => {
+  it.each([3, 17])('attack 43: refuses the RSA exponent %i', (publicExponent) => {
     const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048, publicExponent })
     const spki = publicKey.export({ type: 'spki', format: 'der' })
     expect(() => checkPublicKey(spki)).toThrow(expect.objectContaining({ code: 'key-weak' }))
@@ -167,7 +167,7 @@ describe('findRsaWeakness', () => {
     expect(findRsaWeakness(p * nextPrime(p))).toMatch(/close together/)
   })
 
-  it('finds the structure of ROCA keys', () => {
+  it('attack 43: finds the structure of ROCA keys', () => {
     // Primes of the broken library are k·M + (65537^a mod M) with M a product of small primes.
     const M = [2n, 3n, 5n, 7n, 11n, 13n, 17n, 19n, 23n, 29n, 31n, 37n, 41n, 43n, 47n, 53n, 59n, 61n, 67n, 71n]
       .concat([

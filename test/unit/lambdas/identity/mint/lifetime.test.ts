@@ -23,7 +23,7 @@ describe('chooseLifetime', () => {
     })
   })
 
-  it('never leaves any of its bounds', () => {
+  it('attacks 18, 44: never leaves any of its bounds', () => {
     const seconds = fc.integer({ min: -100, max: 200_000 })
     fc.assert(
       fc.property(
@@ -67,7 +67,7 @@ describe('chooseLifetime', () => {
 })
 
 describe('randomSerial', () => {
-  it('is in [1, 2^127), two digits a byte, and never twice, in a hundred thousand', () => {
+  it('attack 45: is in [1, 2^127), two digits a byte, and never twice, in a hundred thousand', () => {
     const serials = Array.from({ length: 100_000 }, () => randomSerial(random))
     expect(new Set(serials).size).toBe(serials.length)
     const odd = serials.filter((serial) => {

@@ -25,7 +25,7 @@ const REFUSED: Record<string, string> = {
 }
 
 describe('isFetchable', () => {
-  it.each(Object.entries(REFUSED))('refuses %s, in development too', (_name, address) => {
+  it.each(Object.entries(REFUSED))('attacks 25, 26: refuses %s, in development too', (_name, address) => {
     expect(isFetchable(address, { loopback: false })).toBe(false)
     expect(isFetchable(address, { loopback: true })).toBe(false)
   })

@@ -33,7 +33,7 @@ describe('checkClaims', () => {
     expect(check({ ...GOOD, aud: [AUDIENCE] }).subject).toBe('s')
   })
 
-  it.each(['aud', 'sub', 'exp', 'iat'])('refuses a token without %s', (name) => {
+  it.each(['aud', 'sub', 'exp', 'iat'])('attack 22: refuses a token without %s', (name) => {
     const { [name]: _gone, ...rest } = GOOD as Record<string, unknown>
     expect(() => check(rest)).toThrow(expect.objectContaining({ code: 'claim-missing' }))
   })
@@ -56,7 +56,7 @@ describe('checkClaims', () => {
     'jti a number': { jti: 1 },
     'jti empty': { jti: '' },
   }
-  it.each(Object.entries(malformed))('refuses %s', (_name, more) => {
+  it.each(Object.entries(malformed))('attack 23: refuses %s', (_name, more) => {
     expect(() => check({ ...GOOD, ...more })).toThrow(expect.objectContaining({ code: 'claims-malformed' }))
   })
 
@@ -73,7 +73,7 @@ describe('checkClaims', () => {
     'a start in the future': [{ nbf: SECONDS + 31 }, 'token-not-yet-valid'],
     'an end in the past': [{ iat: SECONDS - 300, exp: SECONDS - 30 }, 'token-expired'],
   }
-  it.each(Object.entries(wrong))('refuses %s', (_name, [more, code]) => {
+  it.each(Object.entries(wrong))('attack 31: refuses %s', (_name, [more, code]) => {
     expect(() => check({ ...GOOD, ...more })).toThrow(expect.objectContaining({ code }))
   })
 

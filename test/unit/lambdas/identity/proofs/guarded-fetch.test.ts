@@ -38,7 +38,7 @@ describe('createGuardedFetch', () => {
     },
   )
 
-  it('refuses a name that resolves inwards', async () => {
+  it('attack 26: refuses a name that resolves inwards', async () => {
     const inwards = answering('10.0.0.5', '169.254.169.254', '::1', 'fd00::1')
     await expect(get('https://issuer.example/keys', { lookup: inwards })).rejects.toMatchObject({
       code: 'address-refused',

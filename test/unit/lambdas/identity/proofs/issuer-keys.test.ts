@@ -33,7 +33,7 @@ describe('the keys of an issuer', () => {
     expect(Object.fromEntries(issuer.requests)).toEqual({ [DISCOVERY_PATH]: 1, [KEYS_PATH]: 1 })
   })
 
-  it('are fetched once a cool-down under a thousand unknown kids', async () => {
+  it('attack 27: are fetched once a cool-down under a thousand unknown kids', async () => {
     const { clock, issuer, keys, find } = await setUp()
     await find()
     const storm = () =>
@@ -45,7 +45,7 @@ describe('the keys of an issuer', () => {
     expect(issuer.requests.get(KEYS_PATH)).toBe(2)
   })
 
-  it('are asked for once a cool-down while the issuer fails', async () => {
+  it('attack 27: are asked for once a cool-down while the issuer fails', async () => {
     const { clock, issuer, find } = await setUp()
     issuer.misbehave(DISCOVERY_PATH, { kind: 'status', status: 500 })
     for (let count = 0; count < 20; count++) {
@@ -125,12 +125,15 @@ describe('the keys of an issuer', () => {
     },
     'a redirect': { kind: 'redirect', status: 302, to: 'http://169.254.169.254/latest/meta-data' },
   }
-  it.each(Object.entries(discoveries))('are not fetched where discovery gives %s', async (_name, how) => {
-    const { issuer, find } = await setUp()
-    issuer.misbehave(DISCOVERY_PATH, how)
-    await expect(find()).rejects.toMatchObject({ code: 'issuer-unavailable' })
-    expect(issuer.total).toBe(1)
-  })
+  it.each(Object.entries(discoveries))(
+    'attacks 24, 26: are not fetched where discovery gives %s',
+    async (_name, how) => {
+      const { issuer, find } = await setUp()
+      issuer.misbehave(DISCOVERY_PATH, how)
+      await expect(find()).rejects.toMatchObject({ code: 'issuer-unavailable' })
+      expect(issuer.total).toBe(1)
+    },
+  )
 
   const answers: Record<string, (jwk: Readonly<Record<string, unknown>>) => Misbehaviour> = {
     'a redirect to another host': () => ({ kind: 'redirect', status: 307, to: 'https://evil.example/keys' }),
@@ -157,11 +160,14 @@ describe('the keys of an issuer', () => {
       document: { keys: [jwk, { kty: 'oct', k: 'c2VjcmV0', kid: 'other' }] },
     }),
   }
-  it.each(Object.entries(answers))('are not believed where the key set is %s', async (_name, how) => {
-    const { issuer, find } = await setUp({ timeoutMs: 100 })
-    issuer.misbehave(KEYS_PATH, how(issuer.jwk))
-    await expect(find()).rejects.toMatchObject({ code: 'issuer-unavailable' })
-  })
+  it.each(Object.entries(answers))(
+    'attack 27: are not believed where the key set is %s',
+    async (_name, how) => {
+      const { issuer, find } = await setUp({ timeoutMs: 100 })
+      issuer.misbehave(KEYS_PATH, how(issuer.jwk))
+      await expect(find()).rejects.toMatchObject({ code: 'issuer-unavailable' })
+    },
+  )
 
   const unfit: Record<string, [(jwk: Readonly<Record<string, unknown>>) => unknown[], string]> = {
     'is for encryption': [(jwk) => [{ ...jwk, use: 'enc' }], 'key-unknown'],
@@ -184,7 +190,7 @@ describe('the keys of an issuer', () => {
       'key-unknown',
     ],
   }
-  it.each(Object.entries(unfit))('refuse a key that %s', async (_name, [keys, code]) => {
+  it.each(Object.entries(unfit))('attacks 19, 21: refuse a key that %s', async (_name, [keys, code]) => {
     const { issuer, find } = await setUp()
     issuer.misbehave(KEYS_PATH, { kind: 'document', document: { keys: keys(issuer.jwk) } })
     await expect(find()).rejects.toMatchObject({ code })

@@ -32,7 +32,7 @@ describe('selectRegistration', () => {
     expect(selectRegistration([payments, api], proof({ team: 'payments' }), null)).toBe(payments)
   })
 
-  it('names all that match where the request names none, whatever their order', () => {
+  it('attack 39: names all that match where the request names none, whatever their order', () => {
     for (const registrations of [
       [payments, api],
       [api, payments],
@@ -67,7 +67,7 @@ describe('selectRegistration', () => {
     'the claim missing': proof({}),
     'another provider': proof({ team: 'payments' }, 'other'),
   }
-  it.each(Object.entries(none))('matches nothing with %s', (_name, found) => {
+  it.each(Object.entries(none))('attacks 37, 38: matches nothing with %s', (_name, found) => {
     expect(() => selectRegistration([payments, api], found, null)).toThrow(
       expect.objectContaining({ code: 'registration-none' }),
     )
@@ -82,7 +82,7 @@ describe('expandSpiffeId', () => {
     )
   })
 
-  it('refuses a reserved ID that a claim spells', () => {
+  it('attack 40: refuses a reserved ID that a claim spells', () => {
     const open = registration({ spiffeId: 'spiffe://example.org/{team}/{service}' })
     expect(() => expandSpiffeId(open, proof({ team: 'sallyport', service: 'gateway' }))).toThrow(
       expect.objectContaining({ code: 'registration-reserved' }),

@@ -50,11 +50,11 @@ describe('a SPIFFE ID template', () => {
     'a Unicode dot': '\uFF0E',
     '2,100 characters': 'a'.repeat(2100),
   }
-  it.each(Object.entries(unusable))('refuses a claim that is %s', (_name, value) => {
+  it.each(Object.entries(unusable))('attack 35: refuses a claim that is %s', (_name, value) => {
     expect(() => expand('spiffe://example.org/ci/{claim}', { claim: value })).toThrow()
   })
 
-  it('refuses every byte that a path segment cannot hold, and keeps every other as it is', () => {
+  it('attack 35: refuses every byte that a path segment cannot hold, and keeps every other as it is', () => {
     for (let code = 0; code < 256; code++) {
       const value = `a${String.fromCharCode(code)}`
       const allowed = /^[A-Za-z0-9._-]+$/.test(value)
@@ -67,13 +67,13 @@ describe('a SPIFFE ID template', () => {
     expect(() => expand('spiffe://example.org/.{c}', { c: '.' })).toThrow()
   })
 
-  it('refuses a missing claim, by its name', () => {
+  it('attack 37: refuses a missing claim, by its name', () => {
     expect(() => expand('spiffe://example.org/{a}/{b}', { a: 'x' })).toThrow(
       expect.objectContaining({ code: 'template-claim-missing', message: expect.stringContaining(' b') }),
     )
   })
 
-  it('never gives one ID to two tuples of claims', () => {
+  it('attack 36: never gives one ID to two tuples of claims', () => {
     const value = fc.stringMatching(/^[A-Za-z0-9._-]{1,4}$/)
     const text = fc.stringMatching(/^[a-c.-]{0,2}$/)
     const shape = fc.array(fc.tuple(text, text), { minLength: 1, maxLength: 3 })

@@ -40,13 +40,13 @@ describe('reuse: once', () => {
     await expect(use('b')).rejects.toMatchObject(used)
   })
 
-  it('lets exactly one of fifty parallel showings through', async () => {
+  it('attack 47: lets exactly one of fifty parallel showings through', async () => {
     const { use } = setUp('once')
     const results = await Promise.allSettled(Array.from({ length: 50 }, () => use('a')))
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
   })
 
-  it('remembers beyond the moment at which the token stops being accepted', async () => {
+  it('attack 30: remembers beyond the moment at which the token stops being accepted', async () => {
     const { clock, use } = setUp('once')
     await use('a')
     clock.advance(330_000)
@@ -83,7 +83,7 @@ describe('reuse: untilExpiry', () => {
 })
 
 describe('the replay store', () => {
-  it('keeps the same id of two issuers apart', async () => {
+  it('attack 30: keeps the same id of two issuers apart', async () => {
     const { use } = setUp('once')
     await use('a')
     await expect(use('a', { issuer: 'https://other.example' })).resolves.toBeUndefined()
