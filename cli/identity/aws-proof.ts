@@ -15,6 +15,8 @@ const NO_TOKEN = new Set([
   'OutboundWebIdentityFederationDisabledException',
   'AccessDenied',
   'AccessDeniedException',
+  // STS of a partition or an emulator that has no such action.
+  'InvalidAction',
 ])
 /** The least that STS gives is 60; the authority needs a few seconds of it. */
 const TOKEN_SECONDS = 300
