@@ -8,7 +8,8 @@ import { SelfCheckError } from './mint/self-check.ts'
 import { ProofError } from './proofs/proof.ts'
 import { RegistrationError } from './registrations/registration.ts'
 
-const PROBLEMS = {
+/** Status and title of each code. */
+export const PROBLEMS = {
   'proof-refused': [401, 'The proof of identity was refused.'],
   'credentials-expiring': [
     401,

@@ -229,7 +229,7 @@ describe('moto refuses, and so does the authority,', () => {
       (aws) => ({ ...aws, signature: String(aws.signature).replace(/^./, (d) => (d === '0' ? '1' : '0')) }),
     ],
     ['another region', (aws) => ({ ...aws, region: 'us-east-1' })],
-    ['no session token', ({ sessionToken: _, ...aws }) => aws],
+    ['no session token', (aws) => ({ ...aws, sessionToken: undefined })],
     ['a checksum header that was not signed', (aws) => ({ ...aws, signed: ['x-amz-content-sha256'] })],
   ])('a good signature with %s', async ([name, spoil]) => {
     const { csr, binding } = await createRequest(`spoilt-${name.replaceAll(' ', '-')}`)

@@ -47,7 +47,7 @@ issuances: {store: "file:issuances.jsonl"}
       ...['identity', 'fetch', '--authority', url, '--trust-domain', 'example.org', '--audience', AUDIENCE],
       ...['--oidc-token-file', await world.file(`${name}.jwt`, token), '--out', file(name)],
     ])
-    expect(fetched).toMatchObject({ code: 0, stderr: '' })
+    if (fetched.code !== 0) throw new Error(fetched.stderr)
     const [leaf = '', ...rest] = (await readFile(file(`${name}/certificate.pem`), 'utf8')).split(
       /(?=-----BEGIN)/,
     )

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { connect, readBody } from '../../fixtures/connect-client.ts'
+import { connect, connectTls, readAnswer, readBody } from '../../fixtures/connect-client.ts'
 import { createRoot, type Issued, KEY_USAGE } from '../../fixtures/pki.ts'
 import { createWorld, startTestGateway, type World } from '../../fixtures/world.ts'
 
@@ -134,5 +134,30 @@ describe('a workload is refused with 403 and its own reason', () => {
       /protocol version/,
     )
     expect((await gateway.closed(1))[0]?.outcome.code).toBe('client-handshake-failed')
+  })
+})
+
+describe.each(['TLSv1.2', 'TLSv1.3'] as const)('with %s', (version) => {
+  test('attack 48: no handshake resumes an earlier one, so that each is judged afresh', async () => {
+    await using world = await createWorld()
+    await using gateway = await startTestGateway(world, {
+      destinations: DESTINATIONS,
+      listeners: `  - {name: proxy, address: "127.0.0.1:0", protocol: connect, minVersion: ${version}}`,
+      resolve: async () => ['10.0.0.1'],
+    })
+    const options = { svid: await world.svid('/payments'), tls: { maxVersion: version } }
+    const first = await connectTls(world, gateway.port, options)
+    // Of TLS 1.3, what comes after the handshake: OpenSSL sends tickets even where they can never be used.
+    let session = first.getSession()
+    first.on('session', (ticket: Buffer) => {
+      session = ticket
+    })
+    first.write('CONNECT partner.test:443 HTTP/1.1\r\nHost: partner.test:443\r\n\r\n')
+    // Its answer comes after all that the handshake had to say.
+    await readBody(await readAnswer(first))
+    const again = await connectTls(world, gateway.port, { ...options, tls: { ...options.tls, session } })
+    expect(again.isSessionReused()).toBe(false)
+    expect(again.getProtocol()).toBe(version)
+    again.destroy()
   })
 })

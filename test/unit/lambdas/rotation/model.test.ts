@@ -1,6 +1,6 @@
 // The CA over time as a model: the real planner and the real steps over a strict Secrets Manager, with fake keys, a fake
 // clock, and random interleavings of rotations that die, come late or meet each other, instances whose reads fail, and
-// verifiers whose bundles are up to three refresh hints old (attacks 48 and 49). Three promises are checked all the time:
+// verifiers whose bundles are up to three refresh hints old (attack 49). Three promises are checked all the time:
 //   1. nothing is signed by a key that such a verifier does not have;
 //   2. nothing that is valid is orphaned: its key is published until it ends;
 //   3. no reader sees the sequence go back, and one sequence is one set of keys.
@@ -343,7 +343,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('sign' as const), index }) },
 )
 
-test('attacks 48, 49: whatever happens in whatever order, the three promises hold', {
+test('attack 49: whatever happens in whatever order, the three promises hold', {
   timeout: 60_000,
 }, async () => {
   let signatures = 0
