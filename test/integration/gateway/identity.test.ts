@@ -148,7 +148,7 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('with %s', (version) => {
     const options = { svid: await world.svid('/payments'), tls: { maxVersion: version } }
     const first = await connectTls(world, gateway.port, options)
     // Of TLS 1.3, what comes after the handshake: OpenSSL sends tickets even where they can never be used.
-    let session = first.getSession()
+    let session: Buffer | undefined = first.getSession()
     first.on('session', (ticket: Buffer) => {
       session = ticket
     })
