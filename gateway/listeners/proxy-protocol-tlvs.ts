@@ -7,14 +7,14 @@ import { ProxyHeaderFault } from './proxy-protocol-error.ts'
 
 const TYPE_CRC32C = 0x03
 const CRC32C_BYTES = 4
-/** https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html#proxy-protocol */
+/** https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-target-groups.html#proxy-protocol */
 const TYPE_AWS = 0xea
 const SUBTYPE_AWS_VPCE_ID = 0x01
 
 /**
- * AWS's API pages give `^vpce-[0-9a-f]{17}$` (FMS, Transfer, DataSync) and `^vpce-[0-9a-f]{1,64}$` (CloudWatch Logs); IDs
- * of before 2018 have 8 digits. The widest is taken: an ID is only ever compared with those in the configuration, and no
- * byte that could disturb a record or a policy is among these.
+ * AWS's API pages give `^vpce-[0-9a-f]{17}$` (DataSync) and `^vpce-[0-9a-f]{1,64}$` (CloudWatch Logs), and old IDs have 8
+ * digits. The widest is taken: an ID is only ever compared with those in the configuration, and nothing in this alphabet
+ * could disturb a record or a policy.
  */
 const VPC_ENDPOINT = /^vpce-[0-9a-f]{1,64}$/
 
