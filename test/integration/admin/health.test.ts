@@ -95,6 +95,8 @@ describe('the health port', () => {
   test.for<[string, readonly (Buffer | string)[]]>([
     ['a header longer than any balancer sends', [header('2111', '00'.repeat(2000)), CHECK]],
     ['a second header', [LOCAL, LOCAL, CHECK]],
+    ['a header of version 3', [header('3100', ''), CHECK]],
+    ['a header whose addresses are cut short', [header('2111', '0a000005'), CHECK]],
     ['PROXY protocol v1', ['PROXY TCP4 10.0.0.5 10.0.1.7 41234 9902\r\n', CHECK]],
     ['TLS', [Buffer.from('16030100c8010000c40303', 'hex')]],
   ])('%s gets no answer but a refusal', async ([, pieces]) => {

@@ -1,0 +1,7 @@
+// All that `npm run fuzz` tries. A new parser is a target in a file beside this one, and its list stands here.
+import { CERTIFICATE_TARGETS } from './certificates.ts'
+import { LISTENER_TARGETS } from './listeners.ts'
+import type { FuzzTarget } from './target.ts'
+import { TEXT_TARGETS } from './texts.ts'
+
+export const targets: readonly FuzzTarget[] = [...LISTENER_TARGETS, ...TEXT_TARGETS, ...CERTIFICATE_TARGETS]
