@@ -7,8 +7,6 @@ import { ByteReader } from './byte-reader.ts'
 import { type ClientHelloErrorCode, ClientHelloFault } from './client-hello-error.ts'
 
 const HOST_NAME = 0
-/** RFC 1035 §2.3.4. */
-const MAX_NAME = 253
 
 const FROM_HOST: Readonly<Record<HostErrorCode, ClientHelloErrorCode>> = {
   empty: 'server-name-empty',
@@ -18,7 +16,8 @@ const FROM_HOST: Readonly<Record<HostErrorCode, ClientHelloErrorCode>> = {
   label: 'server-name-invalid',
   // `127.1` and the like, which others read as an address.
   numeric: 'server-name-address',
-  ipv6: 'server-name-address',
+  // With a colon, and no address as a whole: that is looked for before.
+  ipv6: 'server-name-invalid',
   port: 'server-name-invalid',
 }
 
@@ -41,9 +40,6 @@ export function readServerName(data: Uint8Array): string {
 }
 
 function readHostName(octets: Uint8Array): string {
-  if (octets.length > MAX_NAME) {
-    throw new ClientHelloFault('server-name-too-long', `the server name is longer than ${MAX_NAME} bytes`)
-  }
   // A C library's name ends here, so that it would see another one.
   if (octets.includes(0)) throw new ClientHelloFault('server-name-nul', 'the server name holds a NUL')
   if (octets.some((octet) => octet > 0x7f)) {

@@ -79,6 +79,12 @@ describe('between the records of a ClientHello', () => {
     expect(read(Buffer.concat([first, bytes]))).toMatchObject({ state: 'refused', code })
   })
 
+  test('a last record that is too long is refused at its header', () => {
+    const last = record(Buffer.concat([rest, Buffer.of(0)]))
+    expect(read(Buffer.concat([first, last.subarray(0, 4)]))).toEqual({ state: 'incomplete' })
+    expect(read(Buffer.concat([first, last.subarray(0, 5)]))).toMatchObject({ code: 'trailing-bytes' })
+  })
+
   test('another legal record version is no fault', () => {
     const mixed = Buffer.concat([
       record(MESSAGE.subarray(0, 9), 22, 0x0303),
@@ -109,6 +115,17 @@ describe('the bounds', () => {
     const reader = new ClientHelloReader()
     reader.push(record(Buffer.of(1, 0, 0xff, 0)))
     expect(reader.bufferedBytes).toBeLessThanOrEqual(2048)
+  })
+
+  test('never more is held than the longest message', () => {
+    const reader = new ClientHelloReader()
+    const start = Buffer.concat([Buffer.of(1, 0, 0xff, 0xfc), Buffer.alloc(60_000)])
+    const bytes = inRecords(start, [13_000])
+    for (let offset = 0; offset < bytes.length; offset += 13_005) {
+      reader.push(bytes.subarray(offset, offset + 13_005))
+      expect(reader.bufferedBytes).toBeLessThanOrEqual(MAX_HELLO_BYTES)
+    }
+    expect(reader.bufferedBytes).toBeGreaterThan(60_000)
   })
 
   test('nothing is held once it is decided', () => {

@@ -108,7 +108,7 @@ describe('a server name refused', () => {
     'an IPv6 address': [serverName(name('2001:db8::1')), 'server-name-address'],
     'an IPv6 address with a zone': [serverName(name('fe80::1%eth0')), 'server-name-address'],
     'an IPv6 address in brackets': [serverName(name('[2001:db8::1]')), 'server-name-address'],
-    'half an IPv6 address': [serverName(name('2001:db8')), 'server-name-address'],
+    'half an IPv6 address': [serverName(name('2001:db8')), 'server-name-invalid'],
     'a number that others read as an address': [serverName(name('127.1')), 'server-name-address'],
     'a hexadecimal address': [serverName(name('0x7f.1')), 'server-name-address'],
     'a trailing dot': [serverName(name('api.bank.example.')), 'server-name-trailing-dot'],
@@ -127,7 +127,7 @@ describe('a server name refused', () => {
     'a wildcard': [serverName(name('*.example')), 'server-name-invalid'],
     'white space': [serverName(name('api.bank.example ')), 'server-name-invalid'],
     'a line end': [serverName(name('api.bank.example\r\n')), 'server-name-invalid'],
-    'a port': [serverName(name('api.bank.example:443')), 'server-name-address'],
+    'a port': [serverName(name('api.bank.example:443')), 'server-name-invalid'],
     'a path': [serverName(name('api.bank.example/x')), 'server-name-invalid'],
   }
   test.each(Object.entries(cases))('%s', (_, [bytes, code]) => {

@@ -142,6 +142,7 @@ describe('refused', () => {
     'an address that the checksum does not cover': [elsewhere, 'crc32c-mismatch'],
     'two checksums': [two, 'crc32c-twice'],
     'a checksum of three bytes': [header({ tlvs: [tlv(3, 'abc')] }), 'crc32c-length'],
+    'a checksum of five bytes': [header({ tlvs: [tlv(3, 'abcde')] }), 'crc32c-length'],
     'an empty checksum': [header({ tlvs: [tlv(3, '')] }), 'crc32c-length'],
     'two VPC endpoints': [
       header({ tlvs: [vpcEndpoint(VPCE), vpcEndpoint('vpce-01234567')] }),
@@ -159,6 +160,10 @@ describe('refused', () => {
     ],
     'a VPC endpoint with a line end': [
       header({ tlvs: [vpcEndpoint(`${VPCE}\n`)] }),
+      'vpc-endpoint-malformed',
+    ],
+    'a VPC endpoint behind other text': [
+      header({ tlvs: [vpcEndpoint(`x${VPCE}`)] }),
       'vpc-endpoint-malformed',
     ],
     'a VPC endpoint with a NUL': [header({ tlvs: [vpcEndpoint(`${VPCE}\0`)] }), 'vpc-endpoint-malformed'],
