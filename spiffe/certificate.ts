@@ -7,6 +7,8 @@ export interface CertificateFacts {
   readonly subjectEmpty: boolean
   /** As in the certificate: not decoded, not checked. */
   readonly uris: readonly string[]
+  /** As in the certificate; names of meshes that have no SPIFFE IDs. */
+  readonly dnsNames: readonly string[]
   /** GeneralName tag numbers of the other SANs (RFC 5280 §4.2.1.6): 1 mail, 2 DNS, 4 directory, 7 IP. */
   readonly otherSanKinds: ReadonlySet<number>
   readonly sanCritical: boolean
@@ -50,8 +52,10 @@ const OID = {
 } as const
 const UNDERSTOOD = new Set<string>(Object.values(OID))
 const URI = 6
+const DNS = 2
 /** Context-specific and primitive. */
 const URI_TAG = 0x80 | URI
+const DNS_TAG = 0x80 | DNS
 
 interface Extension {
   readonly critical: boolean
@@ -116,6 +120,7 @@ function readExtensions(holder: DerValue | undefined): ReadonlyMap<string, Exten
 
 function readSubjectAltName(extension: Extension | undefined) {
   const uris: string[] = []
+  const dnsNames: string[] = []
   const otherSanKinds = new Set<number>()
   if (extension !== undefined) {
     for (const { tag, content } of sequence(readOne(extension.value, TAG.SEQUENCE))) {
@@ -123,9 +128,10 @@ function readSubjectAltName(extension: Extension | undefined) {
       // OpenSSL sees no name where the class or form of the tag is another one.
       else if ((tag & 0x1f) === URI) throw new DerError('a URI with another tag than a URI has')
       else otherSanKinds.add(tag & 0x1f)
+      if (tag === DNS_TAG) dnsNames.push(content.toString('latin1'))
     }
   }
-  return { uris, otherSanKinds, sanCritical: extension?.critical ?? false }
+  return { uris, dnsNames, otherSanKinds, sanCritical: extension?.critical ?? false }
 }
 
 function readBasicConstraints(extension: Extension | undefined) {

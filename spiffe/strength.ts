@@ -26,8 +26,10 @@ export function hasStrongSignature(facts: CertificateFacts): boolean {
 
 export function hasStrongKey(certificate: X509Certificate): boolean {
   const key = readKey(certificate)
-  if (key === null) return false
-  const { asymmetricKeyType, asymmetricKeyDetails } = key
+  return key !== null && isStrongKey(key)
+}
+
+export function isStrongKey({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
   if (asymmetricKeyType === 'ed25519') return true
   if (asymmetricKeyType === 'ec') return STRONG_CURVES.has(asymmetricKeyDetails?.namedCurve ?? '')
   if (asymmetricKeyType !== 'rsa' && asymmetricKeyType !== 'rsa-pss') return false

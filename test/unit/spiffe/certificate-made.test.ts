@@ -80,6 +80,7 @@ test('what @peculiar/x509 writes is what is read', async () => {
       expect(readCertificate(certificate)).toEqual({
         subjectEmpty: subject === '',
         uris: names.filter(({ type }) => type === 'url').map(({ value }) => value),
+        dnsNames: names.filter(({ type }) => type === 'dns').map(({ value }) => value),
         otherSanKinds: new Set(
           names.filter(({ type }) => type !== 'url').map(({ type }) => KIND[type as keyof typeof KIND]),
         ),

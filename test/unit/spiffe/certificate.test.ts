@@ -27,6 +27,7 @@ test('a certificate without extensions has no facts that help it', async () => {
   expect(readCertificate(await made())).toEqual({
     subjectEmpty: false,
     uris: [],
+    dnsNames: [],
     otherSanKinds: new Set(),
     sanCritical: false,
     isCa: false,
@@ -78,6 +79,21 @@ describe('names are taken one by one and never from text', () => {
   test.each(Object.entries(cases))('%s', async (_, [names, uris, others]) => {
     const facts = await factsWith(OID.subjectAltName, der(0x30, ...names), false)
     expect(facts).toMatchObject({ uris, otherSanKinds: new Set(others), sanCritical: false })
+  })
+
+  test('DNS names are kept one by one, as they are', async () => {
+    const names = [der(0x82, 'a.test, DNS:b.test'), uri('spiffe://a/b'), der(0x82, 'C.test\0'), der(0x82)]
+    const facts = await factsWith(OID.subjectAltName, der(0x30, ...names), false)
+    expect(facts.dnsNames).toEqual(['a.test, DNS:b.test', 'C.test\0', ''])
+  })
+
+  test('a DNS name with another tag than a DNS name has is none', async () => {
+    const facts = await factsWith(
+      OID.subjectAltName,
+      der(0x30, der(0xa2, 'a.test'), der(0x42, 'b.test')),
+      false,
+    )
+    expect(facts).toMatchObject({ dnsNames: [], otherSanKinds: new Set([2]) })
   })
 
   test('criticality is kept', async () => {
