@@ -10,8 +10,13 @@ import { createIds } from './audit/ids.ts'
 import { createFileSink, type Sink } from './audit/sink.ts'
 import type { GatewayConfig, HostPort, ListenerConfig } from './config/types.ts'
 import { compileDestinations } from './destinations/match.ts'
-import { createConnectHandler } from './listeners/connect-handler.ts'
-import { type Listener, startConnectListener } from './listeners/connect.ts'
+import { createAdmission } from './listeners/arrival/admission.ts'
+import { affordableConnections } from './listeners/arrival/open-files.ts'
+import { createAttempts } from './listeners/attempts.ts'
+import { type Listener, startListener } from './listeners/listener.ts'
+import { createIdentifyNetwork } from './listeners/networks.ts'
+import { createChoosePort } from './listeners/passthrough.ts'
+import { singleTargets } from './listeners/preset.ts'
 import type { Policy } from './policy/types.ts'
 import { drain } from './sessions/drain.ts'
 import { SessionRegistry } from './sessions/registry.ts'
@@ -19,11 +24,9 @@ import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createDial } from './upstream/dial.ts'
 import { createOpenUpstream } from './upstream/open.ts'
 import { createResolve } from './upstream/resolve.ts'
+import { createTrustStore, type TrustStore } from './trust-store.ts'
 import type { Dial, Resolve } from './upstream/types.ts'
 
-/** From accept to the end of the TLS handshake, and from there to the end of the request. */
-const HANDSHAKE_TIMEOUT_MS = 10_000
-const REQUEST_TIMEOUT_MS = 10_000
 /** Exit waits this long for audit records to be written (design §5.6). */
 const AUDIT_FLUSH_MS = 5_000
 
@@ -31,6 +34,8 @@ export interface GatewayOptions {
   readonly config: GatewayConfig
   readonly policy: Policy
   readonly log: Logger
+  /** Certificates and roots, which may change while it runs. Default: those of `config`, for good. */
+  readonly trust?: TrustStore
   /** Start lines go here, and audit events too where `audit.sink` is stdout. */
   readonly stdout: Sink
   readonly resolve?: Resolve
@@ -71,7 +76,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   stack.defer(() => closeAll(listeners, core.registry))
   const addresses = new Map<string, HostPort>()
   for (const listener of config.listeners) {
-    const started = await startListener(listener, options, core, () => state.refusing)
+    const started = await startOne(listener, options, core, () => state.refusing)
     listeners.push(started)
     addresses.set(listener.name, started.address)
   }
@@ -100,7 +105,12 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
   const sink = config.audit.sink.kind === 'stdout' ? stdout : await createFileSink(config.audit.sink.path)
   const metrics = createMetrics({ version: VERSION, audit: () => sink.state() })
   stack.defer(() => metrics.close())
+  const trust = options.trust ?? createTrustStore(config.material)
   observeCertificates(metrics, config)
+  trust.onChange(({ identity }) => metrics.certificateNotAfter('identity', identity.leaf.validToDate))
+  const connections = config.arrivals.connections ?? (await affordableConnections())
+  const admission = createAdmission({ ...config.arrivals, connections })
+  metrics.sampleAdmission(() => admission.state)
   const audit = createAuditLog({
     sink,
     revision: () => ({ config: config.revision, policy: policy.revision }),
@@ -115,38 +125,40 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     dial: options.dial ?? createDial(),
   })
   return {
-    now,
-    metrics,
-    audit,
+    ...{ now, metrics, audit, trust, admission },
     openUpstream,
     registry: new SessionRegistry(),
     newId: createIds({ now, random: randomBytes }),
+    single: singleTargets(config.destinations),
+    choosePort: createChoosePort(config.destinations),
+    identifyNetwork: createIdentifyNetwork(config.networks),
     ...compileDestinations(config.destinations),
   }
 }
 
-function startListener(
+function startOne(
   listener: ListenerConfig,
   { config, policy, log }: GatewayOptions,
   core: Core,
   draining: () => boolean,
 ): Promise<Listener> {
-  const { newId, now } = core
-  return startConnectListener({
+  const attempts = createAttempts({
+    ...core,
+    listener: listener.name,
+    policy,
+    draining,
+    onInternalError: (error, attempt) => log.error({ err: error, attempt }, 'internal error'),
+  })
+  return startListener({
+    ...core,
+    ...attempts,
     config: listener,
-    identity: config.identity,
-    bundle: config.bundle,
-    newId,
-    now,
-    handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
-    requestTimeoutMs: REQUEST_TIMEOUT_MS,
-    ...createConnectHandler({
-      ...core,
-      listener: listener.name,
-      policy,
-      draining,
-      onInternalError: (error, attempt) => log.error({ err: error, attempt }, 'internal error'),
-    }),
+    budgetMs: config.arrivals.timeoutMs,
+    passthrough: { ...core, handler: attempts.passthrough },
+    onAcceptError(error) {
+      core.metrics.acceptError(listener.name)
+      log.error({ err: error, listener: listener.name }, 'a connection could not be accepted')
+    },
   })
 }
 
@@ -176,7 +188,12 @@ function toHealth(reason: string | null): HealthState {
 }
 
 function observeCertificates(metrics: Metrics, config: GatewayConfig): void {
-  metrics.certificateNotAfter('identity', config.identity.leaf.validToDate)
+  metrics.certificateNotAfter('identity', config.material.identity.leaf.validToDate)
+  for (const [name, { leaf }] of config.material.identities) {
+    if (leaf !== config.material.identity.leaf) {
+      metrics.certificateNotAfter(`listener/${name}`, leaf.validToDate)
+    }
+  }
   for (const { name, clientCertificates } of config.destinations) {
     for (const [index, { keyPair }] of clientCertificates.entries()) {
       metrics.certificateNotAfter(`${name}/${index}`, keyPair.leaf.validToDate)

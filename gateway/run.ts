@@ -6,6 +6,8 @@ import { createStdoutSink } from './audit/sink.ts'
 import { type LoadedGatewayConfig, loadGatewayConfig } from './config/load.ts'
 import { type Gateway, startGateway } from './gateway.ts'
 import { compilePolicy } from './policy/compile.ts'
+import { createTrustStore } from './trust-store.ts'
+import { watchTrust } from './trust-watch.ts'
 
 export interface RunOptions {
   readonly configFile: string
@@ -22,17 +24,17 @@ export async function runGateway(options: RunOptions): Promise<number> {
   const loaded = await loadGatewayConfig(options.configFile)
   if (!loaded.ok) return printFaults(loaded.faults)
   const { config } = loaded
-  const compiled = compilePolicy(config.policyFiles, {
-    destinations: config.destinations,
-    networks: [],
-    trustDomains: [config.trustDomain],
-  })
+  const compiled = compilePolicy(config.policyFiles, loaded.policy)
   if (!compiled.ok) return printFaults(compiled.faults)
   for (const warning of [...loaded.warnings, ...compiled.warnings]) log.warn(formatFault(warning))
+  for (const variable of loaded.overridden)
+    log.info({ variable }, 'the environment wins over the configuration')
+  const trust = createTrustStore(config.material)
+  await using _watch = watchTrust({ configFile: options.configFile, files: loaded.trustFiles, trust, log })
   const stdout = createStdoutSink(process.stdout)
   let gateway: Gateway
   try {
-    gateway = await startGateway({ config, policy: compiled.policy, log, stdout })
+    gateway = await startGateway({ config, policy: compiled.policy, log, stdout, trust })
   } catch (error) {
     const fault = listenFault(options.configFile, loaded, error)
     if (fault === null) throw error

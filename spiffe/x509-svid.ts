@@ -29,7 +29,7 @@ export interface VerifiedSvid {
 
 /** id-kp-serverAuth and id-kp-clientAuth as OID content octets. */
 const SERVER_AUTH = '2b06010505070301'
-const CLIENT_AUTH = '2b06010505070302'
+export const CLIENT_AUTH = '2b06010505070302'
 
 /** The facts of `certificate`, or SvidError `malformed`. */
 function factsOf(certificate: X509Certificate): CertificateFacts {
@@ -47,6 +47,13 @@ export function checkX509SvidLeaf(leaf: X509Certificate): SpiffeId {
   if (facts.isCa) throw new SvidError('is-ca', 'the leaf is a CA certificate')
   // §2 and §5.2: an ID without path is a trust domain's own and may stand in signing certificates alone.
   if (id.path === '') throw new SvidError('no-path', 'the SPIFFE ID has no path')
+  checkLeafForm(leaf, facts)
+  return id
+}
+
+/** What a leaf must be whatever its name is: usages, criticality, strength. @throws SvidError */
+export function checkLeafForm(leaf: X509Certificate, facts: CertificateFacts): void {
+  if (facts.isCa) throw new SvidError('is-ca', 'the leaf is a CA certificate')
   checkUsage(facts)
   if (facts.subjectEmpty && !facts.sanCritical) {
     throw new SvidError(
@@ -59,7 +66,6 @@ export function checkX509SvidLeaf(leaf: X509Certificate): SpiffeId {
     throw new SvidError('weak-signature', 'the signature algorithm is not accepted')
   if (!hasStrongKey(leaf))
     throw new SvidError('weak-key', 'the key is not RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519')
-  return id
 }
 
 function readId(facts: CertificateFacts): SpiffeId {

@@ -120,11 +120,7 @@ async function startLocalGateway(workspace: Workspace) {
   const loaded = await loadGatewayConfig(workspace.file('gateway.yaml'))
   if (!loaded.ok) throw new ConfigurationError(loaded.faults)
   const { config } = loaded
-  const compiled = compilePolicy(config.policyFiles, {
-    destinations: config.destinations,
-    networks: [],
-    trustDomains: [config.trustDomain],
-  })
+  const compiled = compilePolicy(config.policyFiles, loaded.policy)
   if (!compiled.ok) throw new ConfigurationError(compiled.faults)
   return startGateway({
     config,

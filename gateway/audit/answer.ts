@@ -29,8 +29,12 @@ export function refusalFor(code: ReasonCode, sessionId: string): Refusal {
       'cache-control': 'no-store',
       // Codes are kebab-case, so they need no escaping inside a structured field's string (RFC 9651 §3.3.3).
       'proxy-status': `sallyport; error=${proxyError}${disclosed ? `; details="${code}"` : ''}`,
-      // RFC 9110 §15.5.6: a 405 must say what is allowed.
+      // RFC 9110 §15.5.6: a 405 must say what is allowed; §11.7.1: a 407 what is asked for. Clients take the first that
+      // they know: curl and most libraries know Basic alone.
       ...(status === 405 ? { allow: 'CONNECT' } : {}),
+      ...(status === 407
+        ? { 'proxy-authenticate': 'Bearer realm="sallyport", Basic realm="sallyport"' }
+        : {}),
     },
     body,
   }

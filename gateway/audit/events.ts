@@ -1,5 +1,6 @@
 // The shape of audit events (design §5.6). A field that does not apply is null, never missing, so that a reader in
 // Logs Insights or Athena sees one schema.
+import type { MeshHints } from '../listeners/mesh-hints.ts'
 import type { UpstreamFacts, UpstreamTimings } from '../upstream/types.ts'
 import type { ReasonCode } from './reasons.ts'
 
@@ -22,6 +23,8 @@ export interface DecisionFacts {
   readonly cached: boolean
 }
 
+export type Credential = 'certificate' | 'token' | 'network'
+
 /** What is known of an attempt while it lives; the closing record is made of it. */
 export interface AttemptFacts {
   readonly id: string
@@ -30,9 +33,12 @@ export interface AttemptFacts {
   readonly listener: string
   readonly source: SourceFacts
   workload: string | null
+  network: string | null
   serialNumber: string | null
-  credential: 'certificate' | null
+  tokenId: string | null
+  credential: Credential | null
   requested: RequestedFacts | null
+  hints: MeshHints | null
   destination: string | null
   decision: DecisionFacts | null
   upstream: UpstreamFacts | null
@@ -68,9 +74,15 @@ interface Common {
   readonly listener: string
   readonly source: SourceFacts
   readonly workload: string | null
+  /** An entry of `networks`, where no workload was shown. */
+  readonly network: string | null
   readonly serialNumber: string | null
-  readonly credential: 'certificate' | null
+  /** `jti` of the token that was shown, or its digest; never the token. */
+  readonly tokenId: string | null
+  readonly credential: Credential | null
   readonly requested: RequestedFacts | null
+  /** What a mesh said about the caller and nobody has proven; null on listeners that read none. */
+  readonly hints: MeshHints | null
   readonly destination: string | null
   readonly decision: DecisionFacts | null
   readonly upstream: UpstreamFacts | null

@@ -20,7 +20,7 @@ export type ProxyError =
 
 interface Reason {
   /** The answer on HTTP listeners; null where the session was open, or where there is nobody left to answer. */
-  readonly status: 400 | 403 | 405 | 408 | 431 | 500 | 502 | 503 | 504 | 505 | null
+  readonly status: 400 | 403 | 405 | 407 | 408 | 431 | 500 | 502 | 503 | 504 | 505 | null
   readonly proxyError: ProxyError | null
   readonly meaning: string
   /** For the operator; null where nothing is to be done. */
@@ -29,6 +29,13 @@ interface Reason {
 
 const client = (meaning: string, hint: string | null): Reason => ({
   status: 403,
+  proxyError: 'http_request_denied',
+  meaning,
+  hint,
+})
+/** Nobody that was identified ever gets this: it asks for credentials (RFC 9110 §15.5.8). */
+const challenged = (meaning: string, hint: string): Reason => ({
+  status: 407,
   proxyError: 'http_request_denied',
   meaning,
   hint,
@@ -74,6 +81,60 @@ const TABLE = {
     'the client did not finish its TLS handshake in time',
     'a port scan, or a client that speaks no TLS to this port',
   ),
+  'client-not-tls': silent(
+    'the client speaks no TLS',
+    'see detail; every listener takes TLS from the first byte, but for a declared startTls',
+  ),
+  'client-hello-malformed': silent('the client’s TLS ClientHello is not well-formed', 'see detail'),
+  'client-alpn-mismatch': silent(
+    'the client offered no protocol of this listener',
+    'hbone wants ALPN h2, linkerd wants transport.l5d.io/v1; another listener may be meant',
+  ),
+  'client-proxy-header-missing': silent(
+    'the connection brought no PROXY protocol v2 header and the listener requires one',
+    'switch PROXY protocol v2 on in the balancer’s target group, or remove proxyProtocol from the listener',
+  ),
+  'client-proxy-header-malformed': silent('the PROXY protocol v2 header is not well-formed', 'see detail'),
+  'client-proxy-header-second': silent(
+    'a second PROXY protocol header follows the first',
+    'somebody behind the balancer tries to be somebody else, or two balancers stand in a row',
+  ),
+  'client-proxy-header-source': silent(
+    'the address may not say for whom it connects',
+    'list the balancer’s subnets in proxyProtocol.from of the listener',
+  ),
+  'client-proxy-header-timeout': silent('the PROXY protocol v2 header did not arrive in time', null),
+  'client-network-unknown': silent(
+    'no entry of networks covers the client’s address or VPC endpoint',
+    'add it to networks, or let the workload use an identity and another listener',
+  ),
+
+  'client-name-unmapped': client(
+    'the map of trust has no entry for the name in the client’s certificate',
+    'add it to trust: linkerd: map',
+  ),
+  'client-token-missing': challenged(
+    'the client showed neither a certificate nor a token',
+    'set HTTPS_PROXY=https://token:<JWT-SVID>@gateway:port, or give the client its X.509-SVID',
+  ),
+  'client-token-malformed': challenged(
+    'what the client shows as token is no JWT-SVID',
+    'Proxy-Authorization is Bearer <token>, or Basic with the token as password',
+  ),
+  'client-token-audience': challenged(
+    'the client’s token is for another audience',
+    'the audience is that of the listener, by default the gateway’s own SPIFFE ID; list it in jwt.audiences of the registration',
+  ),
+  'client-token-expired': challenged('the client’s token has expired', 'fetch a new one from the authority'),
+  'client-token-not-yet-valid': challenged(
+    'the client’s token is not valid yet',
+    'compare the clocks of the workload, the authority and the gateway',
+  ),
+  'client-token-untrusted': challenged(
+    'no key of its trust domain’s bundle verifies the client’s token',
+    'identity.files.bundle must be a SPIFFE bundle (JWKS), which holds keys of tokens; PEM does not',
+  ),
+
   'client-certificate-missing': client(
     'the client showed no certificate',
     'the workload must present its X.509-SVID (curl: --proxy-cert and --proxy-key)',
@@ -145,6 +206,32 @@ const TABLE = {
   'request-timeout': request(408, 'the request did not arrive in time', null),
 
   'request-abandoned': silent('the client went away before it was answered', null),
+
+  'limit-handshakes': silent(
+    'more TLS handshakes wait than the gateway takes',
+    'a flood, or a fleet that connects at once; scale out, or raise arrivals.waiting',
+  ),
+  'limit-connections': silent(
+    'the process has as many connections as its open files allow',
+    'scale out, or raise the limit of open files (ulimit -n); arrivals.connections is what it leads to',
+  ),
+  'limit-connections-per-source': silent(
+    'the source has as many open connections as one may have',
+    'a leak in the client, or a balancer whose address stands for many clients: use PROXY protocol, or raise arrivals.connectionsPerSource',
+  ),
+
+  'request-server-name-missing': silent(
+    'the client’s ClientHello names no server',
+    'the client must send the server name (SNI) of the service it wants',
+  ),
+  'request-ech': silent(
+    'the client’s ClientHello is encrypted (ECH), which the destination refuses',
+    'switch ECH off in the client, or say ech: ignore for the destination',
+  ),
+  'request-start-tls': silent(
+    'the client did not begin the protocol’s TLS upgrade as it should',
+    'see detail; psql: sslmode=verify-full',
+  ),
 
   'destination-unknown': denied(
     'no destination matches the host and port asked for',

@@ -23,6 +23,7 @@ const BUDGET = {
   workload: 2048,
   detail: 2048,
   hint: 768,
+  meshHint: 128,
   policies: 3072,
   policyId: 512,
 } as const
@@ -101,7 +102,9 @@ function common(facts: AttemptFacts) {
       vpcEndpoint: cutOrNull(source.vpcEndpoint, BUDGET.name),
     },
     workload: cutOrNull(facts.workload, BUDGET.workload),
+    network: cutOrNull(facts.network, BUDGET.name),
     serialNumber: cutOrNull(facts.serialNumber, BUDGET.name),
+    tokenId: cutOrNull(facts.tokenId, BUDGET.name),
     credential: facts.credential,
     requested:
       requested === null
@@ -111,9 +114,34 @@ function common(facts: AttemptFacts) {
             port: requested.port,
             serverName: cutOrNull(requested.serverName, BUDGET.name),
           },
+    hints: hintsOf(facts.hints),
     destination: cutOrNull(facts.destination, BUDGET.name),
     decision: decision === null ? null : decisionOf(decision),
     upstream: upstream === null ? null : upstreamOf(upstream),
+  }
+}
+
+/** Each of at most 253 bytes of visible ASCII (listeners/mesh-hints.ts), of which not all can be long at once. */
+function hintsOf(hints: AttemptFacts['hints']): AttemptFacts['hints'] {
+  if (hints === null) return null
+  const { baggage, forwarded, trace } = hints
+  const text = (value: string | null) => cutOrNull(value, BUDGET.meshHint)
+  return {
+    baggage:
+      baggage === null
+        ? null
+        : {
+            cluster: text(baggage.cluster),
+            namespace: text(baggage.namespace),
+            workloadKind: baggage.workloadKind,
+            workload: text(baggage.workload),
+            service: text(baggage.service),
+            version: text(baggage.version),
+            region: text(baggage.region),
+            zone: text(baggage.zone),
+          },
+    forwarded: forwarded === null ? null : { source: forwarded.source, host: text(forwarded.host) },
+    trace,
   }
 }
 

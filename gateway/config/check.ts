@@ -12,11 +12,7 @@ export interface CheckedConfig {
 export async function checkGatewayConfig(file: string, options: ReadOptions = {}): Promise<CheckedConfig> {
   const { faults, warnings, policy } = await readGatewayConfig(file, options)
   if (policy === null) return { faults, warnings }
-  const compiled = compilePolicy(policy.files, {
-    destinations: policy.destinations,
-    networks: [],
-    trustDomains: [policy.trustDomain],
-  })
+  const compiled = compilePolicy(policy.files, policy)
   return compiled.ok
     ? { faults, warnings: [...warnings, ...compiled.warnings] }
     : { faults: [...faults, ...compiled.faults], warnings }

@@ -12,6 +12,9 @@ export interface BuildContext {
   readonly report: Report
   /** Nothing is refused for it. */
   readonly warn: Report
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** A variable of the environment that won over the file. */
+  readonly overridden: (name: string) => void
 }
 
 /** The text of a referenced file; null after a fault at `key`. */
@@ -56,12 +59,21 @@ async function warnOfReaders(reference: string, key: KeyPath, { files, warn }: B
   warn(key, `${reference}: every user of this machine may read this private key`, `chmod 600 ${reference}`)
 }
 
-/** Trusted roots; null after a fault at `key`. One that has expired is a warning, unless all have. */
+/** As readRootCertificates, as PEM. */
 export async function readRoots(
   reference: string,
   key: KeyPath,
   context: BuildContext,
 ): Promise<readonly string[] | null> {
+  return (await readRootCertificates(reference, key, context))?.map(String) ?? null
+}
+
+/** Trusted roots; null after a fault at `key`. One that has expired is a warning, unless all have. */
+export async function readRootCertificates(
+  reference: string,
+  key: KeyPath,
+  context: BuildContext,
+): Promise<readonly X509Certificate[] | null> {
   const text = await readText(reference, key, context)
   if (text === null) return null
   let roots: readonly X509Certificate[]
@@ -88,5 +100,5 @@ export async function readRoots(
       'remove it',
     )
   }
-  return roots.map(String)
+  return roots
 }

@@ -26,14 +26,10 @@ export async function buildDestination(
     if (built !== null) clientCertificates.push(built)
   }
   if (roots === null || clientCertificates.length < listed.length) return null
-  const { name, hosts, ports, tags, tls, allowAddresses, connect, session } = entry
+  const { name, hosts, ports, tags, tls, requestedAs, allowAddresses, connect, session } = entry
   return {
-    name,
-    hosts,
-    ports,
-    tags,
-    tls,
-    allowAddresses,
+    ...{ name, hosts, ports, tags, tls, requestedAs, allowAddresses },
+    ech: entry.ech ?? 'ignore',
     roots,
     clientCertificates,
     pins: entry.pins ?? [],

@@ -1,13 +1,19 @@
 // The configuration as the gateway starts with it: right as a whole, or not at all.
 import type { Fault } from '../../common/fault.ts'
 import type { KeyPath } from '../../common/schema-faults.ts'
-import { type ReadOptions, readGatewayConfig } from './read.ts'
+import { type PolicySource, type ReadOptions, readGatewayConfig } from './read.ts'
 import type { GatewayConfig } from './types.ts'
 
 export interface LoadedGatewayConfig {
   readonly ok: true
   readonly config: GatewayConfig
+  /** What the policy in it may name. */
+  readonly policy: PolicySource
   readonly warnings: readonly Fault[]
+  /** Variables of the environment that won over the file (design §5.5). */
+  readonly overridden: readonly string[]
+  /** Where certificates, keys and roots for identity and trust are read from. */
+  readonly trustFiles: readonly string[]
   /** The 1-based line of a key in gateway.yaml, for faults that are found later; null where it is not there. */
   readonly lineOf: (path: KeyPath) => number | null
 }
@@ -24,6 +30,6 @@ export async function loadGatewayConfig(
   file: string,
   options: ReadOptions = {},
 ): Promise<GatewayConfigResult> {
-  const { config, faults, warnings, lineOf } = await readGatewayConfig(file, options)
-  return config === null ? { ok: false, faults } : { ok: true, config, warnings, lineOf }
+  const { config, policy, faults, ...rest } = await readGatewayConfig(file, options)
+  return config === null || policy === null ? { ok: false, faults } : { ok: true, config, policy, ...rest }
 }

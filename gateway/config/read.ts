@@ -7,21 +7,26 @@ import { byLine, loadYamlFile } from '../../common/yaml-file.ts'
 import type { BuildContext } from './context.ts'
 import { buildDestination } from './destination.ts'
 import { decodeText, FileError, type ReadFile, ReferencedFiles, readRegularFile } from './files.ts'
-import { buildIdentity } from './identity.ts'
+import { buildListeners } from './listeners.ts'
 import { checkRules, type Report } from './rules.ts'
 import { GATEWAY_SCHEMA, type GatewayDocument } from './schema.ts'
+import { buildTrust } from './trust.ts'
 import type { GatewayConfig } from './types.ts'
 
 export interface ReadOptions {
   /** Default: the file system. */
   readonly readFile?: ReadFile
   readonly now?: () => Date
+  /** Default: that of the process. */
+  readonly environment?: Readonly<Record<string, string | undefined>>
 }
 
 /** What is to be compiled as policy, and what it may name. */
 export interface PolicySource {
   readonly files: readonly { readonly name: string; readonly text: string }[]
-  readonly trustDomain: string
+  /** Of all workloads that can be let in. */
+  readonly trustDomains: readonly string[]
+  readonly networks: readonly string[]
   readonly destinations: readonly { readonly name: string; readonly tags: readonly string[] }[]
 }
 
@@ -31,13 +36,17 @@ export interface GatewayReading {
   /** By line. */
   readonly faults: readonly Fault[]
   readonly warnings: readonly Fault[]
+  /** Variables of the environment that won over the file. */
+  readonly overridden: readonly string[]
+  /** Where certificates, keys and roots for identity and trust are read from. */
+  readonly trustFiles: readonly string[]
   readonly lineOf: (path: KeyPath) => number | null
   /** Null where gateway.yaml does not fit its schema or the policy cannot be read. */
   readonly policy: PolicySource | null
 }
 
 export async function readGatewayConfig(file: string, options: ReadOptions = {}): Promise<GatewayReading> {
-  const { readFile = readRegularFile, now = () => new Date() } = options
+  const { readFile = readRegularFile, now = () => new Date(), environment = process.env } = options
   const source = await readSource(file, readFile)
   if ('faults' in source) return failed(source.faults)
   const loaded = loadYamlFile({ file, text: source.text }, GATEWAY_SCHEMA)
@@ -45,6 +54,7 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   const { value: document, lineOf } = loaded
   const faults: Fault[] = []
   const warnings: Fault[] = []
+  const overridden: string[] = []
   const reportTo =
     (list: Fault[]): Report =>
     (key, message, remedy = null) => {
@@ -53,18 +63,39 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   const report = reportTo(faults)
   const files = new ReferencedFiles({ file, bytes: source.bytes, readFile, report })
   checkRules(document, { report, lineOf })
-  const context = { files, now: now(), report, warn: reportTo(warnings) }
+  const context: BuildContext = {
+    ...{ files, now: now(), report, environment },
+    warn: reportTo(warnings),
+    overridden: (name) => void overridden.push(name),
+  }
   const built = await build(document, context)
   const policy = await readPolicy(document, context)
   const config =
     built === null || policy === null || faults.length > 0
       ? null
       : { ...built, policyFiles: policy.files, revision: files.revision() }
-  return { config, faults: byLine(faults), warnings: byLine(warnings), lineOf, policy }
+  const trustFiles = trustFilesOf(document).map((reference) => files.nameOf(reference))
+  return {
+    config,
+    faults: byLine(faults),
+    warnings: byLine(warnings),
+    overridden,
+    trustFiles,
+    lineOf,
+    policy,
+  }
 }
 
 function failed(faults: readonly Fault[]): GatewayReading {
-  return { config: null, faults, warnings: [], lineOf: () => null, policy: null }
+  return {
+    config: null,
+    faults,
+    warnings: [],
+    overridden: [],
+    trustFiles: [],
+    lineOf: () => null,
+    policy: null,
+  }
 }
 
 type Source = { readonly bytes: Uint8Array; readonly text: string } | { readonly faults: readonly Fault[] }
@@ -86,26 +117,37 @@ async function readSource(file: string, readFile: ReadFile): Promise<Source> {
   }
 }
 
+/** Two server flights, about a millisecond of signing: so long live relays wait for a turn (docs/overload.md). */
+const STARTS_PER_TURN = 2
+
 type Built = Omit<GatewayConfig, 'policyFiles' | 'revision'>
 
 /** Everything but policy; null after a fault. */
 async function build(document: GatewayDocument, context: BuildContext): Promise<Built | null> {
-  const own = await buildIdentity(document, context)
+  const material = await buildTrust(document, context)
+  const listeners = material === null ? null : buildListeners(document, material, context)
   const destinations = []
   for (const [index, entry] of document.destinations.entries()) {
     const destination = await buildDestination(entry, ['destinations', index], context)
     if (destination !== null) destinations.push(destination)
   }
-  if (own === null || destinations.length < document.destinations.length) return null
-  const { audit, drain } = document
+  if (material === null || listeners === null) return null
+  if (destinations.length < document.destinations.length) return null
+  const { audit, drain, arrivals } = document
+  const { timeout: timeoutMs, ...limits } = arrivals
   const { sink } = audit
   return {
-    ...own,
+    material,
+    listeners,
     destinations,
     trustDomain: document.trustDomain,
-    listeners: document.listeners.map(({ name, address, protocol, minVersion }) => {
-      return { name, address, protocol, minVersion }
-    }),
+    networks: document.networks,
+    arrivals: {
+      ...limits,
+      connections: limits.connections ?? null,
+      timeoutMs,
+      startsPerTurn: STARTS_PER_TURN,
+    },
     audit: {
       sink:
         sink.kind === 'file' ? { kind: 'file', path: path.resolve(context.files.nameOf(sink.path)) } : sink,
@@ -132,5 +174,28 @@ async function readPolicy(document: GatewayDocument, context: BuildContext): Pro
     }
     files.push({ name: context.files.nameOf(reference), text })
   }
-  return { files, trustDomain: document.trustDomain, destinations: document.destinations }
+  return {
+    files,
+    trustDomains: knownTrustDomains(document),
+    networks: document.networks.map(({ name }) => name),
+    destinations: document.destinations,
+  }
+}
+
+/** Those of its own, of `trust`, and those that Linkerd's names are mapped to. */
+function knownTrustDomains({ trustDomain, trust }: GatewayDocument): readonly string[] {
+  const mapped = trust.flatMap(({ linkerd }) => Object.values(linkerd?.map ?? {}))
+  const ofMap = mapped.map((id) => /^spiffe:\/\/([^/]+)/.exec(id)?.[1] ?? '')
+  return [...new Set([trustDomain, ...trust.flatMap((entry) => entry.trustDomain ?? []), ...ofMap])]
+}
+
+function trustFilesOf({ identity, trust, listeners }: GatewayDocument): readonly string[] {
+  const { certificate, key, bundle } = identity.files
+  return [
+    ...[certificate, key, bundle],
+    ...trust.flatMap((entry) => entry.bundle ?? entry.linkerd?.trustAnchors ?? []),
+    ...listeners.flatMap((entry) =>
+      entry.identity === undefined ? [] : [entry.identity.certificate, entry.identity.key],
+    ),
+  ]
 }

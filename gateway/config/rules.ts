@@ -2,6 +2,7 @@
 // fits the schema.
 import type { KeyPath } from '../../common/schema-faults.ts'
 import { claims } from '../destinations/match.ts'
+import { checkListenerRules } from './rules-listeners.ts'
 import type { GatewayDocument } from './schema.ts'
 import type { HostPort } from './types.ts'
 
@@ -19,10 +20,12 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
   checkAddresses(document, context)
   checkDestinationNames(document, context)
   checkTies(document, context)
+  checkListenerRules(document, context)
   for (const [index, destination] of document.destinations.entries()) {
     const at = ['destinations', index] as const
     checkOpaque(destination, at, context)
-    checkWorkloads(destination, document.trustDomain, at, context)
+    checkPassthrough(destination, at, context)
+    checkWorkloads(destination, document, at, context)
     const { timeout, confirm } = destination.connect
     if (confirm !== undefined && confirm >= timeout) {
       context.report(
@@ -110,11 +113,16 @@ function checkDestinationNames({ destinations }: GatewayDocument, { report, line
 /** Which of two equal claims wins would depend on the order of the file. */
 function checkTies({ destinations }: GatewayDocument, { report, lineOf }: RuleContext): void {
   const owners = new Map<string, KeyPath>()
-  for (const [index, { hosts, ports }] of destinations.entries()) {
-    for (const [at, host] of hosts.entries()) {
-      const path = ['destinations', index, 'hosts', at]
+  for (const [index, { hosts, ports, requestedAs }] of destinations.entries()) {
+    const asked = requestedAs.map(({ host, port }) => [{ kind: 'address', address: host }, [port]] as const)
+    const listed = hosts.map((host) => [host, ports] as const)
+    for (const [at, [host, onPorts]] of [...listed, ...asked].entries()) {
+      const path =
+        at < hosts.length
+          ? ['destinations', index, 'hosts', at]
+          : ['destinations', index, 'requestedAs', at - hosts.length]
       const tied = new Map<string, string[]>()
-      for (const claim of claims(host, [...new Set(ports)])) {
+      for (const claim of claims(host, [...new Set(onPorts)])) {
         const other = owners.get(claim)
         if (other === undefined) owners.set(claim, path)
         else {
@@ -126,6 +134,33 @@ function checkTies({ destinations }: GatewayDocument, { report, lineOf }: RuleCo
         report(path, `${taken.join(', ')} is also ${place}`, 'one host and port belong to one destination')
       }
     }
+  }
+}
+
+/** Where the client speaks TLS to the service itself, the gateway has no say in it. */
+function checkPassthrough(destination: Destination, at: KeyPath, { report }: RuleContext): void {
+  if (destination.tls !== 'passthrough') {
+    if (destination.ech !== undefined) {
+      report([...at, 'ech'], 'is about tls: passthrough alone', 'remove it')
+    }
+    return
+  }
+  for (const key of ORIGINATE_ONLY) {
+    if (destination[key] !== undefined) {
+      report(
+        [...at, key],
+        'makes no sense with tls: passthrough, where the client speaks TLS itself',
+        'use tls: originate',
+      )
+    }
+  }
+  for (const [index, host] of destination.hosts.entries()) {
+    if (host.kind !== 'address') continue
+    report(
+      [...at, 'hosts', index],
+      'an address is no server name, by which passthrough goes',
+      'use tls: opaque',
+    )
   }
 }
 
@@ -161,17 +196,20 @@ function checkOpaque(destination: Destination, at: KeyPath, { report }: RuleCont
 /** A pattern that no workload can ever match is a client certificate that is never presented. */
 function checkWorkloads(
   destination: Destination,
-  trustDomain: string,
+  { trustDomain, trust }: GatewayDocument,
   at: KeyPath,
   { report }: RuleContext,
 ): void {
+  const known = [trustDomain, ...trust.flatMap((entry) => entry.trustDomain ?? [])]
+  const mapped = trust.flatMap(({ linkerd }) => Object.values(linkerd?.map ?? {}))
   for (const [entry, { workloads }] of (destination.clientCertificates ?? []).entries()) {
     for (const [index, pattern] of workloads.entries()) {
-      if (pattern.text.split('/')[2] === trustDomain) continue
+      const of = pattern.text.split('/')[2] ?? ''
+      if (known.includes(of) || mapped.some((id) => id.startsWith(`spiffe://${of}/`))) continue
       const path = [...at, 'clientCertificates', entry, 'workloads', index]
       report(
         path,
-        `"${pattern.text}" matches nobody: workloads come from trust domain ${trustDomain} alone`,
+        `"${pattern.text}" matches nobody: workloads come from trust domain ${known.join(', ')} alone`,
         'remove it, or write the right trust domain',
       )
     }

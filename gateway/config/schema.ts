@@ -1,6 +1,8 @@
 // The form of gateway.yaml: which keys there are, what each holds and what it is where it is left out. What the product
 // will have and this version has not is refused by name, so that nobody relies on a protection that only stands in a file.
 import * as z from 'zod'
+import { arrivals, listener } from './schema-listeners.ts'
+import { network, trust } from './schema-trust.ts'
 import * as values from './values.ts'
 
 const { notYet } = values
@@ -11,21 +13,6 @@ const ON_FILES = 'use identity.files'
 const identity = z.strictObject({
   files: z.strictObject({ certificate: values.filePath, key: values.filePath, bundle: values.filePath }),
   authority: notYet(`${ON_FILES}; sallyport identity fetch --watch keeps them fresh`),
-})
-
-const listener = z.strictObject({
-  name: values.name,
-  address: values.listenAddress,
-  protocol: values.oneOf(['connect'], ['hbone', 'linkerd', 'sni', 'fixed', 'passthrough'], 'use connect'),
-  minVersion: tlsVersion.default('TLSv1.3'),
-  identity: notYet('every listener shows the certificate of identity.files'),
-  trustDomains: notYet('every listener takes workloads of trustDomain'),
-  proxyProtocol: notYet(),
-  clientAuthentication: notYet('every listener asks for an X.509-SVID'),
-  audience: notYet(),
-  serverNames: notYet(),
-  destination: notYet('use protocol connect, where the client names the destination'),
-  startTls: notYet(),
 })
 
 const clientCertificate = z.strictObject({
@@ -52,15 +39,10 @@ const destination = z.strictObject({
   name: values.name,
   hosts: z.array(values.hostPattern).min(1).max(1024),
   ports: z.array(z.int().min(1).max(65_535)).min(1).max(256),
-  requestedAs: notYet(),
+  requestedAs: z.array(values.addressAndPort).max(256).default([]),
   tags: z.array(values.name).max(64).default([]),
-  tls: values
-    .oneOf(
-      ['originate', 'opaque'],
-      ['passthrough'],
-      'use opaque with exact hosts, which moves the TLS of the client as it comes and does not prove its name',
-    )
-    .default('originate'),
+  tls: z.enum(['originate', 'opaque', 'passthrough']).default('originate'),
+  ech: z.enum(['ignore', 'refuse']).optional(),
   clientCertificates: z.array(clientCertificate).min(1).max(256).optional(),
   roots: values.roots.optional(),
   pins: z.array(values.pin).min(1).max(64).optional(),
@@ -98,8 +80,9 @@ export const GATEWAY_SCHEMA = z.strictObject({
   version: z.literal(1),
   trustDomain: values.trustDomain,
   identity,
-  trust: notYet('workloads of trustDomain alone are let in'),
-  networks: notYet('every workload needs an X.509-SVID'),
+  trust: z.array(trust).max(64).default([]),
+  networks: z.array(network).max(256).default([]),
+  arrivals: arrivals.prefault({}),
   listeners: z.array(listener).min(1).max(64),
   destinations: z.array(destination).max(10_000),
   policy,

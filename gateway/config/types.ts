@@ -5,6 +5,8 @@ import type { SecureVersion } from 'node:tls'
 import type { Secret } from '../../common/secret.ts'
 import type { SpiffeIdPattern } from '../../spiffe/pattern.ts'
 import type { Bundle } from '../../spiffe/bundle.ts'
+import type { AdmissionLimits } from '../listeners/arrival/admission.ts'
+import type { LinkerdIdentityMap } from '../listeners/linkerd-map.ts'
 
 /** A certificate chain (leaf first) and its private key, as PEM for OpenSSL and parsed for the record. */
 export interface KeyPair {
@@ -15,11 +17,53 @@ export interface KeyPair {
   readonly leafSha256: string
 }
 
+export type Protocol = 'connect' | 'hbone' | 'linkerd' | 'sni' | 'fixed' | 'passthrough'
+
 export interface ListenerConfig {
   readonly name: string
   readonly address: HostPort
-  readonly protocol: 'connect'
+  readonly protocol: Protocol
   readonly minVersion: SecureVersion
+  /** Whose IDs are let in. Empty with `passthrough`, where nobody shows one. */
+  readonly trustDomains: readonly string[]
+  /** Null = no header is expected, and one that comes is no TLS. */
+  readonly proxyProtocol: {
+    /** Whether this address may say for whom it connects. */
+    readonly from: (ip: string) => boolean
+  } | null
+  readonly clientAuthentication: 'svid' | 'svid-or-token'
+  /** What tokens must be for. */
+  readonly audience: string
+  /** With `sni`: canonical server name to the name of a destination. */
+  readonly serverNames: ReadonlyMap<string, string>
+  /** With `fixed`: the name of the destination. */
+  readonly destination: string | null
+  readonly startTls: 'postgres' | null
+  /** With `passthrough`: what the client asks for besides the name; null = as the destination has it. */
+  readonly port: number | null
+}
+
+/** Certificates and roots, which change while the gateway runs: always read together, replaced together. */
+export interface TrustMaterial {
+  /** By listener; `passthrough` has none. */
+  readonly identities: ReadonlyMap<string, KeyPair>
+  /** The gateway's own. */
+  readonly identity: KeyPair
+  /** By trust domain, its own among them. A root verifies IDs of its own trust domain alone. */
+  readonly bundles: ReadonlyMap<string, Bundle>
+  readonly linkerd: LinkerdTrust | null
+}
+
+/** Linkerd's identities that are no SPIFFE IDs. */
+export interface LinkerdTrust {
+  readonly anchors: readonly X509Certificate[]
+  readonly map: LinkerdIdentityMap
+}
+
+export interface Network {
+  readonly name: string
+  readonly sources: readonly string[]
+  readonly vpcEndpoints: readonly string[]
 }
 
 /** An address to listen on; port 0 picks a free one. */
@@ -45,7 +89,11 @@ export interface Destination {
   readonly hosts: readonly HostPattern[]
   readonly ports: readonly number[]
   readonly tags: readonly string[]
-  readonly tls: 'originate' | 'opaque'
+  readonly tls: 'originate' | 'opaque' | 'passthrough'
+  /** Addresses under which a mesh asks for it: matched and recorded, never dialled. Then it has one exact host and one port. */
+  readonly requestedAs: readonly HostPort[]
+  /** With `passthrough`: what to do about an encrypted ClientHello, whose outer name must match all the same. */
+  readonly ech: 'ignore' | 'refuse'
   readonly clientCertificates: readonly ClientCertificateEntry[]
   /** `system` is Node's own list (Mozilla's); otherwise PEM roots that replace it. */
   readonly roots: 'system' | readonly string[]
@@ -72,10 +120,13 @@ export interface Destination {
 
 export interface GatewayConfig {
   readonly trustDomain: string
-  /** The gateway's own SVID. */
-  readonly identity: KeyPair
-  /** Roots of its own trust domain. */
-  readonly bundle: Bundle
+  readonly material: TrustMaterial
+  readonly networks: readonly Network[]
+  /** `connections` null = as many as the process's open files allow. */
+  readonly arrivals: Omit<AdmissionLimits, 'connections'> & {
+    readonly timeoutMs: number
+    readonly connections: number | null
+  }
   readonly listeners: readonly ListenerConfig[]
   readonly destinations: readonly Destination[]
   readonly policyFiles: readonly { readonly name: string; readonly text: string }[]

@@ -202,6 +202,36 @@ export const listenAddress = text(LISTEN, (value): HostPort | Wrong => {
   return readAddressAndPort(value, 0) ?? new Wrong(`expected ${LISTEN}`)
 })
 
+const ADDRESS_AND_PORT = 'an IP address and port such as 240.240.0.7:443'
+
+/** A literal address with a port, as a mesh asks for it. */
+export const addressAndPort = text(
+  ADDRESS_AND_PORT,
+  (value): HostPort | Wrong => readAddressAndPort(value, 1) ?? new Wrong(`expected ${ADDRESS_AND_PORT}`),
+)
+
+const SERVER_NAME_KEY = 'a host name'
+
+/** A name that a ClientHello can name: no address (RFC 6066 §3). In its one spelling. */
+export const serverNameKey = text(SERVER_NAME_KEY, (value) => {
+  const host = readHost(value)
+  if (host instanceof Wrong) return new Wrong(`expected ${SERVER_NAME_KEY}`, host.message)
+  return host.kind === 'name'
+    ? host.host
+    : new Wrong(`expected ${SERVER_NAME_KEY}`, 'an address is no server name')
+})
+
+export const vpcEndpoint = z
+  .string()
+  .regex(/^vpce-[0-9a-f]{1,64}$/, 'expected the id of a VPC endpoint, such as vpce-0123456789abcdef0')
+
+export const audience = z
+  .string()
+  .regex(
+    /^[\u0021-\u007e]{1,1000}$/,
+    'expected an audience of visible ASCII, such as spiffe://example.org/sallyport/gateway',
+  )
+
 const DNS_SERVER = 'the address and port of a DNS server, such as 10.0.0.2:53'
 
 /** `address:port`, canonical. */

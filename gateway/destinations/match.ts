@@ -4,7 +4,7 @@
 import { isIP } from 'node:net'
 import type { Destination, HostPattern } from '../config/types.ts'
 
-type Matched = Pick<Destination, 'name' | 'hosts' | 'ports'>
+type Matched = Pick<Destination, 'name' | 'hosts' | 'ports'> & Partial<Pick<Destination, 'requestedAs'>>
 
 export interface Matcher<D> {
   /** `host` canonical; null where no destination has this host on this port. */
@@ -15,7 +15,9 @@ export interface Matcher<D> {
 export function compileDestinations<D extends Matched = Destination>(list: readonly D[]): Matcher<D> {
   const table = new Map<string, D>()
   for (const destination of list) {
-    for (const key of destination.hosts.flatMap((host) => claims(host, destination.ports))) {
+    const asked = (destination.requestedAs ?? []).map(({ host, port }) => `${host}:${port}`)
+    const listed = destination.hosts.flatMap((host) => claims(host, destination.ports))
+    for (const key of [...listed, ...asked]) {
       if (table.has(key)) throw new TypeError(`two destinations claim ${key}`)
       table.set(key, destination)
     }
@@ -29,6 +31,21 @@ export function compileDestinations<D extends Matched = Destination>(list: reado
       return null
     },
   }
+}
+
+/**
+ * What is decided about and dialled for a request that matched: the request itself, or the destination's own host and
+ * port where it was asked for under an address of `requestedAs`.
+ */
+export function targetOf(
+  { hosts, ports, requestedAs }: Pick<Destination, 'hosts' | 'ports' | 'requestedAs'>,
+  requested: { readonly host: string; readonly port: number },
+): { readonly host: string; readonly port: number } {
+  const asked = requestedAs.some(({ host, port }) => host === requested.host && port === requested.port)
+  const [host] = hosts
+  const [port] = ports
+  if (!asked || host === undefined || port === undefined) return requested
+  return { host: textOf(host), port }
 }
 
 /** What an entry of `hosts` claims, one text for each port; equal texts tie. */

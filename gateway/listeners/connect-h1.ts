@@ -3,10 +3,15 @@
 import { STATUS_CODES } from 'node:http'
 import { refusalFor } from '../audit/answer.ts'
 import { REASONS, type ReasonCode } from '../audit/reasons.ts'
-import type { RelaySide, Tunnel } from '../sessions/tunnel.ts'
-import type { ClientConnection } from './accept.ts'
-import type { ConnectHandler } from './connect.ts'
-import { type H1Result, type H1Version, MAX_REQUEST_BYTES, readH1Request } from './h1-request.ts'
+import { NO_FACTS, type RelaySide, type Tunnel } from '../sessions/tunnel.ts'
+import { callerOf, type ClientConnection, type RequestHandler, requestTimeout } from './connection.ts'
+import {
+  type H1Request,
+  type H1Result,
+  type H1Version,
+  MAX_REQUEST_BYTES,
+  readH1Request,
+} from './h1-request.ts'
 
 /** After a refusal, what the client still sends is read and dropped for this long, else the reset eats the answer. */
 const DISCARD_MS = 2_000
@@ -14,11 +19,7 @@ const DISCARD_MS = 2_000
 const STUCK_MS = 5_000
 
 /** Reads the request of `connection` and hands a tunnel to `handler`. */
-export function serveH1(
-  connection: ClientConnection,
-  handler: ConnectHandler,
-  requestTimeoutMs: number,
-): void {
+export function serveH1(connection: ClientConnection, handler: RequestHandler): void {
   const { tls } = connection
   let buffered: Buffer = Buffer.alloc(0)
   let result: H1Result = { kind: 'incomplete' }
@@ -54,7 +55,7 @@ export function serveH1(
       version: '1.1',
       detail: `${buffered.length} of at most ${MAX_REQUEST_BYTES} bytes came`,
     })
-  }, requestTimeoutMs)
+  }, requestTimeout(connection))
   tls.on('data', onData)
   tls.on('end', onGone)
   tls.on('close', onGone)
@@ -63,7 +64,7 @@ export function serveH1(
 
 function refuseBeforeTunnel(
   connection: ClientConnection,
-  handler: ConnectHandler,
+  handler: RequestHandler,
   refusal: Extract<H1Result, { kind: 'refused' }>,
 ): void {
   const { id, code } = handler.refusedRequest(connection, refusal.code, refusal.detail)
@@ -96,20 +97,25 @@ function formatRefusal(version: H1Version, code: ReasonCode, attemptId: string):
 
 class H1Tunnel implements Tunnel {
   readonly requested: { readonly host: string; readonly port: number }
+  readonly facts = NO_FACTS
   readonly signal: AbortSignal
   readonly #connection: ClientConnection
-  readonly #version: H1Version
+  readonly #request: H1Request
   readonly #gone = new AbortController()
   readonly #onGone = () => this.#gone.abort()
 
-  constructor(connection: ClientConnection, request: { version: H1Version; host: string; port: number }) {
+  constructor(connection: ClientConnection, request: H1Request) {
     this.requested = { host: request.host, port: request.port }
     this.signal = this.#gone.signal
     this.#connection = connection
-    this.#version = request.version
+    this.#request = request
   }
 
-  start(handler: ConnectHandler): void {
+  identify() {
+    return callerOf(this.#connection, this.#request.proxyAuthorization)
+  }
+
+  start(handler: RequestHandler): void {
     const { tls } = this.#connection
     tls.on('error', this.#onGone)
     tls.on('close', this.#onGone)
@@ -122,7 +128,7 @@ class H1Tunnel implements Tunnel {
     // Its 'error' listener stays: between this call and the relay's own there must never be none.
     // Node loses the error where a reset meets the session tickets (24.21.0), and every later write waits for ever.
     const stuck = setTimeout(() => raw.resetAndDestroy(), STUCK_MS)
-    tls.write(`HTTP/${this.#version} 200 Connection established\r\n\r\n`, () => clearTimeout(stuck))
+    tls.write(`HTTP/${this.#request.version} 200 Connection established\r\n\r\n`, () => clearTimeout(stuck))
     return {
       stream: tls,
       end: () => tls.end(),
@@ -138,6 +144,6 @@ class H1Tunnel implements Tunnel {
       this.#connection.raw.destroy()
       return
     }
-    answer(this.#connection, this.#version, code, attemptId)
+    answer(this.#connection, this.#request.version, code, attemptId)
   }
 }

@@ -4,9 +4,9 @@ import http2 from 'node:http2'
 import { refusalFor } from '../audit/answer.ts'
 import { REASONS, type ReasonCode } from '../audit/reasons.ts'
 import { parseHostPort } from '../destinations/host.ts'
-import type { RelaySide, Tunnel } from '../sessions/tunnel.ts'
-import type { ClientConnection } from './accept.ts'
-import type { ConnectHandler } from './connect.ts'
+import { NO_FACTS, type RelaySide, type Tunnel, type TunnelFacts } from '../sessions/tunnel.ts'
+import { callerOf, type ClientConnection, type RequestHandler, requestTimeout } from './connection.ts'
+import { readMeshHints } from './mesh-hints.ts'
 
 /** ztunnel's 4 MiB a stream would let one client park 400 MiB in our heap: a paused stream holds its full window. */
 const STREAM_WINDOW_BYTES = 256 * 1024
@@ -35,11 +35,16 @@ export interface H2Connection {
   goAway(): void
 }
 
-/** Serves `connection` until it ends; `requestTimeoutMs` bounds the wait for its first stream. */
+export interface H2Options {
+  /** Whether `baggage`, `forwarded` and `traceparent` are read, as a mesh sends them. */
+  readonly hints: boolean
+}
+
+/** Serves `connection` until it ends. */
 export function serveH2(
   connection: ClientConnection,
-  handler: ConnectHandler,
-  requestTimeoutMs: number,
+  handler: RequestHandler,
+  options: H2Options = { hints: false },
 ): H2Connection {
   // With allowHalfOpen, http2 does not notice a client's FIN at all; a half-closed connection is no use to it anyway.
   connection.raw.allowHalfOpen = false
@@ -55,13 +60,14 @@ export function serveH2(
     },
   })
   let requested = false
-  const deadline = setTimeout(() => session.destroy(), requestTimeoutMs)
+  const deadline = setTimeout(() => session.destroy(), requestTimeout(connection))
   session.on('stream', (stream, headers) => {
     requested = true
     clearTimeout(deadline)
-    serveStream(connection, handler, stream, headers)
-    // Told once; nobody whose identity is refused gets a second stream.
-    if (!connection.identity().ok) session.close()
+    serveStream(connection, handler, stream, headers, options)
+    // Told once; nobody whose certificate is refused gets a second stream. Who shows tokens shows one for each.
+    const identity = connection.identity()
+    if (!identity.ok && identity.code !== 'client-token-missing') session.close()
   })
   session.on('error', () => session.destroy())
   session.on('close', () => {
@@ -98,9 +104,10 @@ function keepAlive(session: http2.ServerHttp2Session): void {
 
 function serveStream(
   connection: ClientConnection,
-  handler: ConnectHandler,
+  handler: RequestHandler,
   stream: http2.ServerHttp2Stream,
   headers: http2.IncomingHttpHeaders,
+  { hints }: H2Options,
 ): void {
   // Every stream keeps an error listener for life: a reset by the peer must never be an uncaught exception.
   stream.on('error', () => {})
@@ -109,7 +116,8 @@ function serveStream(
     const { id, code } = handler.refusedRequest(connection, target.code, target.detail)
     return answer(stream, code, id)
   }
-  handler.tunnel(connection, new H2Tunnel(stream, target))
+  const facts: TunnelFacts = hints ? { ...NO_FACTS, hints: readMeshHints(headers) } : NO_FACTS
+  handler.tunnel(connection, new H2Tunnel(connection, stream, { requested: target, facts, headers }))
 }
 
 function readTarget(
@@ -138,19 +146,36 @@ function answer(stream: http2.ServerHttp2Stream, code: ReasonCode, attemptId: st
   stream.once('close', () => clearTimeout(timer))
 }
 
+interface H2Request {
+  readonly requested: { readonly host: string; readonly port: number }
+  readonly facts: TunnelFacts
+  readonly headers: http2.IncomingHttpHeaders
+}
+
 class H2Tunnel implements Tunnel {
   readonly requested: { readonly host: string; readonly port: number }
+  readonly facts: TunnelFacts
   readonly signal: AbortSignal
+  readonly #connection: ClientConnection
+  readonly #proxyAuthorization: string | null
   readonly #stream: http2.ServerHttp2Stream
   readonly #gone = new AbortController()
   readonly #onGone = () => this.#gone.abort()
 
-  constructor(stream: http2.ServerHttp2Stream, requested: { host: string; port: number }) {
+  constructor(connection: ClientConnection, stream: http2.ServerHttp2Stream, request: H2Request) {
+    this.#connection = connection
     this.#stream = stream
-    this.requested = requested
+    this.requested = request.requested
+    this.facts = request.facts
+    // Node joins what stands twice by a comma, which is no credential.
+    this.#proxyAuthorization = request.headers['proxy-authorization'] ?? null
     this.signal = this.#gone.signal
     stream.on('aborted', this.#onGone)
     stream.on('close', this.#onGone)
+  }
+
+  identify() {
+    return callerOf(this.#connection, this.#proxyAuthorization)
   }
 
   accept(): RelaySide {

@@ -16,6 +16,8 @@ export interface H1Request {
   /** Canonical (gateway/destinations/host.ts). */
   readonly host: string
   readonly port: number
+  /** A secret, where it is not null. */
+  readonly proxyAuthorization: string | null
 }
 
 export type H1Result =
@@ -54,7 +56,12 @@ export function readH1Request(buffered: Buffer): H1Result {
   const fault = checkFields(fields, head)
   if (fault !== null) return refused(fault.code, head.version, fault.detail)
   const { version, host, port } = head
-  return { kind: 'request', request: { version, host, port }, rest: buffered.subarray(end + END.length) }
+  const proxyAuthorization = fields.find(({ name }) => name === 'proxy-authorization')?.value ?? null
+  return {
+    kind: 'request',
+    request: { version, host, port, proxyAuthorization },
+    rest: buffered.subarray(end + END.length),
+  }
 }
 
 function refused(
@@ -65,7 +72,7 @@ function refused(
   return { kind: 'refused', code, version, detail }
 }
 
-type Head = H1Request & { readonly kind: 'head' }
+type Head = Omit<H1Request, 'proxyAuthorization'> & { readonly kind: 'head' }
 
 function readRequestLine(line: string): Head | Extract<H1Result, { kind: 'refused' }> {
   const match = REQUEST_LINE.exec(line)
@@ -98,11 +105,14 @@ function readFields(lines: readonly string[]): readonly Field[] | string {
   return fields
 }
 
-function checkFields(fields: readonly Field[], head: H1Request): { code: ReasonCode; detail: string } | null {
+function checkFields(fields: readonly Field[], head: Head): { code: ReasonCode; detail: string } | null {
   const values = (name: string) => fields.filter((field) => field.name === name).map((field) => field.value)
   if (values('transfer-encoding').length > 0) return { code: 'request-body', detail: 'Transfer-Encoding' }
   if (values('content-length').some((value) => value !== '0'))
     return { code: 'request-body', detail: 'Content-Length' }
+  if (values('proxy-authorization').length > 1) {
+    return { code: 'request-malformed', detail: 'two Proxy-Authorization fields' }
+  }
   const hosts = values('host')
   if (hosts.length > 1) return { code: 'request-host-missing', detail: 'two Host fields' }
   const [host] = hosts
@@ -116,7 +126,7 @@ function checkFields(fields: readonly Field[], head: H1Request): { code: ReasonC
 }
 
 /** undici sends Host without a port; a port that is there must be the target's. */
-function namesTarget(value: string, head: H1Request): boolean {
+function namesTarget(value: string, head: Head): boolean {
   const withPort = parseHostPort(value)
   if (withPort.ok) return withPort.host === head.host && withPort.port === head.port
   const bare = parseHost(value)

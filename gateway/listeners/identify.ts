@@ -1,19 +1,30 @@
 // Who is at the other end of a downstream connection. OpenSSL judges the chain, spiffe/ judges it again by the
 // X509-SVID standard (OpenSSL accepts CA certificates, several URI SANs and IDs of foreign trust domains); both must
-// agree. Trusts the bundle alone.
+// agree. Trusts the bundles alone, as they are at the moment of the question.
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { Bundle } from '../../spiffe/bundle.ts'
+import { readCertificate } from '../../spiffe/certificate.ts'
 import type { SpiffeId } from '../../spiffe/id.ts'
 import { SvidError, type SvidErrorCode, verifyX509Svid } from '../../spiffe/x509-svid.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
+import type { LinkerdTrust } from '../config/types.ts'
+import { LinkerdNameError, verifyLinkerdLeaf } from './linkerd-verify.ts'
+
+export type Principal =
+  | { readonly kind: 'workload'; readonly id: SpiffeId }
+  /** Where somebody connects from, for those that can show no identity (`networks`). */
+  | { readonly kind: 'network'; readonly name: string }
 
 export interface Identified {
   readonly ok: true
-  readonly id: SpiffeId
-  /** Lower-case hex, two digits a byte. */
+  readonly principal: Principal
+  readonly credential: 'certificate' | 'token' | 'network'
+  /** Lower-case hex, two digits a byte; empty where there is no certificate. */
   readonly serialNumber: string
-  /** Leaf first, root last: kept with the session to judge it again. */
+  /** `jti` of the token, or its digest; null where there is none. */
+  readonly tokenId: string | null
+  /** Leaf first, root last: kept with the session to judge it again. Empty where there is no certificate. */
   readonly chain: readonly X509Certificate[]
 }
 
@@ -60,25 +71,48 @@ export function readPeerChain(socket: TLSSocket): PeerChain {
   return chain
 }
 
+/** Whom a listener believes. */
+export interface ListenerTrust {
+  /** Undefined where IDs of the trust domain are not let in here. */
+  readonly bundle: (trustDomain: string) => Bundle | undefined
+  /** On a `linkerd` listener, for leaves that have no SPIFFE ID. */
+  readonly linkerd: LinkerdTrust | null
+}
+
 /** The verdict on a chain at `now`; asked again for each tunnel of a long-lived HTTP/2 connection. */
 export function identify(
   peer: PeerChain,
   openssl: { readonly authorized: boolean; readonly error: string | null },
-  bundles: (trustDomain: string) => Bundle | undefined,
+  trust: ListenerTrust,
   now: Date,
 ): Identity {
   const [leaf, ...intermediates] = peer
   if (leaf === undefined) return { ok: false, code: 'client-certificate-missing', detail: null }
   try {
-    const { id, chain } = verifyX509Svid({ leaf, intermediates, bundle: bundles, now, purpose: 'client' })
+    const { id, chain } =
+      trust.linkerd !== null && !hasUri(leaf)
+        ? verifyLinkerdLeaf({ leaf, intermediates, trust: trust.linkerd, now })
+        : verifyX509Svid({ leaf, intermediates, bundle: trust.bundle, now, purpose: 'client' })
     if (!openssl.authorized) return { ok: false, code: 'client-certificate-refused', detail: openssl.error }
-    return { ok: true, id, serialNumber: serialNumber(leaf), chain }
+    return {
+      ok: true,
+      principal: { kind: 'workload', id },
+      credential: 'certificate',
+      serialNumber: serialNumber(leaf),
+      tokenId: null,
+      chain,
+    }
   } catch (error) {
     if (error instanceof SvidError) return { ok: false, code: CODES[error.code], detail: error.message }
+    if (error instanceof LinkerdNameError) return { ok: false, code: error.code, detail: error.message }
     // Anybody can send any certificate: what our reading did not foresee must refuse him, not end the process.
     const detail = error instanceof Error ? error.message : String(error)
     return { ok: false, code: 'client-certificate-malformed', detail }
   }
+}
+
+function hasUri(leaf: X509Certificate): boolean {
+  return readCertificate(leaf).uris.length > 0
 }
 
 /** Node prints upper-case hex without a leading zero digit; the contract is lower case and two digits a byte. */

@@ -40,17 +40,11 @@ function refuse(policies: readonly string[], error: string): Decision {
 }
 
 function toRequest(question: Question, paths: ReadonlySet<string>): AuthorizationRequest {
-  const { workload, destination, host, port, context } = question
-  const principal = { type: 'Workload', id: workload.uri }
+  const { destination, host, port, context } = question
+  const principal = toPrincipal(question.principal, paths)
   const resource = { type: 'Destination', id: destination.name }
   const entities: EntityJson[] = [
-    {
-      uid: principal,
-      attrs: { trustDomain: workload.trustDomain, path: workload.path },
-      parents: ancestors(workload.uri)
-        .filter((path) => paths.has(path))
-        .map((id) => ({ type: 'Path', id })),
-    },
+    principal,
     {
       uid: resource,
       attrs: { host, port },
@@ -58,7 +52,7 @@ function toRequest(question: Question, paths: ReadonlySet<string>): Authorizatio
     },
   ]
   return {
-    principal,
+    principal: principal.uid,
     action: { type: 'Action', id: 'connect' },
     resource,
     entities,
@@ -69,6 +63,20 @@ function toRequest(question: Question, paths: ReadonlySet<string>): Authorizatio
       serialNumber: context.serialNumber,
       ...(context.vpcEndpoint === undefined ? {} : { vpcEndpoint: context.vpcEndpoint }),
     },
+  }
+}
+
+function toPrincipal(principal: Question['principal'], paths: ReadonlySet<string>): EntityJson {
+  if (principal.kind === 'network') {
+    return { uid: { type: 'Network', id: principal.name }, attrs: {}, parents: [] }
+  }
+  const { uri, trustDomain, path } = principal.id
+  return {
+    uid: { type: 'Workload', id: uri },
+    attrs: { trustDomain, path },
+    parents: ancestors(uri)
+      .filter((ancestor) => paths.has(ancestor))
+      .map((id) => ({ type: 'Path', id })),
   }
 }
 

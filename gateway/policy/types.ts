@@ -2,7 +2,9 @@
 import type { SpiffeId } from '../../spiffe/id.ts'
 
 export interface Question {
-  readonly workload: SpiffeId
+  readonly principal:
+    | { readonly kind: 'workload'; readonly id: SpiffeId }
+    | { readonly kind: 'network'; readonly name: string }
   readonly destination: { readonly name: string; readonly tags: readonly string[] }
   /** What was really asked for, not what the destination is configured with. */
   readonly host: string

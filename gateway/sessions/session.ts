@@ -1,11 +1,12 @@
 // The life of one attempt, from a well-formed request to its closing record: identify, match, decide, open the way
 // out, record, tell the client, relay. Each step gives a value or ends the attempt with a reason code; nothing is
 // asked of the outside world before the decision is allow.
-import type { AttemptFacts, AuditLog, Outcome, SourceFacts } from '../audit/events.ts'
+import type { AttemptFacts, AuditLog, Outcome } from '../audit/events.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
 import type { Destination } from '../config/types.ts'
-import type { ClientConnection } from '../listeners/accept.ts'
-import type { Identified } from '../listeners/identify.ts'
+import { targetOf } from '../destinations/match.ts'
+import type { ConnectionFacts } from '../listeners/connection.ts'
+import type { Identified, Identity } from '../listeners/identify.ts'
 import type { Policy } from '../policy/types.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type OpenUpstream, type UpstreamConnection, UpstreamError } from '../upstream/types.ts'
@@ -38,7 +39,7 @@ const NO_BYTES = { sent: 0, received: 0 }
 /** The facts known when an attempt begins. */
 export function beginAttempt(
   deps: Pick<SessionDependencies, 'listener' | 'newId' | 'now'>,
-  connection: { readonly id: string; readonly source: SourceFacts; readonly handshakeMs: number | null },
+  connection: ConnectionFacts,
 ): AttemptFacts {
   return {
     id: deps.newId(),
@@ -47,9 +48,12 @@ export function beginAttempt(
     listener: deps.listener,
     source: connection.source,
     workload: null,
+    network: null,
     serialNumber: null,
+    tokenId: null,
     credential: null,
     requested: null,
+    hints: null,
     destination: null,
     decision: null,
     upstream: null,
@@ -59,18 +63,29 @@ export function beginAttempt(
   }
 }
 
+/** Who asks, as the record has it. */
+export function describeCaller(facts: AttemptFacts, identity: Identified): void {
+  const { principal, credential, serialNumber, tokenId } = identity
+  facts.workload = principal.kind === 'workload' ? principal.id.uri : null
+  facts.network = principal.kind === 'network' ? principal.name : null
+  facts.serialNumber = credential === 'certificate' ? serialNumber : null
+  facts.tokenId = tokenId
+  facts.credential = credential
+}
+
 /** Runs an attempt to its end. Never rejects: whatever goes wrong ends in a closing record. */
 export async function runSession(
   deps: SessionDependencies,
-  connection: ClientConnection,
+  connection: ConnectionFacts,
   tunnel: Tunnel,
 ): Promise<void> {
   const facts = beginAttempt(deps, connection)
-  facts.requested = { ...tunnel.requested, serverName: null }
+  facts.requested = { ...tunnel.requested, serverName: tunnel.facts.serverName }
+  facts.hints = tunnel.facts.hints
   const cancel = new AbortController()
   const session = new Session(deps, tunnel, facts, cancel)
   try {
-    const admitted = session.judge(connection)
+    const admitted = session.judge(await tunnel.identify())
     if ('code' in admitted) return session.refuse(admitted)
     deps.registry.add({ id: facts.id, close: (code) => session.close(code) })
     await session.connectAndRelay(admitted)
@@ -85,6 +100,8 @@ export async function runSession(
 interface Admitted {
   readonly identity: Identified
   readonly destination: Destination
+  /** What policy is asked about and what is dialled. */
+  readonly target: { readonly host: string; readonly port: number }
 }
 
 class Session {
@@ -104,34 +121,41 @@ class Session {
   }
 
   /** Everything that can be said without touching the outside world, in the order of design §4. */
-  judge(connection: ClientConnection): Admitted | Refusal {
-    const { draining, audit, match } = this.#deps
-    const { host, port } = this.#tunnel.requested
-    const identity = connection.identity()
+  judge(identity: Identity): Admitted | Refusal {
+    const { draining, audit } = this.#deps
     if (!identity.ok) return identity
-    this.#facts.workload = identity.id.uri
-    this.#facts.serialNumber = identity.serialNumber
-    this.#facts.credential = 'certificate'
+    describeCaller(this.#facts, identity)
     if (draining()) return { code: 'session-draining', detail: null }
     if (!audit.available()) return { code: 'session-audit-unavailable', detail: null }
-    const destination = match(host, port)
+    const destination = this.#match()
     if (destination === null) return { code: 'destination-unknown', detail: null }
     this.#facts.destination = destination.name
-    return this.#decide(identity, destination) ?? { identity, destination }
+    if (this.#tunnel.facts.ech && destination.ech === 'refuse') return { code: 'request-ech', detail: null }
+    const admitted = { identity, destination, target: targetOf(destination, this.#tunnel.requested) }
+    return this.#decide(admitted) ?? admitted
   }
 
-  #decide(identity: Identified, destination: Destination): Refusal | null {
+  /** A client that speaks TLS to the service itself can do nothing with a destination to which the gateway does. */
+  #match(): Destination | null {
+    const { host, port } = this.#tunnel.requested
+    const found = this.#deps.match(host, port)
+    return found !== null && (found.tls === 'passthrough') === this.#tunnel.facts.passthrough ? found : null
+  }
+
+  #decide({ identity, destination, target }: Admitted): Refusal | null {
     const { policy, metrics, listener, now } = this.#deps
+    const { ip, vpcEndpoint } = this.#facts.source
     const startedAt = performance.now()
     const decision = policy.decide({
-      workload: identity.id,
+      principal: identity.principal,
       destination,
-      ...this.#tunnel.requested,
+      ...target,
       context: {
         now: now(),
-        sourceIp: this.#facts.source.ip,
+        sourceIp: ip,
         listener,
         serialNumber: identity.serialNumber,
+        ...(vpcEndpoint === null ? {} : { vpcEndpoint }),
       },
     })
     this.#facts.decideMs = performance.now() - startedAt
@@ -141,8 +165,9 @@ class Session {
     return decision.code === null ? null : { code: decision.code, detail: decision.error }
   }
 
-  async connectAndRelay({ identity, destination }: Admitted): Promise<void> {
-    const upstream = await this.#open(identity, destination)
+  async connectAndRelay(admitted: Admitted): Promise<void> {
+    const { destination } = admitted
+    const upstream = await this.#open(admitted)
     if (upstream === null) return
     const { stream, raw, judgeLateError } = upstream
     if (this.#tunnel.signal.aborted || this.#closeCode !== null || stream.destroyed) {
@@ -161,16 +186,16 @@ class Session {
     return { code: error === null ? 'connect-reset' : judge(error), detail: error?.message ?? null }
   }
 
-  async #open(identity: Identified, destination: Destination): Promise<UpstreamConnection | null> {
-    const { host, port } = this.#tunnel.requested
+  async #open({ identity, destination, target }: Admitted): Promise<UpstreamConnection | null> {
+    const { principal } = identity
     const signal = AbortSignal.any([this.#tunnel.signal, this.#cancel.signal])
     const startedAt = performance.now()
     try {
       const upstream = await this.#deps.openUpstream({
         destination,
-        host,
-        port,
-        workload: identity.id,
+        ...target,
+        workload: principal.kind === 'workload' ? principal.id : null,
+        serverName: this.#tunnel.facts.passthrough ? this.#tunnel.facts.serverName : null,
         signal,
       })
       this.#facts.upstream = upstream.facts

@@ -2,6 +2,8 @@
 // session behind it does not know HTTP, and the listener does not know policy.
 import type { Duplex } from 'node:stream'
 import type { ReasonCode } from '../audit/reasons.ts'
+import type { Identity } from '../listeners/identify.ts'
+import type { MeshHints } from '../listeners/mesh-hints.ts'
 
 /** One side of a relay. `stream` carries the bytes; the three calls are what Node's Duplex cannot say by itself. */
 export interface RelaySide {
@@ -19,9 +21,26 @@ export interface RelaySide {
   closeIsClean(): boolean
 }
 
+/** What came with a request and is no part of it. */
+export interface TunnelFacts {
+  /** As the ClientHello of the connection, or the one inside `passthrough`, names it. */
+  readonly serverName: string | null
+  /** What a mesh says about the caller, which nobody has proven: for the record alone. */
+  readonly hints: MeshHints | null
+  /** The client's own ClientHello, already read, is what goes up first: the server name in it is the request. */
+  readonly passthrough: boolean
+  /** That hello is encrypted, or pretends to be. */
+  readonly ech: boolean
+}
+
+export const NO_FACTS: TunnelFacts = { serverName: null, hints: null, passthrough: false, ech: false }
+
 export interface Tunnel {
   /** Canonical host (a name without trailing dot or an IP literal without brackets) and port. */
   readonly requested: { readonly host: string; readonly port: number }
+  readonly facts: TunnelFacts
+  /** Who asks, judged at each call. Never rejects. */
+  identify(): Identity | Promise<Identity>
   /** Aborted when the client goes away before the verdict. */
   readonly signal: AbortSignal
   /** Tells the client "connected". From here on only the relay touches the stream. */

@@ -10,6 +10,12 @@ export interface Metrics {
   handshake(listener: string, result: 'ok' | 'failed'): void
   /** A connection that sent nothing. */
   probe(listener: string): void
+  /** The system refused to hand over a connection (EMFILE and the like). */
+  acceptError(listener: string): void
+  /** Asked at each scrape. */
+  sampleAdmission(
+    state: () => { readonly working: number; readonly waiting: number; readonly sources: number },
+  ): void
   decision(result: 'allow' | 'deny'): void
   /** An attempt ended. */
   attempt(
@@ -50,6 +56,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
   )
   const handshakes = registry.counter('sallyport_handshakes_total', 'Downstream TLS handshakes by result.')
   const probes = registry.counter('sallyport_probes_total', 'Connections that sent nothing.')
+  const acceptErrors = registry.counter(
+    'sallyport_accept_errors_total',
+    'Connections that the system did not hand over (EMFILE and the like).',
+  )
   const decisions = registry.counter('sallyport_decisions_total', 'Policy decisions by result.')
   const attempts = registry.counter('sallyport_sessions_total', 'Attempts that ended, by reason code.')
   const open = registry.gauge('sallyport_sessions_open', 'Sessions that relay bytes now.')
@@ -76,6 +86,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
     connectionsOpen: (listener, count) => connections.set({ listener }, count),
     handshake: (listener, result) => handshakes.add({ listener, result }),
     probe: (listener) => probes.add({ listener }),
+    acceptError: (listener) => acceptErrors.add({ listener }),
+    sampleAdmission(state) {
+      const gauge = (name: string, help: string, of: 'working' | 'waiting' | 'sources') =>
+        registry.sampled(name, help, 'gauge', () => state()[of])
+      gauge('sallyport_handshakes_working', 'Downstream TLS handshakes at work.', 'working')
+      gauge('sallyport_handshakes_waiting', 'Downstream TLS handshakes that wait for their turn.', 'waiting')
+      gauge('sallyport_sources', 'Addresses (of IPv6 /64) that have connections.', 'sources')
+    },
     decision: (result) => decisions.add({ result }),
     attempt(listener, code, { sent, received }) {
       attempts.add({ listener, code, stage: stageOf(code) })

@@ -73,7 +73,11 @@ async function openStream(
   budget: Budget,
   now: () => number,
 ): Promise<Opened> {
-  if (request.destination.tls === 'opaque') {
+  if (request.destination.tls !== 'originate') {
+    if (request.serverName !== null) {
+      progress.facts.serverName = request.serverName
+      progress.facts.nameProof = 'client-hello'
+    }
     return { stream: raw, judgeLateError: (error) => lateCode(error, NEVER_ASKED) }
   }
   return progress.timed('tlsMs', async () => {

@@ -30,7 +30,7 @@ export async function originate(
 ): Promise<TlsConnection> {
   const { destination, host, workload } = request
   const name = destination.serverName ?? host
-  const entry = selectClientCertificate(destination.clientCertificates, workload)
+  const entry = workload === null ? null : selectClientCertificate(destination.clientCertificates, workload)
   // A TLS socket takes this from the socket below it, whatever its own options say.
   raw.allowHalfOpen = true
   const socket = connect({

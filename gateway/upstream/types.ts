@@ -21,7 +21,10 @@ export interface UpstreamRequest {
   /** Canonical: a lower-case DNS name without trailing dot, or an IP literal without brackets. */
   readonly host: string
   readonly port: number
-  readonly workload: SpiffeId
+  /** Null where who asks is a network, which has no client certificate. */
+  readonly workload: SpiffeId | null
+  /** With `tls: passthrough`: the name in the client's own ClientHello, which has been compared; else null. */
+  readonly serverName: string | null
   /**
    * Aborted when the client goes away or the gateway gives up; what was opened by then is reset. Abort it with a
    * SallyportError of a reason code and the UpstreamError has that code; otherwise it is `relay-client-reset`.
@@ -34,7 +37,7 @@ export interface UpstreamFacts {
   /** `203.0.113.9:443`, `[2001:db8::1]:443`; null before a dial. */
   address: string | null
   serverName: string | null
-  nameProof: 'certificate' | null
+  nameProof: 'certificate' | 'client-hello' | null
   tlsVersion: string | null
   cipher: string | null
   resumed: boolean | null

@@ -110,6 +110,8 @@ export function destination(overrides: Partial<Destination> = {}): Destination {
     ports: [443],
     tags: [],
     tls: 'originate',
+    requestedAs: [],
+    ech: 'ignore',
     clientCertificates: [],
     roots: 'system',
     pins: [],
@@ -133,6 +135,7 @@ export function request(
     host: HOST,
     port,
     workload: WORKLOAD,
+    serverName: null,
     signal: new AbortController().signal,
     ...rest,
   }

@@ -20,8 +20,9 @@ describe('the closing record', () => {
         `"chain":"${'9f'.repeat(16)}","sequence":42,"previous":"sha256:${'c'.repeat(64)}",` +
         '"openedAt":"2026-08-01T10:00:00.000Z","closedAt":"2026-08-01T10:00:05.021Z","listener":"proxy",' +
         '"source":{"ip":"10.0.1.7","port":50122,"vpcEndpoint":null},"workload":"spiffe://example.org/payments/api",' +
-        '"serialNumber":"5f0a","credential":"certificate",' +
-        '"requested":{"host":"api.bank.example","port":443,"serverName":null},"destination":"partner-bank",' +
+        '"network":null,"serialNumber":"5f0a","tokenId":null,"credential":"certificate",' +
+        '"requested":{"host":"api.bank.example","port":443,"serverName":null},"hints":null,' +
+        '"destination":"partner-bank",' +
         '"decision":{"result":"allow","mode":"enforce","policies":["payments-to-bank"],"cached":false},' +
         '"upstream":{"address":"203.0.113.9:443","serverName":"api.bank.example","nameProof":"certificate",' +
         '"tlsVersion":"TLSv1.3","cipher":"TLS_AES_128_GCM_SHA256","resumed":false,' +

@@ -20,15 +20,20 @@ beforeAll(async () => {
   bundle = readBundle(root.pem, 'example.org')
 })
 
+const trusting = (found: Bundle) => ({ bundle: () => found, linkerd: null })
+
 test('an SVID that both accept is a workload, with its serial number as it is written everywhere', () => {
-  const identity = identify(chain, OPENSSL_AGREES, () => bundle, new Date())
-  expect(identity).toMatchObject({ ok: true, id: { uri: 'spiffe://example.org/payments' } })
+  const identity = identify(chain, OPENSSL_AGREES, trusting(bundle), new Date())
+  expect(identity).toMatchObject({
+    ok: true,
+    principal: { kind: 'workload', id: { uri: 'spiffe://example.org/payments' } },
+  })
   expect(identity.ok && identity.serialNumber).toMatch(/^(?:[0-9a-f]{2})+$/)
 })
 
 test('one that OpenSSL refuses is refused, though we would accept it', () => {
   const openssl = { authorized: false, error: 'CERT_REVOKED' }
-  expect(identify(chain, openssl, () => bundle, new Date())).toEqual({
+  expect(identify(chain, openssl, trusting(bundle), new Date())).toEqual({
     ok: false,
     code: 'client-certificate-refused',
     detail: 'CERT_REVOKED',
@@ -39,7 +44,7 @@ test('one on which our own reading fails is refused, and nothing is thrown', () 
   const failing = () => {
     throw new TypeError('not foreseen')
   }
-  expect(identify(chain, OPENSSL_AGREES, failing, new Date())).toEqual({
+  expect(identify(chain, OPENSSL_AGREES, { bundle: failing, linkerd: null }, new Date())).toEqual({
     ok: false,
     code: 'client-certificate-malformed',
     detail: 'not foreseen',
@@ -47,7 +52,7 @@ test('one on which our own reading fails is refused, and nothing is thrown', () 
 })
 
 test('none is missing', () => {
-  expect(identify([], OPENSSL_AGREES, () => bundle, new Date())).toMatchObject({
+  expect(identify([], OPENSSL_AGREES, trusting(bundle), new Date())).toMatchObject({
     code: 'client-certificate-missing',
   })
 })

@@ -20,14 +20,14 @@ export function policyOf(text: string, known: Known = KNOWN): Policy {
   return result.policy
 }
 
-type Changes = Partial<Omit<Question, 'context' | 'workload'>> & {
+type Changes = Partial<Omit<Question, 'context'>> & {
   readonly workload?: string
   readonly context?: Partial<Question['context']>
 }
 
 export function question({ workload, context, ...changes }: Changes = {}): Question {
   return {
-    workload: parseSpiffeId(workload ?? 'spiffe://example.org/payments/api'),
+    principal: { kind: 'workload', id: parseSpiffeId(workload ?? 'spiffe://example.org/payments/api') },
     destination: { name: 'partner-bank', tags: ['pci', 'eu'] },
     host: 'api.bank.example',
     port: 443,

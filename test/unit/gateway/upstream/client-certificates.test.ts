@@ -32,6 +32,8 @@ const destination = (roots: Destination['roots'] = 'system'): Destination => ({
   ports: [443],
   tags: [],
   tls: 'originate',
+  requestedAs: [],
+  ech: 'ignore',
   clientCertificates: [],
   roots,
   pins: [],

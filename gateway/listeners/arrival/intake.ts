@@ -1,0 +1,181 @@
+// Accepts TCP connections and brings each to its ClientHello: count it, read the PROXY header where the listener demands
+// one, let the protocol's preamble pass, read the hello. Nothing of a client is believed but the bytes, and no OpenSSL is
+// involved yet: what speaks no TLS costs a few microseconds.
+import net from 'node:net'
+import type { SourceFacts } from '../../audit/events.ts'
+import type { ReasonCode } from '../../audit/reasons.ts'
+import type { ListenerConfig } from '../../config/types.ts'
+import { canonicalAddress } from '../../upstream/address-class.ts'
+import { ClientHelloReader, type ClientHelloResult } from '../client-hello.ts'
+import { checkNoSecondHeader, readProxyHeader } from '../proxy-protocol.ts'
+import { type Admission, sourceKey } from './admission.ts'
+import { Arrival, ArrivalError, type ArrivalFailure } from './arrival.ts'
+import { ConnectionGoneError, RawReader } from './raw-reader.ts'
+
+/** Lets a protocol's own bytes pass before TLS; gives back what belongs to TLS already. */
+export type Preamble = (raw: net.Socket, reader: RawReader, first: Buffer) => Promise<Buffer>
+
+export interface IntakeOptions {
+  readonly config: Pick<ListenerConfig, 'proxyProtocol'>
+  readonly admission: Admission
+  readonly budgetMs: number
+  readonly newId: () => string
+  readonly now: () => Date
+  readonly preamble?: Preamble
+  /** Where a name that cannot be a server name is no reason to refuse: nobody here goes by it. */
+  readonly ignoreServerName: boolean
+  /** The hello is there (`arrival.hello`, null where only its name was unusable), and its bytes wait in the socket. */
+  readonly onHello: (arrival: Arrival) => void
+  readonly onFailure: (failure: ArrivalFailure) => void
+  readonly onProbe: () => void
+  readonly onCount: (open: number) => void
+  readonly onAcceptError: (error: Error) => void
+}
+
+export interface Intake {
+  readonly server: net.Server
+  readonly sockets: ReadonlySet<net.Socket>
+}
+
+const KEEP_ALIVE_MS = 60_000
+
+export function createIntake(options: IntakeOptions): Intake {
+  const sockets = new Set<net.Socket>()
+  const server = net.createServer({
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_MS,
+  })
+  server.on('connection', (raw) => {
+    sockets.add(raw)
+    options.onCount(sockets.size)
+    raw.on('close', () => {
+      sockets.delete(raw)
+      options.onCount(sockets.size)
+    })
+    accept(raw, options)
+  })
+  // EMFILE and the like, once it listens: libuv has closed what waited, so that it does not spin, and goes on accepting.
+  server.on('listening', () => server.on('error', options.onAcceptError))
+  return { server, sockets }
+}
+
+function accept(raw: net.Socket, options: IntakeOptions): void {
+  const { remoteAddress, remotePort } = raw
+  // The peer was gone before we looked: nothing was sent, so there is nothing to record.
+  if (remoteAddress === undefined || remotePort === undefined) {
+    raw.destroy()
+    return options.onProbe()
+  }
+  const ip = canonicalAddress(remoteAddress) ?? remoteAddress
+  const arrival = new Arrival({
+    id: options.newId(),
+    raw,
+    source: { ip, port: remotePort, vpcEndpoint: null },
+    acceptedAt: options.now(),
+    budgetMs: options.budgetMs,
+    onFailure: options.onFailure,
+    onProbe: options.onProbe,
+    onSettled: () => {},
+  })
+  void bring(arrival, options).catch((error: unknown) => {
+    if (error instanceof ArrivalError) arrival.fail(error.code, error.message, error.answer)
+    else if (error instanceof ConnectionGoneError) arrival.fail('client-closed', null)
+    else arrival.fail('session-internal-error', error instanceof Error ? error.message : String(error))
+  })
+}
+
+async function bring(arrival: Arrival, options: IntakeOptions): Promise<void> {
+  const { raw } = arrival
+  const reader = new RawReader(raw)
+  const rest = await readFront(arrival, reader, options)
+  count(arrival, options)
+  let first = rest.length > 0 ? rest : await reader.next()
+  arrival.stage = 'client-hello'
+  if (options.preamble !== undefined) first = await options.preamble(raw, reader, first)
+  const { bytes, result } = await readHello(reader, first)
+  if (result.state === 'refused' && !(options.ignoreServerName && result.code.startsWith('server-name-'))) {
+    throw new ArrivalError(helloCode(result.code), result.message)
+  }
+  arrival.hello = result.state === 'done' ? result.hello : null
+  reader.release(bytes)
+  if (!arrival.settled) options.onHello(arrival)
+}
+
+/** The PROXY header, where the listener demands one; what came behind it in the same bytes. */
+async function readFront(arrival: Arrival, reader: RawReader, { config }: IntakeOptions): Promise<Buffer> {
+  const { proxyProtocol } = config
+  if (proxyProtocol === null) return Buffer.alloc(0)
+  if (!proxyProtocol.from(arrival.source.ip)) {
+    throw new ArrivalError('client-proxy-header-source', 'the address is none of proxyProtocol.from')
+  }
+  let bytes = await reader.next()
+  arrival.stage = 'proxy-header'
+  let result = readProxyHeader(bytes)
+  while (result.state === 'incomplete') {
+    bytes = Buffer.concat([bytes, await reader.next()])
+    result = readProxyHeader(bytes)
+  }
+  if (result.state === 'refused') {
+    const missing = result.code === 'signature'
+    throw new ArrivalError(
+      missing ? 'client-proxy-header-missing' : 'client-proxy-header-malformed',
+      result.message,
+    )
+  }
+  arrival.source = proxiedSource(arrival.source, result)
+  arrival.proxiedPort = result.destination?.port ?? null
+  arrival.stage = 'first-byte'
+  return refuseSecondHeader(arrival, reader, bytes.subarray(result.length))
+}
+
+function proxiedSource(
+  own: SourceFacts,
+  header: { readonly source: { ip: string; port: number } | null; readonly vpcEndpoint: string | null },
+): SourceFacts {
+  return { ...own, ...header.source, vpcEndpoint: header.vpcEndpoint }
+}
+
+async function refuseSecondHeader(arrival: Arrival, reader: RawReader, after: Buffer): Promise<Buffer> {
+  let rest = after
+  if (rest.length === 0) rest = await reader.next()
+  arrival.stage = 'proxy-header'
+  let second = checkNoSecondHeader(rest)
+  while (second.state === 'incomplete') {
+    rest = Buffer.concat([rest, await reader.next()])
+    second = checkNoSecondHeader(rest)
+  }
+  if (second.state === 'refused') throw new ArrivalError('client-proxy-header-second', second.message)
+  return rest
+}
+
+/** By the address that the balancer names: its own would make all its clients one source. */
+function count(arrival: Arrival, { admission }: IntakeOptions): void {
+  const key = sourceKey(arrival.source.ip)
+  if (arrival.raw.destroyed) throw new ConnectionGoneError()
+  const refusal = admission.enter(key)
+  if (refusal !== null) throw new ArrivalError(refusal, 'as many connections are open as may be')
+  arrival.raw.once('close', () => admission.leave(key))
+}
+
+async function readHello(
+  reader: RawReader,
+  first: Buffer,
+): Promise<{ bytes: Buffer; result: Exclude<ClientHelloResult, { state: 'incomplete' }> }> {
+  const hello = new ClientHelloReader()
+  const chunks = [first]
+  let result = hello.push(first)
+  while (result.state === 'incomplete') {
+    const chunk = await reader.next()
+    chunks.push(chunk)
+    result = hello.push(chunk)
+  }
+  return { bytes: chunks.length === 1 ? first : Buffer.concat(chunks), result }
+}
+
+const NOT_TLS: ReadonlySet<string> = new Set(['plain-text', 'proxy-header', 'sslv2', 'record-type'])
+
+function helloCode(code: string): ReasonCode {
+  return NOT_TLS.has(code) ? 'client-not-tls' : 'client-hello-malformed'
+}

@@ -1,0 +1,73 @@
+// Joins a listener to the sessions behind it: every connection and request that it reports becomes an attempt with exactly
+// one closing record, or a counted probe.
+import type { AttemptFacts } from '../audit/events.ts'
+import type { ReasonCode } from '../audit/reasons.ts'
+import { beginAttempt, describeCaller, runSession, type SessionDependencies } from '../sessions/session.ts'
+import type { ArrivalFailure } from './arrival/arrival.ts'
+import type { ClientConnection, RequestHandler } from './connection.ts'
+import type { PassthroughHandler } from './passthrough.ts'
+
+const NO_BYTES = { sent: 0, received: 0 }
+
+interface Joined {
+  readonly handler: RequestHandler
+  readonly passthrough: PassthroughHandler
+  readonly onFailure: (failure: ArrivalFailure) => void
+  readonly onSecured: () => void
+  readonly onProbe: () => void
+  readonly onCount: (open: number) => void
+}
+
+/** The callbacks that `startListener` takes. */
+export function createAttempts(deps: SessionDependencies): Joined {
+  const { audit, metrics, listener } = deps
+  const record = (facts: AttemptFacts, code: ReasonCode, by: 'client' | 'gateway', detail: string | null) => {
+    audit.closed(facts, { code, by, detail }, NO_BYTES)
+    metrics.attempt(listener, code, NO_BYTES)
+  }
+  return {
+    onSecured: () => metrics.handshake(listener, 'ok'),
+    onProbe: () => metrics.probe(listener),
+    onCount: (open) => metrics.connectionsOpen(listener, open),
+    onFailure({ id, source, acceptedAt, code, detail }) {
+      if (!code.startsWith('limit-')) metrics.handshake(listener, 'failed')
+      const facts = beginAttempt(deps, { id, source, handshakeMs: null })
+      record(
+        { ...facts, openedAt: acceptedAt },
+        code,
+        code.startsWith('limit-') ? 'gateway' : 'client',
+        detail,
+      )
+    },
+    passthrough: {
+      tunnel: (connection, tunnel) => void runSession(deps, connection, tunnel),
+      refused(connection, { acceptedAt }, code, detail) {
+        record({ ...beginAttempt(deps, connection), openedAt: acceptedAt }, code, 'gateway', detail)
+      },
+    },
+    handler: {
+      tunnel: (connection, tunnel) => void runSession(deps, connection, tunnel),
+      refusedRequest(connection, requestCode, requestDetail) {
+        const { facts, refusal } = identified(deps, connection)
+        const code = refusal?.code ?? requestCode
+        record(facts, code, 'gateway', refusal === null ? requestDetail : refusal.detail)
+        return { id: facts.id, code }
+      },
+      noRequest(connection, code, detail) {
+        const { facts, refusal } = identified(deps, connection)
+        // Who was asked for no token yet has done nothing wrong.
+        const told = refusal === null || refusal.code === 'client-token-missing' ? null : refusal
+        record(facts, told?.code ?? code, told === null ? 'client' : 'gateway', told?.detail ?? detail)
+      },
+    },
+  }
+}
+
+/** The facts of a connection that brought no usable request, with its identity or what is wrong with it. */
+function identified(deps: SessionDependencies, connection: ClientConnection) {
+  const facts = beginAttempt(deps, connection)
+  const identity = connection.identity()
+  if (!identity.ok) return { facts, refusal: identity }
+  describeCaller(facts, identity)
+  return { facts, refusal: null }
+}

@@ -1,0 +1,208 @@
+// One port: intake, TLS and the protocol behind it, put together by what the configuration says. It decides nothing
+// about requests.
+import type { AddressInfo } from 'node:net'
+import type { ListenerConfig, TrustMaterial } from '../config/types.ts'
+import type { TrustStore } from '../trust-store.ts'
+import type { Admission } from './arrival/admission.ts'
+import type { Arrival, ArrivalFailure } from './arrival/arrival.ts'
+import { createIntake, type Intake } from './arrival/intake.ts'
+import { createTerminator, type Terminated, type TlsMaterial } from './arrival/terminate.ts'
+import type { ClientConnection, RequestHandler } from './connection.ts'
+import { type H2Connection, serveH2 } from './connect-h2.ts'
+import { serveH1 } from './connect-h1.ts'
+import { identify, type Identity, type ListenerTrust } from './identify.ts'
+import { serveLinkerd } from './linkerd.ts'
+import { LINKERD_ALPN } from './linkerd-header.ts'
+import { type PassthroughOptions, servePassthrough } from './passthrough.ts'
+import { postgresPreamble } from './postgres-preamble.ts'
+import { servePreset, type Single } from './preset.ts'
+import { identifyByToken } from './token.ts'
+
+export interface ListenerOptions {
+  readonly config: ListenerConfig
+  readonly trust: TrustStore
+  readonly admission: Admission
+  /** From accept to the end of the request. */
+  readonly budgetMs: number
+  readonly newId: () => string
+  readonly now: () => Date
+  readonly single: Single
+  readonly passthrough: Pick<PassthroughOptions, 'choosePort' | 'identifyNetwork' | 'handler'>
+  readonly handler: RequestHandler
+  /** A handshake was finished, whatever the identity is worth. */
+  readonly onSecured: () => void
+  /** A connection that sent something and ended before its handshake did. */
+  readonly onFailure: (failure: ArrivalFailure) => void
+  /** A connection that sent nothing: a health check, a port scan. */
+  readonly onProbe: () => void
+  /** The number of raw connections held, after each change. */
+  readonly onCount: (open: number) => void
+  readonly onAcceptError: (error: Error) => void
+}
+
+export interface Listener {
+  readonly name: string
+  readonly address: { readonly host: string; readonly port: number }
+  /** Stops accepting and tells HTTP/2 clients to go elsewhere; what lives goes on. */
+  drain(): void
+  /** Cuts everything that is left and resolves when the port is free. */
+  close(): Promise<void>
+}
+
+const ALPN: Readonly<Record<ListenerConfig['protocol'], readonly string[]>> = {
+  connect: ['h2', 'http/1.1'],
+  hbone: ['h2'],
+  linkerd: [LINKERD_ALPN],
+  sni: [],
+  fixed: [],
+  passthrough: [],
+}
+
+/** Direct TLS of PostgreSQL 17 names this protocol, and goes on without it no further. */
+const POSTGRES_ALPN = 'postgresql'
+
+/** Listens; rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL) where it cannot. */
+export async function startListener(options: ListenerOptions): Promise<Listener> {
+  const { config } = options
+  const h2 = new Set<H2Connection>()
+  const state = { draining: false }
+  const onHello =
+    config.protocol === 'passthrough'
+      ? (arrival: Arrival) => takePassthrough(arrival, options)
+      : createTermination(options, h2, state)
+  const intake = createIntake({
+    ...options,
+    ...(config.startTls === 'postgres' ? { preamble: postgresPreamble } : {}),
+    ignoreServerName: config.protocol !== 'sni' && config.protocol !== 'passthrough',
+    onHello,
+  })
+  await listen(intake, config)
+  const { address, port } = intake.server.address() as AddressInfo
+  return {
+    name: config.name,
+    address: { host: address, port },
+    drain() {
+      state.draining = true
+      intake.server.close()
+      for (const connection of h2) connection.goAway()
+    },
+    async close() {
+      const closed = new Promise<void>((resolve) => intake.server.close(() => resolve()))
+      for (const socket of intake.sockets) socket.resetAndDestroy()
+      await closed
+    },
+  }
+}
+
+function takePassthrough(arrival: Arrival, { config, passthrough }: ListenerOptions): void {
+  if (arrival.hello === null) return arrival.fail('client-hello-malformed', null)
+  servePassthrough(arrival, arrival.hello, { ...passthrough, listenerPort: config.port })
+}
+
+function createTermination(options: ListenerOptions, h2: Set<H2Connection>, state: { draining: boolean }) {
+  const { config, trust, admission, budgetMs } = options
+  const serve = createServe(options, h2, state)
+  const alpnProtocols = config.startTls === 'postgres' ? [POSTGRES_ALPN] : ALPN[config.protocol]
+  const terminator = createTerminator({
+    config,
+    alpnProtocols,
+    admission,
+    material: tlsMaterial(config, trust.current()),
+    handshakeTimeoutMs: budgetMs,
+    onSecured: (arrival, terminated) => {
+      options.onSecured()
+      serve(toConnection(arrival, terminated, options), arrival)
+    },
+  })
+  trust.onChange((material) => terminator.replace(tlsMaterial(config, material)))
+  return (arrival: Arrival) => terminator.take(arrival)
+}
+
+/** OpenSSL builds chains with the roots of all its trust domains; which may vouch for which is judged behind. */
+function tlsMaterial(config: ListenerConfig, material: TrustMaterial): TlsMaterial {
+  const shown = material.identities.get(config.name) ?? material.identity
+  const roots = config.trustDomains.flatMap((name) => material.bundles.get(name)?.x509Authorities ?? [])
+  const anchors = config.protocol === 'linkerd' ? (material.linkerd?.anchors ?? []) : []
+  return {
+    certificate: shown.chainPem,
+    key: shown.key.reveal(),
+    roots: [...new Set([...roots, ...anchors].map(String))],
+  }
+}
+
+function trustOf(config: ListenerConfig, material: TrustMaterial): ListenerTrust {
+  return {
+    bundle: (name) => (config.trustDomains.includes(name) ? material.bundles.get(name) : undefined),
+    linkerd: config.protocol === 'linkerd' ? material.linkerd : null,
+  }
+}
+
+function toConnection(arrival: Arrival, terminated: Terminated, options: ListenerOptions): ClientConnection {
+  const { config, trust, now } = options
+  const { tls, chain, openssl, handshakeMs } = terminated
+  const tokens = config.clientAuthentication === 'svid-or-token'
+  const byCertificate = (): Identity => {
+    if (tokens && chain.length === 0) return { ok: false, code: 'client-token-missing', detail: null }
+    return identify(chain, openssl, trustOf(config, trust.current()), now())
+  }
+  return {
+    ...{ id: arrival.id, raw: arrival.raw, tls, source: arrival.source, handshakeMs },
+    deadlineAt: arrival.deadlineAt,
+    identity: byCertificate,
+    byToken: tokens
+      ? (shown) =>
+          identifyByToken(shown, {
+            audience: config.audience,
+            trust: trustOf(config, trust.current()),
+            now: now(),
+          })
+      : null,
+  }
+}
+
+type ServeArrived = (connection: ClientConnection, arrival: Arrival) => void
+
+function createServe(
+  { config, handler, single }: ListenerOptions,
+  h2: Set<H2Connection>,
+  state: { readonly draining: boolean },
+): ServeArrived {
+  const serveOverH2 = (connection: ClientConnection, hints: boolean) => {
+    const served = serveH2(connection, handler, { hints })
+    h2.add(served)
+    connection.raw.once('close', () => h2.delete(served))
+    if (state.draining) served.goAway()
+  }
+  const only = (protocol: string, serve: (connection: ClientConnection) => void) => {
+    return (connection: ClientConnection): void => {
+      if (connection.tls.alpnProtocol === protocol) return serve(connection)
+      handler.noRequest(connection, 'client-alpn-mismatch', null)
+      connection.raw.resetAndDestroy()
+    }
+  }
+  switch (config.protocol) {
+    case 'connect':
+      return (connection) =>
+        connection.tls.alpnProtocol === 'h2' ? serveOverH2(connection, false) : serveH1(connection, handler)
+    case 'hbone':
+      return only('h2', (connection) => serveOverH2(connection, true))
+    case 'linkerd':
+      return only(LINKERD_ALPN, (connection) => serveLinkerd(connection, handler))
+    case 'sni':
+    case 'fixed':
+    case 'passthrough':
+      return (connection, { hello }) =>
+        servePreset(connection, hello?.serverName ?? null, config, single, handler)
+  }
+}
+
+async function listen({ server }: Intake, config: ListenerConfig): Promise<void> {
+  const { host, port } = config.address
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port, backlog: 1024 }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}

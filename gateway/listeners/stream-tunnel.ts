@@ -1,0 +1,56 @@
+// The tunnel of protocols that have no answer of their own: what follows on the connection belongs to the session, and a
+// refusal can only be a reset.
+import type net from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { RelaySide, Tunnel, TunnelFacts } from '../sessions/tunnel.ts'
+import type { Identity } from './identify.ts'
+
+export interface StreamTunnelOptions {
+  readonly requested: { readonly host: string; readonly port: number }
+  readonly facts: TunnelFacts
+  readonly identify: () => Identity | Promise<Identity>
+  /** Where bytes are read and written: the TLS socket over `raw`, or `raw` itself. Paused. */
+  readonly stream: Duplex
+  readonly raw: net.Socket
+}
+
+export class StreamTunnel implements Tunnel {
+  readonly requested: { readonly host: string; readonly port: number }
+  readonly facts: TunnelFacts
+  readonly identify: () => Identity | Promise<Identity>
+  readonly signal: AbortSignal
+  readonly #stream: Duplex
+  readonly #raw: net.Socket
+  readonly #gone = new AbortController()
+  readonly #onGone = () => this.#gone.abort()
+
+  constructor(options: StreamTunnelOptions) {
+    this.requested = options.requested
+    this.facts = options.facts
+    this.identify = options.identify
+    this.signal = this.#gone.signal
+    this.#stream = options.stream
+    this.#raw = options.raw
+    // This listener stays for good: there must never be none.
+    this.#stream.on('error', this.#onGone)
+    this.#stream.on('close', this.#onGone)
+  }
+
+  accept(): RelaySide {
+    const stream = this.#stream
+    stream.off('close', this.#onGone)
+    return {
+      stream,
+      end: () => stream.end(),
+      // destroy() on a TLS socket would reach the peer as a clean end (nodejs/node#49484).
+      reset: () => this.#raw.resetAndDestroy(),
+      endIsReal: () => true,
+      closeIsClean: () => stream.writableFinished,
+    }
+  }
+
+  /** The raw socket alone: touching the TLS socket too, in the turn of its handshake, crashes Node 24.21. */
+  refuse(): void {
+    this.#raw.resetAndDestroy()
+  }
+}
