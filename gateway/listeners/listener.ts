@@ -127,10 +127,13 @@ function tlsMaterial(config: ListenerConfig, material: TrustMaterial): TlsMateri
   }
 }
 
-function trustOf(config: ListenerConfig, material: TrustMaterial): ListenerTrust {
+function trustOf(
+  { protocol, trustDomains }: ListenerConfig,
+  { bundles, linkerd }: TrustMaterial,
+): ListenerTrust {
   return {
-    bundle: (name) => (config.trustDomains.includes(name) ? material.bundles.get(name) : undefined),
-    linkerd: config.protocol === 'linkerd' ? material.linkerd : null,
+    bundle: (name) => (trustDomains.includes(name) ? bundles.get(name) : undefined),
+    linkerd: protocol === 'linkerd' && linkerd !== null ? { trust: linkerd, trustDomains } : null,
   }
 }
 
