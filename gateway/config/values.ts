@@ -210,16 +210,15 @@ export const addressAndPort = text(
   (value): HostPort | Wrong => readAddressAndPort(value, 1) ?? new Wrong(`expected ${ADDRESS_AND_PORT}`),
 )
 
-const SERVER_NAME_KEY = 'a host name'
-
 /** A name that a ClientHello can name: no address (RFC 6066 §3). In its one spelling. */
-export const serverNameKey = text(SERVER_NAME_KEY, (value) => {
+export function readServerNameKey(
+  value: string,
+): { readonly ok: true; readonly host: string } | { readonly ok: false; readonly message: string } {
   const host = readHost(value)
-  if (host instanceof Wrong) return new Wrong(`expected ${SERVER_NAME_KEY}`, host.message)
-  return host.kind === 'name'
-    ? host.host
-    : new Wrong(`expected ${SERVER_NAME_KEY}`, 'an address is no server name')
-})
+  if (host instanceof Wrong) return { ok: false, message: host.message }
+  if (host.kind === 'address') return { ok: false, message: 'an address is no server name' }
+  return { ok: true, host: host.host }
+}
 
 export const vpcEndpoint = z
   .string()
