@@ -4,7 +4,7 @@ import { errors, jwtVerify } from 'jose'
 import { parseSpiffeId } from '../../../spiffe/id.ts'
 import type { AuthorityLog } from '../log.ts'
 import { toAwsProof } from './aws/web-identity.ts'
-import { flattenClaims, pathClaims } from './claim-values.ts'
+import { flattenClaims, setPathClaims } from './claim-values.ts'
 import { CLOCK_SKEW_SECONDS, checkClaims, type TokenFacts } from './claims.ts'
 import type { Fetch } from './guarded-fetch.ts'
 import { createIssuerKeys, type IssuerKeys } from './issuer-keys.ts'
@@ -62,7 +62,7 @@ function toProof(token: CompactToken, provider: OidcProvider, facts: TokenFacts)
   const claims = flattenClaims(token.claims)
   if (provider.kind === 'spiffe') {
     try {
-      for (const [name, value] of pathClaims(parseSpiffeId(facts.subject).path)) claims.set(name, value)
+      setPathClaims(claims, parseSpiffeId(facts.subject).path)
     } catch (error) {
       throw new ProofError('claims-malformed', 'sub is no SPIFFE ID', { cause: error })
     }
