@@ -2,6 +2,7 @@
 // authority when it starts.
 import type { Fault } from '../../common/fault.ts'
 import type { IdentityConfig } from './config.ts'
+import { lintAws } from './config-lints-aws.ts'
 import { type CheckOptions, createReport, type Report } from './config-report.ts'
 import type { IdentityDocument, RegistrationDocument } from './config-schema.ts'
 import { knownIssuer, lastingClaim } from './proofs/known-issuers.ts'
@@ -63,38 +64,6 @@ function lintIssuer(registration: RegistrationDocument, issuer: string, keys: Ke
         `say "${value}"`,
       )
     }
-  }
-}
-
-function lintAws(
-  registration: RegistrationDocument,
-  document: IdentityDocument,
-  keys: Keys,
-  report: Report,
-): void {
-  const { aws } = registration.match
-  if (aws === undefined) return
-  const at = [...keys, 'match', 'aws', 'role']
-  const narrowed =
-    aws.lambdaFunction !== undefined || aws.roleId !== undefined || Object.keys(aws.principalTags).length > 0
-  const name = aws.role.slice(aws.role.lastIndexOf('/') + 1)
-  if (name === '*' && !narrowed) report(at, 'matches every role of the account', 'name roles, or tags')
-  else if (aws.role.includes('*')) {
-    report(at, 'whoever may create roles in the account chooses who matches the *', 'name each role')
-  }
-  if (
-    name !== '*' &&
-    aws.role.includes('*') &&
-    !/\{(?:role|lambda\.name|principalTag\.)/.test(registration.spiffeId)
-  ) {
-    report([...keys, 'spiffeId'], 'several roles get one and the same ID', 'put {role} into it')
-  }
-  const accounts: Readonly<Record<string, { issuer?: string | undefined }>> =
-    document.proofs.aws?.accounts ?? {}
-  const [, account = ''] = /^arn:[^:]+:iam::(\d{12}):/.exec(aws.role) ?? []
-  const needsToken = /:role\/.+\//.test(aws.role) || aws.lambdaFunction !== undefined
-  if (needsToken && Object.hasOwn(accounts, account) && accounts[account]?.issuer === undefined) {
-    report(at, `can never match: it needs web identity, and the account ${account} has no issuer`)
   }
 }
 

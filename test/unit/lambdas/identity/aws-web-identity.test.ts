@@ -13,7 +13,15 @@ const OTHER = 'https://9f9f9f9f-0000-4000-8000-000000000000.tokens.sts.global.ap
 function match(role: string, more: Partial<AwsMatch> = {}): AwsMatch {
   const parsed = parseRolePattern(`arn:aws:iam::${ACCOUNT}:role/${role}`)
   if (parsed === null) throw new Error(role)
-  return { role: parsed, roleId: null, principalTags: {}, lambdaFunction: null, organization: null, ...more }
+  return {
+    role: parsed,
+    anyPath: false,
+    roleId: null,
+    principalTags: {},
+    lambdaFunction: null,
+    organization: null,
+    ...more,
+  }
 }
 
 interface Details {
