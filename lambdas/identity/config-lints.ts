@@ -5,7 +5,8 @@ import type { IdentityConfig } from './config.ts'
 import { lintAws } from './config-lints-aws.ts'
 import { type CheckOptions, createReport, type Report } from './config-report.ts'
 import type { IdentityDocument, RegistrationDocument } from './config-schema.ts'
-import { knownIssuer, lastingClaim } from './proofs/known-issuers.ts'
+import { knownIssuer, platformOf } from './proofs/known-issuers.ts'
+import { mutableClaim } from './proofs/mutable-claims.ts'
 import { canOverlap } from './registrations/overlap.ts'
 
 type Keys = readonly (string | number)[]
@@ -15,19 +16,25 @@ function issuerOf(registration: RegistrationDocument, document: IdentityDocument
   return document.proofs.oidc.find(({ name }) => name === oidc)?.issuer ?? ''
 }
 
-/** A lasting claim beside it makes a name harmless: then both must hold. */
+function placeholders({ spiffeId }: RegistrationDocument): readonly string[] {
+  return [...spiffeId.matchAll(/\{([^}]*)\}/g)].map(([, name = '']) => name)
+}
+
+/** A lasting id of the same thing beside it makes a name harmless: then both must hold. */
 function lintMutable(registration: RegistrationDocument, issuer: string, keys: Keys, report: Report): void {
   const matched = Object.keys(registration.match.claims ?? {})
-  const lasting = matched.some((name) => name.endsWith('_id') || name === 'oid' || name === 'cid')
+  const used = placeholders(registration)
+  const platform = platformOf(issuer, [...matched, ...used])
   for (const name of matched) {
-    const better = lasting ? null : lastingClaim(issuer, name)
-    if (better === null) continue
-    report([...keys, 'match', 'claims', name], `${name} may mean somebody else tomorrow`, `match ${better}`)
+    const found = mutableClaim(platform, name)
+    if (found === null || found.ids.some((id) => matched.includes(id))) continue
+    const message = `${name} may mean somebody else tomorrow`
+    report([...keys, 'match', 'claims', name], message, `match ${found.better}`)
   }
-  for (const [, name = ''] of registration.spiffeId.matchAll(/\{([^}]*)\}/g)) {
-    const better = lastingClaim(issuer, name)
-    if (better === null || matched.includes(name)) continue
-    report([...keys, 'spiffeId'], `{${name}} may mean somebody else tomorrow`, `use ${better}`)
+  for (const name of used) {
+    const found = mutableClaim(platform, name)
+    if (found === null || matched.includes(name)) continue
+    report([...keys, 'spiffeId'], `{${name}} may mean somebody else tomorrow`, `use ${found.better}`)
   }
 }
 
@@ -55,7 +62,8 @@ function lintIssuer(registration: RegistrationDocument, issuer: string, keys: Ke
     }
   }
   // Both write booleans as text; the rule would wait for ever.
-  if (knownIssuer(issuer)?.shared !== true) return
+  const platform = platformOf(issuer, Object.keys(claims))
+  if (platform !== 'GitHub' && platform !== 'GitLab') return
   for (const [name, value] of Object.entries(claims)) {
     if (typeof value === 'boolean' && name.endsWith('_protected')) {
       report(
