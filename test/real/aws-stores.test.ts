@@ -13,7 +13,7 @@ import { callHttpApi } from '../fakes/http-api.ts'
 import { goodClaims, type RunningFakeIssuer, startFakeOidcIssuer } from '../fakes/oidc-issuer.ts'
 import { needProgram, run } from '../fixtures/process.ts'
 import { createWorld, type World } from '../fixtures/world.ts'
-import { createCsr } from '../unit/lambdas/identity/support.ts'
+import { createCsr, random } from '../unit/lambdas/identity/support.ts'
 import { ACCOUNT, type Moto, REGION, type RoleCredentials, startMoto } from './moto.ts'
 
 const AUDIENCE = 'https://identity.example.org'
@@ -134,7 +134,7 @@ test('a CA whose root key is in KMS issues what OpenSSL verifies, once a token, 
 })
 
 test('a token is tied to what it was first shown for', async () => {
-  const store = createDynamoReplayStore({ client: dynamo, table: 'replay', clock: () => new Date() })
+  const store = createDynamoReplayStore({ client: dynamo, table: 'replay', clock: () => new Date(), random })
   const keepUntil = new Date(Date.now() + 60_000)
   const put = (binding: string) => store.put({ id: 'one', binding, keepUntil })
   expect(await put('x509:a')).toBe('stored')
@@ -157,7 +157,12 @@ test('with other credentials nothing is stored', async () => {
     credentials: { ...role, secretAccessKey: 'wrong' },
   })
   try {
-    const store = createDynamoReplayStore({ client: stranger, table: 'replay', clock: () => new Date() })
+    const store = createDynamoReplayStore({
+      client: stranger,
+      table: 'replay',
+      clock: () => new Date(),
+      random,
+    })
     await expect(store.put({ id: 'x', binding: 'b', keepUntil: new Date() })).rejects.toMatchObject({
       $response: { statusCode: 403 },
     })
