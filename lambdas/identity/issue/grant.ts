@@ -59,9 +59,10 @@ export function grant(
 }
 
 /** @throws ProblemError where the credentials behind an AWS token are about to end: what they get would too */
-export function checkCredentials(proof: Proof, now: Date): void {
-  if (proof.kind !== 'aws-web-identity' || proof.endsAt === null) return
-  if (proof.endsAt.getTime() - now.getTime() < MIN_SESSION_LEFT_MS) {
+export function checkCredentials({ aws }: Proof, now: Date): void {
+  // The end of the token itself is no such end: by default AWS lets a token live for five minutes in all.
+  const ends = aws?.sessionEnds ?? null
+  if (ends !== null && ends.getTime() - now.getTime() < MIN_SESSION_LEFT_MS) {
     throw new ProblemError('credentials-expiring')
   }
 }

@@ -12,7 +12,7 @@ export const CLOCK_SKEW_SECONDS = 30
  */
 export const MAX_LIFETIME_SECONDS = 24 * 3600 + 10 * 60
 /** One below 2^53, in seconds, is far past what Date holds; this is the year 9999. */
-const MAX_TIME = 253_402_300_799
+export const MAX_TIME = 253_402_300_799
 /** What follows the audience in its key-bound form (design §5.4): SHA-256 in base64url. */
 const BINDING = /^(?:x509|jwt):[A-Za-z0-9_-]{43}$/
 

@@ -18,6 +18,7 @@ const PRINCIPAL: AwsPrincipal = {
   roleId: 'AROAAAAAAAAAAAAAAAAAA',
   lambdaFunction: null,
   organization: null,
+  sessionEnds: null,
 }
 
 function awsProof(more: Partial<AwsPrincipal> = {}, claims: Record<string, ClaimValue> = {}): Proof {
