@@ -54,7 +54,7 @@ const OF_PLATFORM: Readonly<Record<Platform, MutableClaims>> = {
 }
 
 /** Names that people have and change, at every issuer. */
-const NAMES = ['email', 'name', 'preferred_username', 'login']
+const NAMES = new Set(['email', 'name', 'preferred_username', 'login'])
 /** What lasts of a person or client; Okta's `sub` is an expression that an administrator may change. */
 const LASTING: Readonly<Record<Platform, readonly string[]>> = {
   GitHub: ['sub'],
@@ -68,7 +68,7 @@ const LASTING: Readonly<Record<Platform, readonly string[]>> = {
 export function mutableClaim(platform: Platform | null, claim: string): MutableClaim | null {
   const own = platform === null ? {} : OF_PLATFORM[platform]
   if (Object.hasOwn(own, claim)) return own[claim] ?? null
-  if (!NAMES.includes(claim)) return null
+  if (!NAMES.has(claim)) return null
   const ids = platform === null ? ['sub'] : LASTING[platform]
   return { better: ids[0] ?? 'sub', ids }
 }
