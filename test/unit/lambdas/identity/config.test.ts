@@ -82,6 +82,14 @@ describe('a bad file', () => {
       ['authority:', 'audience: sallyport\nauthority:'],
       /^identity\.yaml:4: audience: /,
     ],
+    'attack 31: an audience of another service': [
+      ['authority:', 'audience: https://kubernetes.default.svc\nauthority:'],
+      /^identity\.yaml:4: audience: is another service/,
+    ],
+    'attack 31: an audience of another service for one provider': [
+      ['maxTokenAge: 10m', 'audience: api://AzureADTokenExchange'],
+      /^identity\.yaml:7: proofs\.oidc\[0\]\.audience: is another service/,
+    ],
     'a provider that is not there': [
       ['oidc: main, claims', 'oidc: mian, claims'],
       /^identity\.yaml:11: registrations\[0\]\.match\.oidc: there is no provider mian \(known: main\)/,
