@@ -203,17 +203,39 @@ describe('whose signature it is', () => {
       'aws-principal-refused',
     ],
     [
-      'an id of another session',
+      'attack 46: an id of another session',
       principal(`arn:aws:sts::${ACCOUNT}:assumed-role/payments-api/aa`, 'AROAAAAAAAAAAAAAAAAAA:bb'),
       'sts-answer-refused',
     ],
     [
-      'a user id',
+      'attack 46: an id of another session that begins alike',
+      principal(`arn:aws:sts::${ACCOUNT}:assumed-role/payments-api/aa`, 'AROAAAAAAAAAAAAAAAAAA:aab'),
+      'sts-answer-refused',
+    ],
+    [
+      'attack 46: a user id',
       principal(`arn:aws:sts::${ACCOUNT}:assumed-role/payments-api/aa`, 'AIDAAAAAAAAAAAAAAAAAA:aa'),
       'sts-answer-refused',
     ],
   ])('%s', async (_name, role, code) => {
     await expectRefused(code === 'registration-none' ? 403 : 401, code, role)
+  })
+
+  test('attack 11: an account that is not that of the role, though both are listed', async () => {
+    const other = '444455556666'
+    const each = [ACCOUNT, other].map((account) =>
+      forRole(`arn:aws:iam::${account}:role/payments-api`, { name: `of-${account}` }),
+    )
+    const { authority, csr, prove } = await setUp(each, [ACCOUNT, other])
+    const arn = `arn:aws:sts::${other}:assumed-role/payments-api/aa`
+    const mixed = { role: 'x', principal: { arn, userId: 'AROAAAAAAAAAAAAAAAAAA:aa' } }
+    expect((await authority.post({ csr, aws: await prove({ ...mixed, account: other }) }, null)).status).toBe(
+      201,
+    )
+    expect(
+      (await authority.post({ csr, aws: await prove({ ...mixed, account: ACCOUNT }) }, null)).status,
+    ).toBe(401)
+    expect(authority.log.at(-1)).toMatchObject({ code: 'sts-answer-refused' })
   })
 
   test('attack 9: a wildcard for roles takes no session', async () => {

@@ -8,6 +8,7 @@ import { AUDIENCE, createCsr, createTestAuthority, provider, registration } from
 
 const ACCOUNT = '111122223333'
 const ISSUER = 'https://0a1b2c3d-0000-4000-8000-000000000000.tokens.sts.global.api.aws'
+const PARTNER = 'https://api.partner.example'
 const OTHER = 'https://9f9f9f9f-0000-4000-8000-000000000000.tokens.sts.global.api.aws'
 
 function match(role: string, more: Partial<AwsMatch> = {}): AwsMatch {
@@ -62,7 +63,16 @@ async function setUp(registrations: readonly Registration[] = [registration({ aw
   }
   const post = async (details?: Details, more?: Details) =>
     authority.post({ csr: await createCsr() }, await issuer.sign(claims(details, more)))
-  return { authority, issuer, stranger, claims, post }
+  const postJwt = async (details?: Details) =>
+    authority.app.request('/v1/svid/jwt', {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        authorization: `Bearer ${await issuer.sign(claims(details))}`,
+      },
+      body: JSON.stringify({ audience: PARTNER }),
+    })
+  return { authority, issuer, stranger, claims, post, postJwt }
 }
 
 test('a role with its path gets its SVID, which ends with the session', async () => {
@@ -97,6 +107,22 @@ test('attack 18: under five minutes left: refused, with the hint to refresh the 
     title: expect.stringContaining('refresh'),
   })
   expect(authority.issuances).toEqual([])
+})
+
+test.each<[string, number, number]>([
+  ['attack 18: under five minutes left: no JWT-SVID either', 299, 401],
+  ['attack 18: with five minutes left a JWT-SVID, for no longer than they last', 300, 201],
+  ['with more left a JWT-SVID for its own time', 4_000, 201],
+])('%s', async (_name, left, status) => {
+  const jwt = registration({ aws: match('team/api'), audiences: [PARTNER], jwtTtlSeconds: 3_600 })
+  const { authority, postJwt } = await setUp([jwt])
+  const now = authority.clock.now().getTime()
+  const answer = await postJwt({ original_session_exp: new Date(now + left * 1000).toISOString() })
+  expect(answer.status).toBe(status)
+  expect(authority.issuances).toHaveLength(status === 201 ? 1 : 0)
+  const body = (await answer.json()) as { expiresAt?: string; code?: string }
+  if (status === 201) expect(Date.parse(body.expiresAt ?? '')).toBe(now + Math.min(left, 3_600) * 1000)
+  else expect(body.code).toBe('credentials-expiring')
 })
 
 test.each<[string, number]>([
@@ -229,7 +255,22 @@ describe('tags and functions', () => {
     expect(await answer.json()).toMatchObject({ spiffeId: 'spiffe://example.org/fn/pay-in' })
     expect((await post({ lambda_source_function_arn: arn('orders') })).status).toBe(403)
     expect((await post()).status).toBe(403)
-    const elsewhere = arn('pay-in').replace(ACCOUNT, '999999999999')
+  })
+
+  // The function of another account, in a token of ours: the two contradict, so it is no function at all.
+  const elsewhere = 'arn:aws:lambda:eu-west-1:999999999999:function:pay-in'
+  test.each<[string, Registration]>([
+    [
+      'attack 17: does not match a rule, not even one for that account',
+      registration({ aws: match('team/api', { lambdaFunction: parseFunctionPattern(elsewhere) }) }),
+    ],
+    [
+      'attack 17: does not fill a template',
+      registration({ aws: match('team/api'), spiffeId: 'spiffe://example.org/fn/{lambda.name}' }),
+    ],
+  ])('a function of another account %s', async (_name, rule) => {
+    const { authority, post } = await setUp([rule])
     expect((await post({ lambda_source_function_arn: elsewhere })).status).toBe(403)
+    expect(authority.issuances).toEqual([])
   })
 })
