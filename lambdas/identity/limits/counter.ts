@@ -55,43 +55,51 @@ function itemOf(options: DynamoRateOptions, name: string, minute: CountedMinute)
   return { TableName: options.table, Key: { id: { S: `rate#${name}#${minute}` } } }
 }
 
+async function takeItem(
+  options: DynamoRateOptions,
+  name: string,
+  perMinute: number,
+): Promise<CountedMinute | null> {
+  const now = options.clock().getTime()
+  const minute = Math.floor(now / MINUTE_MS)
+  const command = new UpdateItemCommand({
+    ...itemOf(options, name, minute),
+    UpdateExpression: 'SET expiresAt = :end ADD issued :one',
+    ConditionExpression: 'attribute_not_exists(issued) OR issued < :limit',
+    ExpressionAttributeValues: {
+      ':one': { N: '1' },
+      ':limit': { N: String(perMinute) },
+      ':end': { N: String(Math.ceil(now / 1000) + KEEP_SECONDS) },
+    },
+  })
+  try {
+    await options.client.send(command)
+    return minute
+  } catch (error) {
+    if (isConditionFailure(error)) return null
+    throw error
+  }
+}
+
+async function giveItemBack(options: DynamoRateOptions, name: string, minute: CountedMinute): Promise<void> {
+  const command = new UpdateItemCommand({
+    ...itemOf(options, name, minute),
+    UpdateExpression: 'ADD issued :less',
+    // Never below nothing, and no item where TTL took it: either would be a limit that is too high.
+    ConditionExpression: 'issued > :none',
+    ExpressionAttributeValues: { ':less': { N: '-1' }, ':none': { N: '0' } },
+  })
+  try {
+    await options.client.send(command)
+  } catch (error) {
+    if (!isConditionFailure(error)) throw error
+  }
+}
+
 /** A counter of all instances. Needs `UpdateItem` on the table. */
 export function createDynamoRateCounter(options: DynamoRateOptions): RateCounter {
   return {
-    async take(name, perMinute) {
-      const now = options.clock().getTime()
-      const minute = Math.floor(now / MINUTE_MS)
-      const command = new UpdateItemCommand({
-        ...itemOf(options, name, minute),
-        UpdateExpression: 'SET expiresAt = :end ADD issued :one',
-        ConditionExpression: 'attribute_not_exists(issued) OR issued < :limit',
-        ExpressionAttributeValues: {
-          ':one': { N: '1' },
-          ':limit': { N: String(perMinute) },
-          ':end': { N: String(Math.ceil(now / 1000) + KEEP_SECONDS) },
-        },
-      })
-      try {
-        await options.client.send(command)
-        return minute
-      } catch (error) {
-        if (isConditionFailure(error)) return null
-        throw error
-      }
-    },
-    async giveBack(name, minute) {
-      const command = new UpdateItemCommand({
-        ...itemOf(options, name, minute),
-        UpdateExpression: 'ADD issued :less',
-        // Never below nothing, and no item where TTL took it: either would be a limit that is too high.
-        ConditionExpression: 'issued > :none',
-        ExpressionAttributeValues: { ':less': { N: '-1' }, ':none': { N: '0' } },
-      })
-      try {
-        await options.client.send(command)
-      } catch (error) {
-        if (!isConditionFailure(error)) throw error
-      }
-    },
+    take: (name, perMinute) => takeItem(options, name, perMinute),
+    giveBack: (name, minute) => giveItemBack(options, name, minute),
   }
 }
