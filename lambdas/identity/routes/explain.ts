@@ -1,5 +1,6 @@
 // POST /v1/explain: what a proof would get, by which registration, and what was missing. It issues nothing, uses no
-// proof up, and tells a caller no value of a registration: whoever holds a token of a listed issuer may ask.
+// proof up, and tells a caller no value of a registration: whoever holds a token of a listed issuer may ask, and of an
+// issuer that all the world has tokens of, nothing but what matches.
 import * as z from 'zod'
 import { explain } from '../issue/explain.ts'
 import type { IdentityAppOptions } from '../options.ts'

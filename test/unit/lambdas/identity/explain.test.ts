@@ -1,6 +1,14 @@
 // POST /v1/explain: what a proof would get. It issues nothing, uses nothing up, and tells no value of a registration.
 import { expect, test } from 'vitest'
-import { createCsr, createTestAuthority, provider, registration, type TestAuthority } from './support.ts'
+import { createFakeIssuer, fetchOf, goodClaims } from '../../../fakes/oidc-issuer.ts'
+import {
+  AUDIENCE,
+  createCsr,
+  createTestAuthority,
+  provider,
+  registration,
+  type TestAuthority,
+} from './support.ts'
 
 async function explain(authority: TestAuthority, body: unknown, token: string | null) {
   return authority.app.request('/v1/explain', {
@@ -61,6 +69,32 @@ test('says what was missing, and no value that a registration asks for', async (
   expect(await noService.json()).toMatchObject({
     result: { granted: false, reason: expect.stringContaining('service') },
   })
+})
+
+test.each([
+  'https://token.actions.githubusercontent.com',
+  'https://token.actions.githubusercontent.com/acme',
+  'https://gitlab.com',
+  'https://accounts.google.com',
+])('attack 53: a stranger with a token of %s learns of no registration', async (url) => {
+  const issuer = await createFakeIssuer(url)
+  const authority = await createTestAuthority({
+    providers: [provider({ issuer: url, jwksUri: `${url}/keys` })],
+    registrations,
+    fetch: fetchOf(issuer),
+  })
+  const ask = async (claims: object) => {
+    const good = goodClaims(url, AUDIENCE, authority.clock.now())
+    const token = await issuer.sign({ ...good, ...claims })
+    return (await explain(authority, { for: 'x509', csr: await createCsr() }, token)).text()
+  }
+  const stranger = await ask({ team: 'strangers' })
+  expect(JSON.parse(stranger)).toMatchObject({ registrations: [], result: { granted: false } })
+  expect(stranger).not.toMatch(/api|secret-rule/)
+  // Who is one of ours is told what is his, and of the rest as little.
+  const own = await ask({ team: 'payments', service: 'billing' })
+  expect(JSON.parse(own)).toMatchObject({ registrations: [{ name: 'api', matches: true }] })
+  expect(own).not.toContain('secret-rule')
 })
 
 test('issues nothing and uses no token up', async () => {
