@@ -3,7 +3,7 @@
 import { nearest } from '../../common/nearest.ts'
 import type { KeyPath } from '../../common/schema-faults.ts'
 import { checkUnique, type Report } from './config-report.ts'
-import type { IdentityDocument, RegistrationDocument } from './config-schema.ts'
+import { MAX_JWT_TTL_MS, type IdentityDocument, type RegistrationDocument } from './config-schema.ts'
 import { messageOf } from './log.ts'
 import { parseFunctionPattern, parseRolePattern } from './proofs/aws/arn.ts'
 import { knownIssuer } from './proofs/known-issuers.ts'
@@ -146,12 +146,27 @@ function checkMatch(
   } else checkOidcMatch(match, document, keys, report)
 }
 
+/** A token that lives for hours must be asked for by name. */
+function checkBearer({ bearer, jwt }: RegistrationDocument, keys: KeyPath, report: Report): void {
+  if (bearer && jwt.audiences.length === 0) {
+    report([...keys, 'bearer'], 'is about JWT-SVIDs, and jwt.audiences lists none', 'add jwt, or remove it')
+  }
+  if (!bearer && jwt.ttl > MAX_JWT_TTL_MS) {
+    report(
+      [...keys, 'jwt', 'ttl'],
+      'more than 1h is for tokens that stand in an HTTPS_PROXY',
+      'say bearer: true, or make it shorter',
+    )
+  }
+}
+
 /** Reports what is wrong under `registrations`. */
 export function checkRegistrations(document: IdentityDocument, report: Report): void {
   for (const [index, registration] of document.registrations.entries()) {
     const keys = ['registrations', index] as const
     checkTemplate(registration, document, keys, report)
     checkMatch(registration, document, [...keys, 'match'], report)
+    checkBearer(registration, keys, report)
   }
   checkUnique(
     document.registrations.map(({ name }) => name),

@@ -38,6 +38,16 @@ function lintMutable(registration: RegistrationDocument, issuer: string, keys: K
   }
 }
 
+function lintBearer({ bearer, jwt }: RegistrationDocument, keys: Keys, report: Report): void {
+  if (!bearer) return
+  const minutes = Math.round(jwt.ttl / 60_000)
+  report(
+    [...keys, 'bearer'],
+    `whoever reads one of its tokens is this workload, for up to ${minutes} minutes`,
+    'keep them short where the caller can fetch new ones; they can be revoked by their id',
+  )
+}
+
 function lintIssuer(registration: RegistrationDocument, issuer: string, keys: Keys, report: Report): void {
   const { claims = {} } = registration.match
   const required = knownIssuer(issuer)?.required
@@ -100,6 +110,7 @@ export function lintDocument(
     lintMutable(registration, issuer, keys, report)
     lintIssuer(registration, issuer, keys, report)
     lintAws(registration, document, keys, report)
+    lintBearer(registration, keys, report)
   }
   lintOverlaps(config, report)
   return faults

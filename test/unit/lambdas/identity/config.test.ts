@@ -31,6 +31,16 @@ function faultsOf(text: string, env: Record<string, string> = {}): readonly stri
 }
 
 describe('a good file', () => {
+  test('may give tokens for half a day where it says bearer, and is warned', () => {
+    const text = GOOD.replace('    x509:', '    bearer: true\n    jwt: {audiences: [x], ttl: 12h}\n    x509:')
+    const result = read(text)
+    if (!result.ok) throw new Error(result.faults.map(formatFault).join('\n'))
+    expect(result.value.registrations[0]?.jwt.ttlSeconds).toBe(12 * 3600)
+    expect(result.warnings.map(formatFault)).toEqual([
+      expect.stringMatching(/^identity\.yaml:12: registrations\[0\]\.bearer: whoever reads .* 720 minutes/),
+    ])
+  })
+
   test('gives its values, with paths from its own directory and the issuer as audience', () => {
     const result = read(GOOD)
     if (!result.ok) throw new Error(result.faults.map(formatFault).join('\n'))
@@ -182,7 +192,15 @@ describe('a bad file', () => {
     ],
     'a JWT that lives for hours': [
       ['    x509:', '    jwt: {audiences: [x], ttl: 2h}\n    x509:'],
-      /^identity\.yaml:12: registrations\[0\]\.jwt\.ttl: .*1m to 1h/,
+      /^identity\.yaml:12: registrations\[0\]\.jwt\.ttl: more than 1h .*bearer: true/,
+    ],
+    'a bearer token that lives for days': [
+      ['    x509:', '    bearer: true\n    jwt: {audiences: [x], ttl: 13h}\n    x509:'],
+      /^identity\.yaml:13: registrations\[0\]\.jwt\.ttl: .*with bearer: true to 12h/,
+    ],
+    'bearer tokens for nobody': [
+      ['    x509:', '    bearer: true\n    x509:'],
+      /^identity\.yaml:12: registrations\[0\]\.bearer: is about JWT-SVIDs/,
     ],
     'a replay store in two places': [
       ['issuances:', 'replay: {store: memory, dynamodb: {table: tokens}}\nissuances:'],
