@@ -212,13 +212,15 @@ export const addressAndPort = text(
 
 const SERVER_NAME_KEY = 'a host name'
 
-/** A name that a ClientHello can name: no address (RFC 6066 §3). In its one spelling. */
+/**
+ * A name that a ClientHello can name: no address (RFC 6066 §3). It stands there in its one spelling, so that no two keys
+ * are one name.
+ */
 export const serverNameKey = text(SERVER_NAME_KEY, (value) => {
   const host = readHost(value)
   if (host instanceof Wrong) return new Wrong(`expected ${SERVER_NAME_KEY}`, host.message)
-  return host.kind === 'name'
-    ? host.host
-    : new Wrong(`expected ${SERVER_NAME_KEY}`, 'an address is no server name')
+  if (host.kind === 'address') return new Wrong(`expected ${SERVER_NAME_KEY}`, 'an address is no server name')
+  return host.host === value ? value : new Wrong(`expected ${SERVER_NAME_KEY}`, `write ${host.host}`)
 })
 
 export const vpcEndpoint = z

@@ -35,6 +35,10 @@ export interface H2Connection {
   goAway(): void
 }
 
+interface StreamOptions extends H2Options {
+  readonly onIdentified: () => void
+}
+
 export interface H2Options {
   /** Whether `baggage`, `forwarded` and `traceparent` are read, as a mesh sends them. */
   readonly hints: boolean
@@ -60,11 +64,16 @@ export function serveH2(
     },
   })
   let requested = false
-  const deadline = setTimeout(() => session.destroy(), requestTimeout(connection))
+  const deadline = setTimeout(
+    () => (requested ? session.close() : session.destroy()),
+    requestTimeout(connection),
+  )
+  const onIdentified = () => clearTimeout(deadline)
   session.on('stream', (stream, headers) => {
     requested = true
-    clearTimeout(deadline)
-    serveStream(connection, handler, stream, headers, options)
+    // Who may still show a token is nobody yet, and must not hold the connection by requests that are refused.
+    if (connection.byToken === null) onIdentified()
+    serveStream(connection, handler, stream, headers, { ...options, onIdentified })
     // Told once; nobody whose certificate is refused gets a second stream. Who shows tokens shows one for each.
     const identity = connection.identity()
     if (!identity.ok && identity.code !== 'client-token-missing') session.close()
@@ -107,7 +116,7 @@ function serveStream(
   handler: RequestHandler,
   stream: http2.ServerHttp2Stream,
   headers: http2.IncomingHttpHeaders,
-  { hints }: H2Options,
+  { hints, onIdentified }: StreamOptions,
 ): void {
   // Every stream keeps an error listener for life: a reset by the peer must never be an uncaught exception.
   stream.on('error', () => {})
@@ -117,7 +126,10 @@ function serveStream(
     return answer(stream, code, id)
   }
   const facts: TunnelFacts = hints ? { ...NO_FACTS, hints: readMeshHints(headers) } : NO_FACTS
-  handler.tunnel(connection, new H2Tunnel(connection, stream, { requested: target, facts, headers }))
+  handler.tunnel(
+    connection,
+    new H2Tunnel(connection, stream, { requested: target, facts, headers, onIdentified }),
+  )
 }
 
 function readTarget(
@@ -150,6 +162,7 @@ interface H2Request {
   readonly requested: { readonly host: string; readonly port: number }
   readonly facts: TunnelFacts
   readonly headers: http2.IncomingHttpHeaders
+  readonly onIdentified: () => void
 }
 
 class H2Tunnel implements Tunnel {
@@ -158,6 +171,7 @@ class H2Tunnel implements Tunnel {
   readonly signal: AbortSignal
   readonly #connection: ClientConnection
   readonly #proxyAuthorization: string | null
+  readonly #onIdentified: () => void
   readonly #stream: http2.ServerHttp2Stream
   readonly #gone = new AbortController()
   readonly #onGone = () => this.#gone.abort()
@@ -168,6 +182,7 @@ class H2Tunnel implements Tunnel {
     this.requested = request.requested
     this.facts = request.facts
     // Node joins what stands twice by a comma, which is no credential.
+    this.#onIdentified = request.onIdentified
     this.#proxyAuthorization = request.headers['proxy-authorization'] ?? null
     this.signal = this.#gone.signal
     stream.on('aborted', this.#onGone)
@@ -180,6 +195,7 @@ class H2Tunnel implements Tunnel {
 
   accept(): RelaySide {
     const stream = this.#stream
+    this.#onIdentified()
     stream.off('close', this.#onGone)
     stream.respond({ [HTTP2_HEADER_STATUS]: 200 })
     return {

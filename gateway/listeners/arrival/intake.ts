@@ -87,20 +87,31 @@ function accept(raw: net.Socket, options: IntakeOptions): void {
 }
 
 async function bring(arrival: Arrival, options: IntakeOptions): Promise<void> {
-  const { raw } = arrival
-  const reader = new RawReader(raw)
+  const reader = new RawReader(arrival.raw)
+  try {
+    const bytes = await readToHello(arrival, reader, options)
+    reader.release(bytes)
+  } catch (error) {
+    // Else nobody could read and drop what the client still sends while it is told why.
+    reader.release(Buffer.alloc(0))
+    throw error
+  }
+  if (!arrival.settled) options.onHello(arrival)
+}
+
+/** Gives the bytes of the ClientHello, with what came behind it. */
+async function readToHello(arrival: Arrival, reader: RawReader, options: IntakeOptions): Promise<Buffer> {
   const rest = await readFront(arrival, reader, options)
   count(arrival, options)
   let first = rest.length > 0 ? rest : await reader.next()
   arrival.stage = 'client-hello'
-  if (options.preamble !== undefined) first = await options.preamble(raw, reader, first)
+  if (options.preamble !== undefined) first = await options.preamble(arrival.raw, reader, first)
   const { bytes, result } = await readHello(reader, first)
   if (result.state === 'refused' && !(options.ignoreServerName && result.code.startsWith('server-name-'))) {
     throw new ArrivalError(helloCode(result.code), result.message)
   }
   arrival.hello = result.state === 'done' ? result.hello : null
-  reader.release(bytes)
-  if (!arrival.settled) options.onHello(arrival)
+  return bytes
 }
 
 /** The PROXY header, where the listener demands one; what came behind it in the same bytes. */
