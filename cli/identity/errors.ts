@@ -7,6 +7,7 @@ export type IdentityFetchErrorCode =
   | 'authority-refused'
   | 'answer-malformed'
   | 'answer-untrusted'
+  | 'bundle-unreadable'
   | 'bundle-went-back'
   | 'token-unreadable'
   | 'aws-unavailable'

@@ -61,7 +61,10 @@ describe('sallyport identity fetch', () => {
     expect(leaf.subjectAltName).toBe('URI:spiffe://example.org/workload')
     expect(await read('bundle.pem')).toContain('BEGIN CERTIFICATE')
     expect(JSON.parse(await read('bundle.json'))).toHaveProperty('keys')
-    expect((await readdir(out)).sort()).toEqual(['bundle.json', 'bundle.pem', 'certificate.pem', 'key.pem'])
+    expect((await readdir(out)).sort()).toEqual([
+      expect.stringMatching(/^\.\.\d{4}_/),
+      ...['..data', 'bundle.json', 'bundle.pem', 'certificate.pem', 'key.pem'],
+    ])
     authority.signal('SIGTERM')
     expect(await authority.exited).toBe(0)
   })
