@@ -27,6 +27,14 @@ export function findUrlFault(
   return text === url.href || `${text}/` === url.href ? null : `write it as ${url.href.replace(/\/$/, '')}`
 }
 
+/**
+ * What is wrong with the authority's own issuer, or null. Beside what holds for all: clients take the URL without a
+ * slash as the audience, and verifiers compare `iss` as text.
+ */
+export function findOwnIssuerFault(text: string, options: { readonly dev: boolean }): string | null {
+  return findUrlFault(text, options) ?? (text.endsWith('/') ? `write it as ${text.slice(0, -1)}` : null)
+}
+
 /** What is wrong with an audience, or null: a URL or a host name with a dot, which no other service can have. */
 export function findAudienceFault(text: string): string | null {
   if (text.length > 1000 || !/^[\x21-\x7e]+$/.test(text)) return 'expected a URL or a host name'
