@@ -29,12 +29,17 @@ export interface DynamoStores {
   issuances(table: string): IssuanceStore
 }
 
+interface DynamoStoresOptions {
+  readonly clock: () => Date
+  readonly random: (bytes: number) => Uint8Array
+}
+
 /** Stores on DynamoDB, with one client for all. */
-export function buildDynamoStores({ clock }: { readonly clock: () => Date }): DynamoStores {
+export function buildDynamoStores({ clock, random }: DynamoStoresOptions): DynamoStores {
   const client = createDynamoClient()
   return {
     replay: (table) => ({
-      replay: createDynamoReplayStore({ client, table, clock }),
+      replay: createDynamoReplayStore({ client, table, clock, random }),
       rates: createDynamoRateCounter({ client, table, clock }),
     }),
     issuances: (table) => createDynamoIssuanceStore({ client, table }),

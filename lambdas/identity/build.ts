@@ -53,11 +53,11 @@ async function buildAuthority({ config, ...parts }: Parts): Promise<Authority> {
 
 type Stores = Pick<IdentityAppOptions, 'replay' | 'rates' | 'issuances'>
 
-async function buildStores({ config, clock }: Parts): Promise<Stores> {
+async function buildStores({ config, clock, random }: Parts): Promise<Stores> {
   const { replay, issuances } = config
   const aws =
     replay !== 'memory' || 'dynamodb' in issuances
-      ? (await import('./build-aws.ts')).buildDynamoStores({ clock })
+      ? (await import('./build-aws.ts')).buildDynamoStores({ clock, random })
       : null
   return {
     ...(replay === 'memory' || aws === null

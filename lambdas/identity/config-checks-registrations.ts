@@ -103,6 +103,9 @@ function checkAwsMatch(
   } else if (aws !== undefined && !Object.hasOwn(aws.accounts, role.account)) {
     report([...keys, 'role'], `the account ${role.account} is not listed`, 'add it to proofs.aws.accounts')
   }
+  if (match.anyPath && role !== null && role.path !== '/') {
+    report([...keys, 'anyPath'], `contradicts the path ${role.path} of role`, 'name the role without a path')
+  }
   // These three are seen in web identity tokens alone; without them the rule would wait for ever.
   const webIdentity = aws === undefined || aws.webIdentity
   const missing = 'is seen by web identity alone, which proofs.aws does not accept'

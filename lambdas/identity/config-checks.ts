@@ -25,6 +25,12 @@ function checkTop(document: IdentityDocument, dev: boolean, report: Report): voi
 function checkStores({ authority, replay, issuances }: IdentityDocument, report: Report): void {
   if ((authority.files === undefined) === (authority.secretsManager === undefined)) {
     report(['authority'], 'expected either files or secretsManager')
+  } else if (authority.secretsManager !== undefined && replay.dynamodb === undefined) {
+    report(
+      ['replay'],
+      'memory is for one process: each instance that reads the issuing secret would take a used proof once more',
+      'name dynamodb: {table: …}, or set SALLYPORT_REPLAY_TABLE',
+    )
   }
   if (replay.store !== undefined && replay.dynamodb !== undefined) {
     report(['replay'], 'expected either store or dynamodb')

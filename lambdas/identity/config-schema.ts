@@ -83,6 +83,7 @@ const aws = z.strictObject({
 
 const awsMatch = z.strictObject({
   role: z.string(),
+  anyPath: z.boolean().default(false),
   roleId: z
     .string()
     .regex(/^AROA[A-Z0-9]{8,124}$/, 'expected the unique id of a role, AROA…')

@@ -60,6 +60,7 @@ function toAwsMatch(match: NonNullable<RegistrationDocument['match']['aws']>): A
   if (role === null) return null
   return {
     role,
+    anyPath: match.anyPath,
     roleId: match.roleId ?? null,
     principalTags: match.principalTags,
     lambdaFunction: match.lambdaFunction === undefined ? null : parseFunctionPattern(match.lambdaFunction),

@@ -49,7 +49,7 @@ function awsMeets(one: AwsMatch, other: AwsMatch): boolean {
   const roles =
     one.role.partition === other.role.partition &&
     one.role.account === other.role.account &&
-    globsMeet(one.role.path, other.role.path) &&
+    (one.anyPath || other.anyPath || globsMeet(one.role.path, other.role.path)) &&
     globsMeet(one.role.name, other.role.name)
   const either = (a: string | null, b: string | null): boolean => a === null || b === null || globsMeet(a, b)
   return (

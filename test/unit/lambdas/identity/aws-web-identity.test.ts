@@ -13,7 +13,15 @@ const OTHER = 'https://9f9f9f9f-0000-4000-8000-000000000000.tokens.sts.global.ap
 function match(role: string, more: Partial<AwsMatch> = {}): AwsMatch {
   const parsed = parseRolePattern(`arn:aws:iam::${ACCOUNT}:role/${role}`)
   if (parsed === null) throw new Error(role)
-  return { role: parsed, roleId: null, principalTags: {}, lambdaFunction: null, organization: null, ...more }
+  return {
+    role: parsed,
+    anyPath: false,
+    roleId: null,
+    principalTags: {},
+    lambdaFunction: null,
+    organization: null,
+    ...more,
+  }
 }
 
 interface Details {
@@ -91,11 +99,40 @@ test('attack 18: under five minutes left: refused, with the hint to refresh the 
   expect(authority.issuances).toEqual([])
 })
 
-test('without original_session_exp the SVID ends with the token', async () => {
-  const { authority, post } = await setUp()
-  const answer = await post({ original_session_exp: undefined })
+test.each<[string, number]>([
+  ['at once', 0],
+  ['a second after its issue', 1],
+  ['four minutes after its issue', 240],
+])('a token without original_session_exp, shown %s: the SVID ends with the token', async (_name, wait) => {
+  const { authority, issuer, claims } = await setUp()
+  const token = await issuer.sign(claims({ original_session_exp: undefined }))
+  authority.clock.advance(wait * 1000)
+  const answer = await authority.post({ csr: await createCsr() }, token)
+  expect(answer.status).toBe(201)
   const { expiresAt } = (await answer.json()) as { expiresAt: string }
-  expect(Date.parse(expiresAt) - authority.clock.now().getTime()).toBe(300_000)
+  expect(Date.parse(expiresAt) - authority.clock.now().getTime()).toBe((300 - wait) * 1000)
+})
+
+test('attack 18: four minutes before the session ends a token is refused, though it is new itself', async () => {
+  const { authority, issuer, claims } = await setUp()
+  const ends = new Date(authority.clock.now().getTime() + 480_000).toISOString()
+  authority.clock.advance(240_000)
+  const token = await issuer.sign(claims({ original_session_exp: ends }))
+  expect((await authority.post({ csr: await createCsr() }, token)).status).toBe(401)
+  expect(authority.log.at(-1)).toMatchObject({ code: 'credentials-expiring' })
+})
+
+test.each<[string, (seconds: number) => unknown]>([
+  ['as a number', (seconds) => seconds],
+  ['as RFC 3339', (seconds) => new Date(seconds * 1000).toISOString()],
+  ['without fractions', (seconds) => new Date(seconds * 1000).toISOString().replace('.000', '')],
+  ['with an offset', (seconds) => new Date((seconds + 3600) * 1000).toISOString().replace('Z', '+01:00')],
+])('the end of the session is read %s', async (_name, write) => {
+  const { authority, post } = await setUp()
+  const seconds = authority.clock.now().getTime() / 1000 + 900
+  const answer = await post({ original_session_exp: write(seconds) })
+  const { expiresAt } = (await answer.json()) as { expiresAt: string }
+  expect(Date.parse(expiresAt)).toBe(seconds * 1000)
 })
 
 describe('what is refused', () => {
@@ -124,6 +161,12 @@ describe('what is refused', () => {
     ['no details', {}, { 'https://sts.amazonaws.com/': undefined }, 'claims-malformed'],
     ['details that are text', {}, { 'https://sts.amazonaws.com/': 'x' }, 'claims-malformed'],
     ['a session end that is no time', { original_session_exp: 'soon' }, {}, 'claims-malformed'],
+    ['a session end without zone', { original_session_exp: '2026-11-24T14:00:00' }, {}, 'claims-malformed'],
+    ['a session end that is a year', { original_session_exp: '2027' }, {}, 'claims-malformed'],
+    ['a session end in words', { original_session_exp: '24 Nov 2027 14:00 UTC' }, {}, 'claims-malformed'],
+    ['a session end in February', { original_session_exp: '2027-02-30T14:00:00Z' }, {}, 'claims-malformed'],
+    ['a session end in milliseconds', { original_session_exp: 1_795_528_800_000 }, {}, 'claims-malformed'],
+    ['a session end before there was time', { original_session_exp: -1 }, {}, 'claims-malformed'],
     ['attack 31: two audiences', {}, { aud: [AUDIENCE, 'https://other.example'] }, 'audience-mismatch'],
     [
       'attack 31: an audience that begins with ours',

@@ -54,6 +54,15 @@ describe('a good file', () => {
   })
 })
 
+test('attack 47: the environment decides whether used proofs are in memory of one of many', () => {
+  const secret = { SALLYPORT_ISSUING_SECRET: 'issuing' }
+  expect(faultsOf(GOOD, secret)).toEqual([expect.stringContaining('replay: memory is for one process')])
+  expect(faultsOf(GOOD, { ...secret, SALLYPORT_REPLAY_TABLE: 'replay' })).toEqual([])
+  const inMemory = GOOD.replace('issuances:', 'replay: {store: memory}\nissuances:')
+  expect(faultsOf(inMemory)).toEqual([])
+  expect(faultsOf(inMemory, secret)).toHaveLength(1)
+})
+
 describe('a bad file', () => {
   const cases: Record<string, [change: [string, string], line: RegExp]> = {
     'an unknown key': [
@@ -72,6 +81,14 @@ describe('a bad file', () => {
     'an audience that is a bare word': [
       ['authority:', 'audience: sallyport\nauthority:'],
       /^identity\.yaml:4: audience: /,
+    ],
+    'attack 31: an audience of another service': [
+      ['authority:', 'audience: https://kubernetes.default.svc\nauthority:'],
+      /^identity\.yaml:4: audience: is another service/,
+    ],
+    'attack 31: an audience of another service for one provider': [
+      ['maxTokenAge: 10m', 'audience: api://AzureADTokenExchange'],
+      /^identity\.yaml:7: proofs\.oidc\[0\]\.audience: is another service/,
     ],
     'a provider that is not there': [
       ['oidc: main, claims', 'oidc: mian, claims'],
@@ -104,6 +121,10 @@ describe('a bad file', () => {
     'a CA in two places': [
       ['{files: {directory: ca}}', '{files: {directory: ca}, secretsManager: {issuing: s}}'],
       /^identity\.yaml:4: authority: expected either files or secretsManager/,
+    ],
+    'attack 47: used proofs in memory where several instances read one secret': [
+      ['{files: {directory: ca}}', '{secretsManager: {issuing: s}}'],
+      /^identity\.yaml: replay: memory is for one process: .*SALLYPORT_REPLAY_TABLE/,
     ],
     'AWS proofs that accept nothing': [
       ['  oidc:\n', '  aws: {accounts: {"111122223333": {}}}\n  oidc:\n'],

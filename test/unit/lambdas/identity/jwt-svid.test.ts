@@ -178,7 +178,14 @@ describe('a proof', () => {
     await using sts = await startFakeSts({ clock: createClock().now })
     const role = parseRolePattern('arn:aws:iam::111122223333:role/api')
     if (role === null) throw new Error('no role')
-    const aws = { role, roleId: null, principalTags: {}, lambdaFunction: null, organization: null }
+    const aws = {
+      role,
+      anyPath: false,
+      roleId: null,
+      principalTags: {},
+      lambdaFunction: null,
+      organization: null,
+    }
     const authority = await createTestAuthority({
       aws: {
         accounts: new Set(['111122223333']),

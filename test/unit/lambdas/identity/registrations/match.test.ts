@@ -18,6 +18,7 @@ const PRINCIPAL: AwsPrincipal = {
   roleId: 'AROAAAAAAAAAAAAAAAAAA',
   lambdaFunction: null,
   organization: null,
+  sessionEnds: null,
 }
 
 function awsProof(more: Partial<AwsPrincipal> = {}, claims: Record<string, ClaimValue> = {}): Proof {
@@ -46,6 +47,7 @@ function awsMatch(role: string, more: Partial<AwsMatch> = {}) {
   if (parsed === null) throw new Error(`no pattern: ${role}`)
   const aws = {
     role: parsed,
+    anyPath: false,
     roleId: null,
     principalTags: {},
     lambdaFunction: null,
@@ -62,7 +64,9 @@ describe('an IAM role', () => {
     ['by its name', `${own}/payments-api`, {}, []],
     ['by a web identity that shows no path', `${own}/payments-api`, { path: '/', roleId: null }, []],
     ['attack 9: not by a session name', `${own}/*-admin`, {}, ['role']],
-    ['by a wildcard in the name', `${own}/payments-*`, {}, []],
+    ['by a wildcard in the name, with the path shown', `${own}/payments-*`, { path: '/' }, []],
+    ['attack 10: not by a wildcard where the path is not shown', `${own}/payments-*`, {}, ['anyPath']],
+    ['attack 10: nor by one of a path', `${own}/payments-*`, { path: '/team/' }, ['role']],
     ['attack 38: not in other case', `${own}/Payments-Api`, {}, ['role']],
     ['attack 10: never with a path by SigV4', `${own}/team/payments-api`, {}, ['role']],
     ['attack 10: a path with a wildcard neither', `${own}/*/payments-api`, {}, ['role']],
@@ -74,6 +78,17 @@ describe('an IAM role', () => {
     ['attack 13: not in another partition', 'aws-cn:iam::111122223333:role/payments-api', {}, ['role']],
   ])('%s', (_name, pattern, principal, missing) => {
     expect(missingConditions(awsMatch(pattern), awsProof(principal))).toEqual(missing)
+  })
+
+  test.each<[string, string, Partial<AwsPrincipal>, readonly string[]]>([
+    ['attack 10: a wildcard where no path is shown', `${own}/payments-*`, {}, []],
+    ['attack 10: a wildcard and any path', `${own}/payments-*`, { path: '/team/' }, []],
+    ['a whole name and any path', `${own}/payments-api`, { path: '/team/' }, []],
+    ['attack 9: no session name', `${own}/*-admin`, {}, ['role']],
+    ['attack 11: no other account', 'aws:iam::999999999999:role/*', {}, ['role']],
+    ['a path of its own is no longer any', `${own}/team/payments-*`, {}, ['role']],
+  ])('with anyPath: %s', (_name, pattern, principal, missing) => {
+    expect(missingConditions(awsMatch(pattern, { anyPath: true }), awsProof(principal))).toEqual(missing)
   })
 
   test.each<[string, Partial<AwsMatch>, Proof, readonly string[]]>([
@@ -249,5 +264,14 @@ describe('overlap', () => {
     const match = (more: Partial<AwsMatch>) => awsMatch(`${own}/api`, more)
     expect(canOverlap(match(one), match(other))).toBe(expected)
     expect(canOverlap(match(other), match(one))).toBe(expected)
+  })
+
+  test.each<[string, string, string, boolean]>([
+    ['any path meets a path', `${own}/api-*`, `${own}/team/api-x`, true],
+    ['any path does not meet another name', `${own}/api-*`, `${own}/team/web`, false],
+  ])('%s', (_name, one, other, meets) => {
+    expect(canOverlap(awsMatch(one, { anyPath: true }), awsMatch(other))).toBe(meets)
+    expect(canOverlap(awsMatch(other), awsMatch(one, { anyPath: true }))).toBe(meets)
+    expect(canOverlap(awsMatch(one), awsMatch(other))).toBe(false)
   })
 })

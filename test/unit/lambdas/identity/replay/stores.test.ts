@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDynamoReplayStore } from '../../../../../lambdas/identity/replay/dynamodb.ts'
 import { createMemoryReplayStore } from '../../../../../lambdas/identity/replay/memory.ts'
 import { type RunningDynamoDb, startDynamoDb } from '../../../../fakes/dynamodb.ts'
-import { createClock } from '../support.ts'
+import { createClock, random } from '../support.ts'
 
 let dynamo: RunningDynamoDb
 beforeAll(async () => {
@@ -15,7 +15,8 @@ afterAll(() => dynamo[Symbol.asyncDispose]())
 
 const kinds = {
   memory: (clock: () => Date) => createMemoryReplayStore({ clock }),
-  DynamoDB: (clock: () => Date) => createDynamoReplayStore({ client: dynamo.client, table: 'replay', clock }),
+  DynamoDB: (clock: () => Date) =>
+    createDynamoReplayStore({ client: dynamo.client, table: 'replay', clock, random }),
 }
 
 describe.each(Object.entries(kinds))('%s', (_name, create) => {
@@ -72,6 +73,11 @@ describe.each(Object.entries(kinds))('%s', (_name, create) => {
 })
 
 test('a table that is not there is a failure, not an answer', async () => {
-  const store = createDynamoReplayStore({ client: dynamo.client, table: 'other', clock: () => new Date() })
+  const store = createDynamoReplayStore({
+    client: dynamo.client,
+    table: 'other',
+    clock: () => new Date(),
+    random,
+  })
   await expect(store.put({ id: 'a', binding: 'b', keepUntil: new Date() })).rejects.toThrow()
 })
