@@ -187,6 +187,14 @@ describe('sallyport identity fetch', () => {
 })
 
 describe('sallyport authority', () => {
+  test('says in its help which proofs it takes and what it issues', async () => {
+    const { code, stdout } = await runSallyport(['authority', '--help'])
+    expect(code).toBe(0)
+    for (const word of ['AWS IAM role', 'GetCallerIdentity', 'OIDC', 'X.509-SVIDs', 'JWT-SVIDs']) {
+      expect(stdout).toContain(word)
+    }
+  })
+
   test('a wrong configuration: exit 1 and a line for each fault', async () => {
     await using world = await createWorld()
     const file = await world.file('identity.yaml', 'version: 1\ntrustDomain: example.org\nregistration: []\n')
