@@ -110,6 +110,14 @@ describe('a bad file', () => {
       ['example.org/{team}/api', 'example.org/sallyport/gateway'],
       /^identity\.yaml:10: registrations\[0\]\.spiffeId: .*reserved: true/,
     ],
+    'a mark for a path that is not reserved': [
+      ['    x509:', '    reserved: true\n    x509:'],
+      /^identity\.yaml:12: registrations\[0\]\.reserved: true is for a spiffeId under \/sallyport\/ alone/,
+    ],
+    'a mark for a path that only begins like it': [
+      ['{team}/api"\n', 'sallyport-x/api"\n    reserved: true\n'],
+      /^identity\.yaml:11: registrations\[0\]\.reserved: true is for/,
+    ],
     'a lifetime over a day': [
       ['ttl: 1h', 'ttl: 25h'],
       /^identity\.yaml:12: registrations\[0\]\.x509\.ttl: .*1m to 24h/,
