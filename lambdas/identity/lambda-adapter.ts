@@ -29,7 +29,8 @@ export function createLambdaHandler(app: Hono<IdentityEnv>): Handler {
       if (hasUnfitHeader(event)) return await malformed()
       const result = await adapter(event, context)
       // The adapter's own words, where it could make no request of the event: the app never answers in plain text.
-      return /^text\/plain/.test(String(result.headers?.['content-type'])) ? await malformed() : result
+      const type = String(result.headers?.['content-type'])
+      return type.startsWith('text/plain') ? await malformed() : result
     } catch {
       return malformed()
     }

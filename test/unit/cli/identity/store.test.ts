@@ -169,10 +169,10 @@ describe.each(Object.entries(starts))('over %s', (_name, { before, start }) => {
 test('a reader that opens ..data once never has a key and a certificate that do not belong together', async () => {
   const out = directory()
   await storeIdentity(out, svid(0), 'example.org')
-  let renewing = true
+  const renewing = new AbortController()
   const seen = new Set<string>()
   const reader = (async () => {
-    while (renewing) {
+    while (!renewing.signal.aborted) {
       const version = await fs.realpath(path.join(out, '..data'))
       const [certificate, key, roots] = await Promise.all(
         ['certificate.pem', 'key.pem', 'bundle.pem'].map((name) =>
@@ -185,7 +185,7 @@ test('a reader that opens ..data once never has a key and a certificate that do 
     }
   })()
   for (let number = 1; number <= 60; number++) await storeIdentity(out, svid(number), 'example.org')
-  renewing = false
+  renewing.abort()
   await reader
   expect(seen.size).toBeGreaterThan(5)
 })
