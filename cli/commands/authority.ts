@@ -12,9 +12,9 @@ import { errnoOf } from '../../lambdas/identity/errno.ts'
 import { AuthorityServerError, type RunningAuthority, startAuthority } from '../../lambdas/identity/server.ts'
 
 const HELP = `
-Issues SPIFFE X.509-SVIDs to callers that prove who they are by a token of a configured issuer. The CA is made in the
-directory that the configuration names when there is none. Prints one line of JSON when it listens; logs go to standard
-error. SIGTERM ends it.
+Issues SPIFFE X.509-SVIDs and JWT-SVIDs to callers that prove who they are: by their AWS IAM role (a web identity token,
+or a signed GetCallerIdentity) or by a token of a configured OIDC issuer. The CA is made in the directory that the
+configuration names when there is none. Prints one line of JSON when it listens; logs go to standard error. SIGTERM ends it.
 
 Example:
   sallyport authority --config identity.yaml --address 127.0.0.1:8080`

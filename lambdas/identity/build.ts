@@ -40,6 +40,9 @@ function warn({ config, log }: BuildOptions): void {
   for (const name of config.overridden) {
     log({ event: 'config.overridden', level: 'info', variable: name })
   }
+  for (const { file, line, key, message, remedy } of config.warnings) {
+    log({ event: 'config.warning', level: 'warn', file, line, key, reason: message, remedy })
+  }
 }
 
 async function buildAuthority({ config, ...parts }: Parts): Promise<Authority> {

@@ -5,7 +5,7 @@ import type { KeyPath } from '../../common/schema-faults.ts'
 import { checkUnique, type Report } from './config-report.ts'
 import { MAX_JWT_TTL_MS, type IdentityDocument, type RegistrationDocument } from './config-schema.ts'
 import { messageOf } from './log.ts'
-import { parseFunctionPattern, parseRolePattern } from './proofs/aws/arn.ts'
+import { parseFunctionPattern, parseRolePattern, type RoleArn } from './proofs/aws/arn.ts'
 import { knownIssuer } from './proofs/known-issuers.ts'
 import { RESERVED_SEGMENT } from './registrations/registration.ts'
 import { parseTemplate, type SpiffeIdTemplate } from './registrations/template.ts'
@@ -89,6 +89,16 @@ function checkOidcMatch(
   }
 }
 
+function checkFunction(text: string, role: RoleArn | null, keys: KeyPath, report: Report): void {
+  const found = parseFunctionPattern(text)
+  if (found === null) {
+    report([...keys, 'lambdaFunction'], 'expected arn:aws:lambda:<region>:<account>:function:<name>')
+  } else if (role !== null && (found.account !== role.account || found.partition !== role.partition)) {
+    const message = `can never match: a function runs as a role of its own account, which ${found.account} is not`
+    report([...keys, 'lambdaFunction'], message, `name a function of ${role.account}`)
+  }
+}
+
 function checkAwsMatch(
   match: NonNullable<RegistrationDocument['match']['aws']>,
   document: IdentityDocument,
@@ -116,9 +126,7 @@ function checkAwsMatch(
   if (match.roleId !== undefined && aws !== undefined && aws.sigv4 === undefined) {
     report([...keys, 'roleId'], 'is seen by SigV4 alone, which proofs.aws does not accept')
   }
-  if (match.lambdaFunction !== undefined && parseFunctionPattern(match.lambdaFunction) === null) {
-    report([...keys, 'lambdaFunction'], 'expected arn:aws:lambda:<region>:<account>:function:<name>')
-  }
+  if (match.lambdaFunction !== undefined) checkFunction(match.lambdaFunction, role, keys, report)
   for (const tag of Object.keys(match.principalTags)) {
     if (aws?.principalTags.includes(tag) === true) continue
     report([...keys, 'principalTags', tag], 'is not one of proofs.aws.principalTags', 'list it there')

@@ -1,48 +1,54 @@
-// What is allowed in a match for IAM roles and yet hardly meant: wildcards, and rules that nobody can meet.
+// What is allowed in a match for IAM roles and yet hardly meant: wildcards, and what they leave open.
+import { lintReach } from './config-lints-reach.ts'
 import type { Report } from './config-report.ts'
 import type { IdentityDocument, RegistrationDocument } from './config-schema.ts'
-import { parseRolePattern } from './proofs/aws/arn.ts'
+import { parseFunctionPattern, parseRolePattern } from './proofs/aws/arn.ts'
 
 type AwsMatchDocument = NonNullable<RegistrationDocument['match']['aws']>
 type Keys = readonly (string | number)[]
 
-function lintWildcard(match: AwsMatchDocument, spiffeId: string, keys: Keys, report: Report): void {
-  if (!match.role.includes('*')) return
+const EVERYTHING = /^\*+$/
+
+function lintRole(match: AwsMatchDocument, spiffeId: string, keys: Keys, report: Report): void {
+  const role = parseRolePattern(match.role)
+  if (role === null || !match.role.includes('*')) return
   const at = [...keys, 'match', 'aws', 'role']
+  // A function with a * in its name is whatever somebody calls so: it narrows nothing.
   const narrowed =
-    match.lambdaFunction !== undefined ||
+    match.lambdaFunction?.includes('*') === false ||
     match.roleId !== undefined ||
     Object.keys(match.principalTags).length > 0
-  const name = match.role.slice(match.role.lastIndexOf('/') + 1)
-  if (name === '*' && !narrowed) report(at, 'matches every role of the account', 'name roles, or tags')
-  else report(at, 'whoever may create roles in the account chooses who matches the *', 'name each role')
-  if (name !== '*' && !/\{(?:role|lambda\.name|principalTag\.)/.test(spiffeId)) {
+  const every = EVERYTHING.test(role.name)
+  if (every && !narrowed) {
+    const whose = role.path === '/' ? 'of the account' : `under ${role.path}`
+    report(at, `matches every role ${whose}`, 'name roles, or tags')
+  } else report(at, 'whoever may create roles in the account chooses who matches the *', 'name each role')
+  if (!every && !/\{(?:role|lambda\.name|principalTag\.)/.test(spiffeId)) {
     report([...keys, 'spiffeId'], 'several roles get one and the same ID', 'put {role} into it')
   }
 }
 
-/** Why web identity tokens alone could meet the match; null where SigV4 could too. */
-function needOfToken(match: AwsMatchDocument): { readonly need: string; readonly remedy?: string } | null {
-  const role = parseRolePattern(match.role)
-  if (role === null) return null
-  if (role.path !== '/' || match.lambdaFunction !== undefined || match.organization !== undefined) {
-    return { need: 'it needs web identity' }
+function lintFunction(match: AwsMatchDocument, spiffeId: string, keys: Keys, report: Report): void {
+  const named = /\{lambda\.(?:name|region)\}/.exec(spiffeId)?.[0]
+  if (match.lambdaFunction === undefined) {
+    if (named === undefined) return
+    const message = `a caller that is no Lambda function gets no ID, for want of ${named}`
+    report([...keys, 'spiffeId'], message, 'name the function by lambdaFunction, or leave it out')
+    return
   }
-  if (match.anyPath || !role.name.includes('*')) return null
-  return {
-    need: 'with a * in its name it needs web identity',
-    remedy: 'or say anyPath: true, where roles of every path are meant',
+  const found = parseFunctionPattern(match.lambdaFunction)
+  if (found?.name.includes('*') !== true) return
+  const at = [...keys, 'match', 'aws', 'lambdaFunction']
+  if (EVERYTHING.test(found.name)) {
+    report(at, `matches every function of the account in ${found.region}`, 'name the function')
+  } else {
+    const message = 'whoever may create functions in the account chooses who matches the *'
+    report(at, message, 'name each function')
   }
-}
-
-function lintReach(match: AwsMatchDocument, document: IdentityDocument, keys: Keys, report: Report): void {
-  const { aws } = document.proofs
-  const found = needOfToken(match)
-  const account = parseRolePattern(match.role)?.account ?? ''
-  if (found === null || aws === undefined || !Object.hasOwn(aws.accounts, account)) return
-  if (aws.webIdentity && aws.accounts[account]?.issuer !== undefined) return
-  const why = aws.webIdentity ? `the account ${account} has no issuer` : 'proofs.aws does not accept it'
-  report([...keys, 'match', 'aws', 'role'], `can never match: ${found.need}, and ${why}`, found.remedy)
+  if (!spiffeId.includes('{lambda.name}')) {
+    const message = 'several functions get one and the same ID'
+    report([...keys, 'spiffeId'], message, 'put {lambda.name} into it')
+  }
 }
 
 /** Reports what a registration for IAM roles hardly means. */
@@ -54,6 +60,7 @@ export function lintAws(
 ): void {
   const match = registration.match.aws
   if (match === undefined) return
-  lintWildcard(match, registration.spiffeId, keys, report)
-  lintReach(match, document, keys, report)
+  lintRole(match, registration.spiffeId, keys, report)
+  lintFunction(match, registration.spiffeId, keys, report)
+  lintReach(registration, document, keys, report)
 }

@@ -3,6 +3,8 @@
 import type { Fault } from '../../common/fault.ts'
 import type { IdentityConfig } from './config.ts'
 import { lintAws } from './config-lints-aws.ts'
+import { lintClaims } from './config-lints-claims.ts'
+import { lintIds } from './config-lints-ids.ts'
 import { type CheckOptions, createReport, type Report } from './config-report.ts'
 import type { IdentityDocument, RegistrationDocument } from './config-schema.ts'
 import { knownIssuer, platformOf } from './proofs/known-issuers.ts'
@@ -11,9 +13,8 @@ import { canOverlap } from './registrations/overlap.ts'
 
 type Keys = readonly (string | number)[]
 
-function issuerOf(registration: RegistrationDocument, document: IdentityDocument): string {
-  const { oidc } = registration.match
-  return document.proofs.oidc.find(({ name }) => name === oidc)?.issuer ?? ''
+function providerOf({ match }: RegistrationDocument, document: IdentityDocument) {
+  return document.proofs.oidc.find(({ name }) => name === match.oidc)
 }
 
 function placeholders({ spiffeId }: RegistrationDocument): readonly string[] {
@@ -106,12 +107,15 @@ export function lintDocument(
   const { faults, report } = createReport(options)
   for (const [index, registration] of document.registrations.entries()) {
     const keys = ['registrations', index] as const
-    const issuer = issuerOf(registration, document)
+    const provider = providerOf(registration, document)
+    const issuer = provider?.issuer ?? ''
     lintMutable(registration, issuer, keys, report)
     lintIssuer(registration, issuer, keys, report)
+    lintClaims(registration, provider, keys, report)
     lintAws(registration, document, keys, report)
     lintBearer(registration, keys, report)
   }
   lintOverlaps(config, report)
+  lintIds(config.registrations, report)
   return faults
 }

@@ -27,6 +27,14 @@ export function findUrlFault(
   return text === url.href || `${text}/` === url.href ? null : `write it as ${url.href.replace(/\/$/, '')}`
 }
 
+/**
+ * What is wrong with the authority's own issuer, or null. Beside what holds for all: clients take the URL without a
+ * slash as the audience, and verifiers compare `iss` as text.
+ */
+export function findOwnIssuerFault(text: string, options: { readonly dev: boolean }): string | null {
+  return findUrlFault(text, options) ?? (text.endsWith('/') ? `write it as ${text.slice(0, -1)}` : null)
+}
+
 const OF_OURS = 'use a URL or a host name of this installation'
 const OF_OTHERS = `is another service’s audience, and tokens for it are tokens for that service: ${OF_OURS}`
 

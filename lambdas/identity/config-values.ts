@@ -99,7 +99,7 @@ function toAuthority({ authority }: IdentityDocument, absolute: Absolute): Ident
 export function toConfig(
   document: IdentityDocument,
   base: string,
-): Omit<IdentityConfig, 'overridden' | 'dev'> {
+): Omit<IdentityConfig, 'overridden' | 'dev' | 'warnings'> {
   const absolute: Absolute = (file) => path.resolve(base, file)
   const { tls, proofs, replay } = document
   return {

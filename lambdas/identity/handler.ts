@@ -3,12 +3,12 @@
 // but the HTTP request itself is looked at: a direct invocation can forge all the rest.
 import { readFile } from 'node:fs/promises'
 import { Hono } from 'hono'
-import { handle } from 'hono/aws-lambda'
 import { SallyportError } from '../../common/errors.ts'
 import type { IdentityEnv } from './app-env.ts'
 import { buildIdentityApp } from './build.ts'
 import { type IdentityConfig, loadIdentityConfig } from './config.ts'
 import { readIdentityEnvironment } from './environment.ts'
+import { createLambdaHandler } from './lambda-adapter.ts'
 import { createLambdaLog } from './lambda-log.ts'
 import { messageOf } from './log.ts'
 import { ProblemError, problemResponse, toProblem } from './problem.ts'
@@ -60,5 +60,4 @@ app.all('*', async (context) => {
   }
 })
 
-/** All answers are text: without this the adapter would send PEM as base64. */
-export const handler = handle(app, { isContentTypeBinary: () => false })
+export const handler = createLambdaHandler(app)

@@ -10,9 +10,12 @@ import { isAbout, missingConditions } from '../registrations/match.ts'
 import type { Registration } from '../registrations/registration.ts'
 import { checkCredentials, type Granted, grant, type IssueContext } from './grant.ts'
 import { chooseJwtLifetime } from './jwt.ts'
+import { checkProof } from './spend.ts'
 
 export interface ExplainRequest {
   readonly kind: 'x509' | 'jwt'
+  /** What the credential would be made for. */
+  readonly binding: string
   readonly registration: string | null
   readonly audience: string | null
   readonly ttlSeconds: number | null
@@ -87,11 +90,13 @@ async function describeGrant(
   if (wanted.kind === 'jwt') {
     const audience = wanted.audience ?? ''
     const expiresAt = chooseJwtLifetime(granted, audience, state, now).toISOString()
+    await checkProof(options, proof, wanted.binding)
     return { ...given, expiresAt, audience }
   }
   const { ttlSeconds, dnsNames } = registration.x509
   const terms = { ttlSeconds, requestedSeconds: wanted.ttlSeconds, proofEnds: proof.endsAt }
   const { notAfter } = chooseLifetime({ ...terms, now, authority: state.issuing })
+  await checkProof(options, proof, wanted.binding)
   return { ...given, expiresAt: notAfter.toISOString(), dnsNames }
 }
 

@@ -6,7 +6,7 @@ import type { IdentityAppOptions } from '../options.ts'
 import { ProblemError } from '../problem.ts'
 import { type Proof, ProofError } from '../proofs/proof.ts'
 import type { Registration } from '../registrations/registration.ts'
-import { useToken } from '../replay/guard.ts'
+import { checkToken, useToken } from '../replay/guard.ts'
 import type { Granted } from './grant.ts'
 
 /** @throws ProblemError `rate-limited`, or where nothing can be counted */
@@ -24,9 +24,14 @@ async function countIssue(options: IdentityAppOptions, registration: Registratio
 }
 
 /** @throws ProofError `token-used`, ProblemError where the store does not answer */
-async function useProof(options: IdentityAppOptions, proof: Proof, binding: string): Promise<void> {
+async function askStore(
+  { replay }: IdentityAppOptions,
+  work: typeof useToken,
+  proof: Proof,
+  binding: string,
+): Promise<void> {
   try {
-    await useToken(options.replay, proof, binding)
+    await work(replay, proof, binding)
   } catch (error) {
     if (error instanceof ProofError) throw error
     throw new ProblemError('replay-store-unavailable', { cause: error })
@@ -58,9 +63,17 @@ export async function spend(options: IdentityAppOptions, granted: Granted, bindi
   const { proof, registration } = granted
   const minute = await countIssue(options, registration)
   try {
-    await useProof(options, proof, binding)
+    await askStore(options, useToken, proof, binding)
   } catch (error) {
     await giveBack(options, registration, minute)
     throw error
   }
+}
+
+/**
+ * Says whether `spend` would take the proof at this moment; writes nothing and counts nothing.
+ * @throws ProofError `token-used`, ProblemError
+ */
+export function checkProof(options: IdentityAppOptions, proof: Proof, binding: string): Promise<void> {
+  return askStore(options, checkToken, proof, binding)
 }

@@ -13,8 +13,16 @@ export interface DynamoReplayOptions {
   readonly random: (bytes: number) => Uint8Array
 }
 
-function keyOf(entry: ReplayEntry) {
-  return { id: { S: `token#${entry.id}` } }
+function keyOf({ id }: Pick<ReplayEntry, 'id'>) {
+  return { id: { S: `token#${id}` } }
+}
+
+async function peek({ client, table, clock }: DynamoReplayOptions, id: string): Promise<string | null> {
+  const { Item: item } = await client.send(
+    new GetItemCommand({ TableName: table, Key: keyOf({ id }), ConsistentRead: true }),
+  )
+  const expiresAt = Number(item?.expiresAt?.N ?? 0)
+  return expiresAt > Math.floor(clock().getTime() / 1000) ? (item?.binding?.S ?? null) : null
 }
 
 /** What the condition found. */
@@ -54,5 +62,5 @@ export function createDynamoReplayStore(options: DynamoReplayOptions): ReplaySto
     }
     return lookUp(options, entry, attempt)
   }
-  return { put }
+  return { put, peek: (id) => peek(options, id) }
 }

@@ -16,7 +16,7 @@ export const EXPLAIN_BODY = z.discriminatedUnion('for', [
 
 export function createExplainRoute(options: IdentityAppOptions, prover: Prover) {
   return createProvedRoute(options, async (request, context) => {
-    const { proof, body } = await prover.prove(request, {
+    const { proof, body, asked } = await prover.prove(request, {
       schema: EXPLAIN_BODY,
       prepare: async (asked: z.infer<typeof EXPLAIN_BODY>) =>
         asked.for === 'x509' ? prepareX509(asked) : prepareJwt(asked),
@@ -26,6 +26,7 @@ export function createExplainRoute(options: IdentityAppOptions, prover: Prover) 
     })
     const wanted = {
       kind: body.for,
+      binding: asked.binding,
       registration: body.registration ?? null,
       audience: body.for === 'jwt' ? body.audience : null,
       ttlSeconds: body.for === 'x509' ? (body.ttlSeconds ?? null) : null,

@@ -138,6 +138,15 @@ describe('what can never match is a fault', () => {
     )
   })
 
+  test.each(['repository', 'sub', 'lambda.arn', 'principalTag', 'session', 'toString'])(
+    'attack 37: a claim in a template that no AWS proof has: {%s}',
+    (claim) => {
+      expect(faultsOf(BOTH, one(role('api'), `spiffe://example.org/{${claim}}`))).toContain(
+        `spiffeId: an AWS proof has no {${claim}} (known: account, role, lambda.region, lambda.name, principalTag.team)`,
+      )
+    },
+  )
+
   test('attack 40: a reserved path without the mark', () => {
     expect(faultsOf(BOTH, one(role('api'), 'spiffe://example.org/sallyport/gateway'))).toContain(
       'reserved: true',

@@ -120,6 +120,14 @@ describe('a bad file', () => {
       ['example.org/{team}/api', 'example.org/sallyport/gateway'],
       /^identity\.yaml:10: registrations\[0\]\.spiffeId: .*reserved: true/,
     ],
+    'a mark for a path that is not reserved': [
+      ['    x509:', '    reserved: true\n    x509:'],
+      /^identity\.yaml:12: registrations\[0\]\.reserved: true is for a spiffeId under \/sallyport\/ alone/,
+    ],
+    'a mark for a path that only begins like it': [
+      ['{team}/api"\n', 'sallyport-x/api"\n    reserved: true\n'],
+      /^identity\.yaml:11: registrations\[0\]\.reserved: true is for/,
+    ],
     'a lifetime over a day': [
       ['ttl: 1h', 'ttl: 25h'],
       /^identity\.yaml:12: registrations\[0\]\.x509\.ttl: .*1m to 24h/,
@@ -174,6 +182,30 @@ describe('a bad file', () => {
       ['https://issuer.example', 'https://dev-1.okta.com'],
       /^identity\.yaml:7: proofs\.oidc\[0\]\.issuer: .*custom authorization server/,
     ],
+    'our own issuer with a slash at its end': [
+      ['https://identity.example.org', 'https://identity.example.org/'],
+      /^identity\.yaml:3: issuer: write it as https:\/\/identity\.example\.org$/,
+    ],
+    'our own issuer with a path and a slash': [
+      ['https://identity.example.org', 'https://example.org/identity/'],
+      /^identity\.yaml:3: issuer: write it as https:\/\/example\.org\/identity$/,
+    ],
+    'our own issuer as proof': [
+      ['https://issuer.example', 'https://identity.example.org'],
+      /^identity\.yaml:7: proofs\.oidc\[0\]\.issuer: is this authority, which does not take its own SVIDs/,
+    ],
+    'our own issuer as proof, by a slash more': [
+      ['https://issuer.example', 'https://identity.example.org/'],
+      /^identity\.yaml:7: proofs\.oidc\[0\]\.issuer: is this authority/,
+    ],
+    'JWT-SVIDs for our own issuer': [
+      ['    x509:', '    jwt: {audiences: [x, "https://identity.example.org"]}\n    x509:'],
+      /^identity\.yaml:12: registrations\[0\]\.jwt\.audiences\[1\]: is this authority's own audience/,
+    ],
+    'JWT-SVIDs for our own audience, bound to a key': [
+      ['    x509:', '    jwt: {audiences: ["https://identity.example.org#x509:abc"]}\n    x509:'],
+      /^identity\.yaml:12: registrations\[0\]\.jwt\.audiences\[0\]: is this authority's own audience/,
+    ],
     'our own trust domain as proof': [
       ['issuer: "https://issuer.example"', 'trustDomain: example.org, bundle: "https://b.example/b"'],
       /^identity\.yaml:7: proofs\.oidc\[0\]\.trustDomain: an authority does not take its own SVIDs/,
@@ -217,6 +249,22 @@ describe('a bad file', () => {
     const faults = faultsOf(text)
     expect(faults).toHaveLength(1)
     expect(faults[0]).toMatch(expected)
+  })
+
+  test('JWT-SVIDs for an audience of our own that is not the issuer', () => {
+    const text = GOOD.replace('authority:', 'audience: identity.internal\nauthority:').replace(
+      '    x509:',
+      '    jwt: {audiences: [identity.internal]}\n    x509:',
+    )
+    expect(faultsOf(text)).toEqual([expect.stringMatching(/jwt\.audiences\[0\]: is this authority's own/)])
+  })
+
+  test.each<[string, string, RegExp]>([
+    ['without TLS', 'http://other.example.org', /^environment: SALLYPORT_ISSUER: expected an https URL/],
+    ['with a slash', 'https://other.example.org/', /^environment: SALLYPORT_ISSUER: write it as https:/],
+    ['that is none', 'other', /^environment: SALLYPORT_ISSUER: expected a URL, found other$/],
+  ])('an issuer of the environment %s, by the name of the variable', (_name, value, expected) => {
+    expect(faultsOf(GOOD, { SALLYPORT_ISSUER: value })).toEqual([expect.stringMatching(expected)])
   })
 
   test('a trust domain in capitals, and with it every SPIFFE ID that is not in it', () => {

@@ -74,6 +74,7 @@ test('a replay store that fails takes nothing from the count either', async () =
       if (fails) throw new Error('no table')
       return 'stored' as const
     },
+    peek: async () => null,
   }
   const authority = await createTestAuthority({ ...once, app: { replay } })
   for (let round = 0; round < 3; round++) {

@@ -26,7 +26,7 @@ describe.each(Object.entries(kinds))('%s', (_name, create) => {
     const id = crypto.randomUUID()
     const put = (binding: string, seconds = 60, name = id) =>
       store.put({ id: name, binding, keepUntil: new Date(clock.now().getTime() + seconds * 1000) })
-    return { clock, put, id }
+    return { clock, put, id, peek: (name: string = id) => store.peek(name) }
   }
 
   test('the first is stored, the second is told what it found', async () => {
@@ -51,6 +51,19 @@ describe.each(Object.entries(kinds))('%s', (_name, create) => {
     clock.advance(1_000)
     expect(await put('x509:b')).toBe('stored')
     expect(await put('x509:a')).toBe('other-binding')
+  })
+
+  test('a look tells what a put would find, and changes nothing', async () => {
+    const { clock, put, peek } = setUp()
+    expect(await peek()).toBeNull()
+    await put('x509:a', 60.5)
+    for (let round = 0; round < 2; round++) expect(await peek()).toBe('x509:a')
+    expect(await peek('another id')).toBeNull()
+    clock.advance(60_000)
+    expect(await peek()).toBe('x509:a')
+    clock.advance(1_000)
+    expect(await peek()).toBeNull()
+    expect(await put('x509:b')).toBe('stored')
   })
 
   test('attack 29: ids that share all but their end are two', async () => {
@@ -80,4 +93,5 @@ test('a table that is not there is a failure, not an answer', async () => {
     random,
   })
   await expect(store.put({ id: 'a', binding: 'b', keepUntil: new Date() })).rejects.toThrow()
+  await expect(store.peek('a')).rejects.toThrow()
 })
