@@ -137,19 +137,10 @@ describe('what is given up, with AWSPENDING taken off', () => {
     clock.advance(DAY)
     const slow = store.beginRotation()
     await createSecret(options(slow))
-    // Somebody forces a second one: the label moves, which AWS allows to PutSecretValue.
-    const fast = crypto.randomUUID()
-    store.put({
-      ClientRequestToken: fast,
-      SecretString: store.versions.get(slow)?.value ?? '',
-      VersionStages: ['AWSPENDING'],
-    })
-    await finishSecret(options(fast))
-    store.put({
-      ClientRequestToken: slow,
-      SecretString: store.versions.get(slow)?.value ?? '',
-      VersionStages: ['AWSPENDING'],
-    })
+    // An impatient operator takes the label off, rotates, and puts it on the first one again.
+    store.move({ VersionStage: 'AWSPENDING', RemoveFromVersionId: slow })
+    const fast = await rotate()
+    store.move({ VersionStage: 'AWSPENDING', MoveToVersionId: slow, RemoveFromVersionId: fast })
     await expect(finishSecret(options(slow))).rejects.toMatchObject({ code: 'rotation-base-moved' })
     expect(store.holderOf('AWSCURRENT')).toBe(fast)
     expect(store.versions.get(slow)?.stages.size).toBe(0)
