@@ -79,7 +79,8 @@ async function rotateFiles(options: RotateOptions) {
   if (!('directory' in authority)) {
     throw new UsageError(
       'usage',
-      'the CA is in Secrets Manager: rotate the secret there (aws secretsmanager rotate-secret)',
+      'the CA is in Secrets Manager: tag the secret sallyport:rotate with what to replace and a new word, such as ' +
+        '"root jwt 2026-11-24", and rotate it there (aws secretsmanager rotate-secret)',
     )
   }
   const advanced = await rotateFileAuthority(
