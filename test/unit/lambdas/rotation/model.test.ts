@@ -12,13 +12,8 @@ import {
   parseAuthorityDocument,
 } from '../../../../lambdas/identity/authority/document.ts'
 import { chooseJwtKey } from '../../../../lambdas/identity/authority/jwt-keys.ts'
-import {
-  createSecret,
-  finishSecret,
-  type RotationOptions,
-  setSecret,
-  testSecret,
-} from '../../../../lambdas/rotation/steps.ts'
+import type { RotationOptions } from '../../../../lambdas/rotation/rotation.ts'
+import { createSecret, finishSecret, setSecret, testSecret } from '../../../../lambdas/rotation/steps.ts'
 import { SecretsStore } from '../../../fakes/aws/secrets-store.ts'
 import { directClient } from '../../../fakes/aws/secrets-manager.ts'
 
