@@ -1,7 +1,7 @@
 // What may differ between a pending document and the current one in the keys that are published. Verifiers remember the
 // highest sequence that they saw, and some of them hold SVIDs of keys that only the document can still vouch for.
 import { X509Certificate } from 'node:crypto'
-import { calculateJwkThumbprint, type JWK } from 'jose'
+import { calculateJwkThumbprint } from 'jose'
 import type { AuthorityDocument } from '../identity/authority/document.ts'
 import type { AuthorityState } from '../identity/authority/state.ts'
 
@@ -31,7 +31,6 @@ export function checkKeySets(pending: AuthorityDocument, current: AuthorityDocum
 /** @throws where a kid is not the RFC 7638 thumbprint of its key: another key could come under the same name */
 export async function checkKeyIds({ jwt }: AuthorityState): Promise<void> {
   for (const { kid, jwk } of jwt.published) {
-    if ((await calculateJwkThumbprint(jwk as JWK)) !== kid)
-      throw new Error(`${kid} is not its key's thumbprint`)
+    if ((await calculateJwkThumbprint(jwk)) !== kid) throw new Error(`${kid} is not its key's thumbprint`)
   }
 }

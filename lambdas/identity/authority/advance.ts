@@ -102,14 +102,14 @@ export async function advance(
     issuing: issuing ?? document.issuing,
     jwtKeys: [...plan.jwtKeys, ...(jwtKey === null ? [] : [jwtKey])],
   }
-  const used = plan.roots.map(({ key }) => key)
+  const used = new Set(plan.roots.map(({ key }) => key))
   const kids = new Set(plan.jwtKeys.map(({ kid }) => kid))
   return {
     document: plan.due ? next : document,
     publishedRoot: root,
     publishedJwtKey: jwtKey,
     issuingRenewed: issuing !== null,
-    droppedRoots: document.roots.filter(({ key }) => !used.includes(key)),
+    droppedRoots: document.roots.filter(({ key }) => !used.has(key)),
     droppedJwtKeys: document.jwtKeys.filter(({ kid }) => !kids.has(kid)),
     blocked: plan.blocked,
     failures,

@@ -66,8 +66,8 @@ export class DocumentCache<State extends object> {
   }
 
   /** Every request asks: without a first document each would be one more reading that fails. */
-  #refuse(error: unknown): Promise<never> {
-    this.#failure = Promise.reject(error)
+  #refuse(reason: unknown): Promise<never> {
+    this.#failure = Promise.reject(reason)
     // Who asks sees it; that nobody may ask again is no fault.
     this.#failure.catch(() => undefined)
     return this.#failure

@@ -22,12 +22,17 @@ interface Days {
   readonly again: number
 }
 
+type KeyCommand =
+  | { readonly kind: 'withdraw'; readonly root: number }
+  | { readonly kind: 'restore' | 'spare' | 'broken' }
+
 type Command =
   | { readonly kind: 'wait'; readonly ms: number }
-  | { readonly kind: 'begin' | 'force' | 'restore' | 'spare' | 'broken' }
+  | { readonly kind: 'begin' | 'force' }
+  | KeyCommand
   | Days
   | { readonly kind: 'step'; readonly index: number; readonly killAt: number }
-  | { readonly kind: 'sign' | 'fail' | 'withdraw' | 'swap'; readonly index: number }
+  | { readonly kind: 'sign' | 'fail' | 'swap'; readonly index: number }
   | { readonly kind: 'read'; readonly index: number; readonly reader: number }
   | { readonly kind: 'hand'; readonly what: string; readonly times: number; readonly ms: number }
 
@@ -60,12 +65,12 @@ async function byHand(world: World, what: string, times: number, ms: number): Pr
   }
 }
 
-function changeKeys(world: World, command: Command): void {
+function changeKeys(world: World, command: KeyCommand): void {
   const { rootKeys } = world
   switch (command.kind) {
     case 'withdraw': {
       const roots = world.current()?.roots ?? []
-      const root = roots[command.index % Math.max(1, roots.length)]
+      const root = roots[command.root % Math.max(1, roots.length)]
       if (root !== undefined) rootKeys.withdrawn.add(root.key)
       break
     }
@@ -75,7 +80,7 @@ function changeKeys(world: World, command: Command): void {
     case 'broken':
       rootKeys.broken = !rootKeys.broken
       break
-    default:
+    case 'restore':
       rootKeys.withdrawn.clear()
       Object.assign(rootKeys, { roomy: true, broken: false })
   }
@@ -117,7 +122,10 @@ async function run(world: World, command: Command): Promise<void> {
     case 'hand':
       await byHand(world, command.what, command.times, command.ms)
       break
-    default:
+    case 'withdraw':
+    case 'restore':
+    case 'spare':
+    case 'broken':
       changeKeys(world, command)
   }
 }
@@ -154,7 +162,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       ms: fc.oneof(fc.integer({ min: 0, max: MINUTE }), fc.integer({ min: MINUTE, max: 40 * MINUTE })),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: kind('withdraw'), index }) },
+  { weight: 1, arbitrary: fc.record({ kind: kind('withdraw'), root: index }) },
   { weight: 1, arbitrary: fc.constantFrom<Command>({ kind: 'spare' }, { kind: 'broken' }) },
   { weight: 2, arbitrary: fc.record({ kind: kind('restore') }) },
 )
