@@ -79,7 +79,8 @@ async function rotateFiles(options: RotateOptions) {
   if (!('directory' in authority)) {
     throw new UsageError(
       'usage',
-      'the CA is in Secrets Manager: rotate the secret there (aws secretsmanager rotate-secret)',
+      'the CA is in Secrets Manager: tag the secret sallyport:rotate with what to replace and a new word, such as ' +
+        '"root jwt 2026-11-24", and rotate it there (aws secretsmanager rotate-secret)',
     )
   }
   const advanced = await rotateFileAuthority(
@@ -126,7 +127,8 @@ async function rotate(options: RotateOptions): Promise<void> {
 const ROTATE_HELP = `
 Replaces the issuing CA of a CA in files now, and does all else that is due. With --root or --jwt a successor of the root
 or of the JWT key is published too; it signs five refresh hints (25 minutes) later, when verifiers have it. The old one
-goes when all that it signed has ended. A running authority follows within a minute.
+goes when all that it signed has ended. A running authority follows within a minute. Run it as the user that the authority
+runs as.
 
 Exit status: 0 done, 1 something was not done, 2 wrong use.`
 

@@ -38,12 +38,17 @@ async function load(): Promise<Hono<IdentityEnv>> {
   return buildIdentityApp({ config, log })
 }
 
-let loaded: Promise<Hono<IdentityEnv>> | null = null
+/** After a load that failed: every request asks, and each would read the issuing secret once more. */
+const RETRY_MS = 5_000
 
-/** One load for all requests of this instance; a load that failed is tried again by the next request. */
+let loaded: Promise<Hono<IdentityEnv>> | null = null
+let failedAt: number | null = null
+
+/** One load for all requests of this instance; one that failed is tried again a little later. */
 function identityApp(): Promise<Hono<IdentityEnv>> {
+  if (failedAt !== null && Math.abs(Date.now() - failedAt) >= RETRY_MS) loaded = failedAt = null
   loaded ??= load().catch((error: unknown) => {
-    loaded = null
+    failedAt = Date.now()
     throw error
   })
   return loaded

@@ -46,7 +46,7 @@ async function setUp(rule: RegistrationInput = {}, options: TestAuthorityOptions
     providers: [provider({ reuse: 'once' })],
     registrations: [registration({ audiences: [PARTNER], ...rule })],
     ...options,
-    app: { replay: { put }, ...options.app },
+    app: { replay: { ...store, put }, ...options.app },
   })
   return { authority, puts }
 }

@@ -63,3 +63,15 @@ describe('the log on Lambda', () => {
     expect(raw).toContain('(50000 characters)')
   })
 })
+
+test('a rotation that is blocked is counted by its code, for the alarm on it', () => {
+  const { log } = createLambdaLog()
+  using output = captureOutput()
+  log({ event: 'rotation.blocked', level: 'error', code: 'no-spare-root-key', reason: 'x' })
+  const metrics = output
+    .text()
+    .split('\n')
+    .filter((line) => line.includes('"CloudWatchMetrics"'))
+    .map((line) => JSON.parse(line) as unknown)
+  expect(metrics).toEqual([expect.objectContaining({ RotationBlocked: 1, code: 'no-spare-root-key' })])
+})
