@@ -4,7 +4,7 @@ import path from 'node:path'
 import type { Fault } from '../../common/fault.ts'
 import { formatKeyPath, type KeyPath } from '../../common/schema-faults.ts'
 import type { CheckedConfig } from '../../gateway/config/check.ts'
-import { type BuildContext, readKeyPair, readText } from '../../gateway/config/context.ts'
+import { type FileContext, readKeyPair, readText } from '../../gateway/config/context.ts'
 import { ReferencedFiles, readRegularFile } from '../../gateway/config/files.ts'
 import type { Report } from '../../gateway/config/rules.ts'
 import type { IdentityConfig } from '../../lambdas/identity/config.ts'
@@ -44,7 +44,7 @@ async function checkKeySet(
   provider: OidcProvider,
   index: number,
   reference: string,
-  context: BuildContext,
+  context: FileContext,
 ): Promise<void> {
   const spiffe = provider.kind === 'spiffe'
   const key = ['proofs', 'oidc', index, spiffe ? 'bundle' : 'jwks']

@@ -1,7 +1,6 @@
 // On Lambda nothing is issued by stores of one instance: used proofs in memory would be taken once by each of them
 // (attacks 30, 47), and a record in a file would be gone with its disk (attack 52).
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { handler } from '../../../lambdas/identity/handler.ts'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { callHttpApi } from '../../fakes/http-api.ts'
 import { captureOutput } from '../../fixtures/output.ts'
 import { createWorld, type World } from '../../fixtures/world.ts'
@@ -29,6 +28,9 @@ afterAll(async () => {
 
 async function start(stores: string) {
   process.env.SALLYPORT_IDENTITY_CONFIG = await world.file('identity.yaml', config(stores))
+  // A new instance each time: one that could not start says the same for some seconds.
+  vi.resetModules()
+  const { handler } = await import('../../../lambdas/identity/handler.ts')
   using output = captureOutput()
   const answer = await callHttpApi(handler, { method: 'GET', path: '/v1/bundle' })
   return { answer, output: output.text() }

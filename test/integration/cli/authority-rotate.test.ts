@@ -42,7 +42,10 @@ test('before there is a CA, says how to get one, without a stack trace', async (
 test('of a CA in Secrets Manager, says by which tag it is asked for there', async () => {
   await using world = await createWorld()
   const aws = `secretsManager: {issuing: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:issuing-AbCdEf"}`
-  const config = await world.file('identity.yaml', CONFIG.replace('files: {directory: ca}', aws.trim()))
+  const config = await world.file(
+    'identity.yaml',
+    `${CONFIG.replace('files: {directory: ca}', aws.trim())}replay: {dynamodb: {table: replay}}\n`,
+  )
   const { code, stderr } = await runSallyport(['authority', 'rotate', '--config', config, '--root'])
   expect(code).toBe(2)
   expect(stderr).toMatch(/tag .*sallyport:rotate.*rotate-secret/)
