@@ -35,7 +35,8 @@ async function play(child: ChildProcess): Promise<Round> {
   return round
 }
 
-test('of processes that find the lock of one that died, one at a time is inside', async () => {
+const TEST = 'of processes that find the lock of one that died, one at a time is inside'
+test(TEST, { timeout: 120_000 }, async () => {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'sallyport-lock-'))
   const lock = path.join(directory, 'authority.lock')
   await using holders = await startHolders(lock, path.join(directory, 'inside'))
