@@ -134,7 +134,7 @@ const identifierOf = (token: string) =>
 
 /** The newest closing record, after `before` of them. */
 async function recordAfter(before: number): Promise<Record<string, unknown>> {
-  await expect.poll(() => gateway.events('session').length).toBe(before + 1)
+  await expect.poll(() => gateway.events('session').length, { timeout: 10_000 }).toBe(before + 1)
   return gateway.events('session')[before] ?? {}
 }
 
