@@ -14,9 +14,14 @@ tree=$root/curl-http2
 # Holds the list above, so that a change of the list makes the tree anew.
 stamp=$tree/.sallyport-complete
 
+# The default is below /tmp: a program that somebody else put there is not run.
+trusted() {
+  local owner
+  owner=$(stat -c %u "$1" 2>/dev/null) && { [ "$owner" = 0 ] || [ "$owner" = "$(id -u)" ]; }
+}
+
 complete() {
-  # The default is below /tmp: a program that somebody else put there is not run.
-  [ -O "$root" ] && [ -O "$tree" ] && [ "$(cat "$stamp" 2>/dev/null)" = "${packages[*]}" ]
+  trusted "$root" && trusted "$tree" && [ "$(cat "$stamp" 2>/dev/null)" = "${packages[*]}" ]
 }
 
 if [ "${1:-}" = --path ]; then

@@ -1,12 +1,15 @@
 // A stock psql with its SVID as client certificate, on a `fixed` listener with `startTls: postgres`: libpq's own SSLRequest
 // and TLS, a PostgreSQL behind the gateway that speaks no TLS, and the database's own password check end to end.
 import { createHash } from 'node:crypto'
+import { copyFile } from 'node:fs/promises'
+import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { toLoopback } from '../fixtures/partner.ts'
 import { needProgram, type Ran, run } from '../fixtures/process.ts'
 import { createWorld, startTestGateway, type TestGateway, type World } from '../fixtures/world.ts'
 import { bareEnvironment, type SvidFiles, svidFiles } from './front-door.ts'
 import { PASSWORD, type Postgres, startPostgres } from './postgres.ts'
+import { makeFolderInTree, runInTree } from './tree.ts'
 
 const stack = new AsyncDisposableStack()
 let world: World
@@ -30,24 +33,18 @@ async function startGateway(): Promise<TestGateway> {
   })
 }
 
-async function psql(
-  gateway: TestGateway,
-  settings: Readonly<Record<string, string>>,
-  query = 'select 6 * 7',
-): Promise<Ran> {
-  const given = {
-    host: 'localhost',
-    port: gateway.portOf('orders'),
-    dbname: 'postgres',
-    user: 'app',
-    ...settings,
-  }
+type Settings = Readonly<Record<string, string>>
+
+function psqlArguments(gateway: TestGateway, settings: Settings, query = 'select 6 * 7'): string[] {
+  const port = gateway.portOf('orders')
+  const given = { host: 'localhost', port, dbname: 'postgres', user: 'app', ...settings }
   const connection = Object.entries(given).map(([name, value]) => `${name}='${value}'`)
-  return run(
-    await needProgram('psql'),
-    ['--no-psqlrc', '--tuples-only', '--no-align', '--command', query, connection.join(' ')],
-    bareEnvironment(world.directory, { PGPASSWORD: PASSWORD, PGCONNECT_TIMEOUT: '20' }),
-  )
+  return ['--no-psqlrc', '--tuples-only', '--no-align', '--command', query, connection.join(' ')]
+}
+
+async function psql(gateway: TestGateway, settings: Settings, query?: string): Promise<Ran> {
+  const env = bareEnvironment(world.directory, { PGPASSWORD: PASSWORD, PGCONNECT_TIMEOUT: '20' })
+  return run(await needProgram('psql'), psqlArguments(gateway, settings, query), env)
 }
 
 const verified = ({ certificate, key, bundle }: SvidFiles) => ({
@@ -55,6 +52,24 @@ const verified = ({ certificate, key, bundle }: SvidFiles) => ({
   sslcert: certificate,
   sslkey: key,
   sslrootcert: bundle,
+})
+
+test("psql 17 begins with TLS, without PostgreSQL's own request for it", async () => {
+  await using gateway = await startGateway()
+  await using folder = await makeFolderInTree()
+  for (const file of Object.values(svid)) await copyFile(file, path.join(folder.here, path.basename(file)))
+  const there = Object.entries(verified(svid)).map(([name, value]) => [
+    name,
+    value.startsWith('/') ? path.join(folder.there, path.basename(value)) : value,
+  ])
+  // The tree has no /etc/hosts.
+  const settings = { ...Object.fromEntries(there), hostaddr: '127.0.0.1', sslnegotiation: 'direct' }
+  const ran = await runInTree(['psql', ...psqlArguments(gateway, settings)], { PGPASSWORD: PASSWORD })
+  expect(ran).toEqual({ code: 0, stdout: '42\n', stderr: '' })
+  expect((await gateway.closed(1))[0]).toMatchObject({
+    workload: 'spiffe://example.org/payments/api',
+    outcome: { code: 'closed', by: 'client' },
+  })
 })
 
 describe('psql on a fixed listener', () => {
@@ -99,7 +114,7 @@ describe('psql on a fixed listener', () => {
     expect((await gateway.closed(1))[0]?.outcome.code).toBe('request-start-tls')
   })
 
-  test.for<[string, Readonly<Record<string, string>>, string | null, string]>([
+  test.for<[string, Settings, string | null, string]>([
     ['without a certificate', { sslmode: 'verify-full' }, null, 'client-certificate-missing'],
     [
       'with sslmode=prefer, which may try without TLS',
