@@ -2,7 +2,7 @@ import type net from 'node:net'
 import type tls from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import { connectTls } from '../../fixtures/connect-client.ts'
-import { CANCEL, CONNECT_ERROR, FLAG, FRAME, RawH2 } from '../../fixtures/h2-raw.ts'
+import { CANCEL, CONNECT_ERROR, FLAG, FRAME, INTERNAL_ERROR, RawH2 } from '../../fixtures/h2-raw.ts'
 import { partnerDestination, startPartner, toLoopback } from '../../fixtures/partner.ts'
 import { createWorld, startTestGateway } from '../../fixtures/world.ts'
 
@@ -109,6 +109,23 @@ describe('a tunnel over HTTP/2 CONNECT', () => {
       by: 'client',
     })
     expect(await s.gateway.metric('sallyport_sessions_open')).toBe(0)
+  })
+
+  // nghttpx sends INTERNAL_ERROR when its own client has gone.
+  test.for<[string, number]>([
+    ['CANCEL', CANCEL],
+    ['INTERNAL_ERROR', INTERNAL_ERROR],
+  ])('RST_STREAM(%s) after the partner ended its side is recorded as the same reset', async ([, code]) => {
+    await using s = await scene()
+    s.client.connect(1, s.target)
+    await expect.poll(() => s.client.isConnected(1)).toBe(true)
+    s.sockets[0]?.socket.end('an answer')
+    await expect.poll(() => s.client.endedCleanly(1)).toBe(true)
+    s.client.reset(1, code)
+    expect((await s.gateway.closed(1))[0]?.outcome).toMatchObject({
+      code: 'relay-client-reset',
+      by: 'client',
+    })
   })
 
   test('a lost connection is a reset for every partner behind it', async () => {
