@@ -1,5 +1,7 @@
 // Builds the listeners from their entries in gateway.yaml and the environment (design §5.5).
 import ipaddr from 'ipaddr.js'
+import type { KeyPath } from '../../common/schema-faults.ts'
+import { checkX509SvidLeaf } from '../../spiffe/x509-svid.ts'
 import type { BuildContext } from './context.ts'
 import { canonicalRange } from './range.ts'
 import type { GatewayDocument } from './schema.ts'
@@ -14,17 +16,48 @@ export const PROXY_PROTOCOL_FROM = 'SALLYPORT_PROXY_PROTOCOL_FROM'
 export function buildListeners(
   document: GatewayDocument,
   material: TrustMaterial,
-  { environment, report, overridden }: BuildContext,
+  context: BuildContext,
 ): readonly ListenerConfig[] | null {
-  const text = environment[PROXY_PROTOCOL_FROM] ?? ''
-  const from = text === '' ? null : readRanges(text)
-  if (from === 'malformed') {
-    report([], `${PROXY_PROTOCOL_FROM}: expected ranges such as 10.0.0.0/16,10.1.0.0/16, found ${text}`)
-    return null
+  const { report, overridden } = context
+  const from = readEnvironment(context)
+  if (from === 'fault') return null
+  if (from !== null && document.listeners.some(isBehindBalancer)) overridden(PROXY_PROTOCOL_FROM)
+  const audience = checkX509SvidLeaf(material.identity.leaf).uri
+  const listeners = document.listeners.map((entry) => build(entry, document, material, audience, from))
+  for (const [index, listener] of listeners.entries()) {
+    const entry = document.listeners[index]
+    if (entry?.trustDomains === undefined && !admitsAnybody(listener, material)) {
+      report(
+        ['listeners', index, 'trustDomains'],
+        'missing, and its certificate is of no trust domain in trust, so that nobody could come in',
+        'add it',
+      )
+    }
+    warnOfTokens(listener, material, ['listeners', index, 'clientAuthentication'], context)
   }
-  if (from !== null) overridden(PROXY_PROTOCOL_FROM)
-  const audience = ownId(material) ?? ''
-  return document.listeners.map((entry) => build(entry, document, material, audience, from))
+  return listeners
+}
+
+/** The ranges of the environment, which win; null where it has none. */
+function readEnvironment({ environment, report }: BuildContext): readonly string[] | null | 'fault' {
+  const text = environment[PROXY_PROTOCOL_FROM] ?? ''
+  if (text === '') return null
+  const parts = text.split(',').map((part) => part.trim())
+  const ranges = parts.map((part) => canonicalRange(part))
+  const wrong = ranges.findIndex((range) => range?.exact !== true)
+  if (wrong === -1) return ranges.map((range) => range?.text ?? '')
+  const message = `${PROXY_PROTOCOL_FROM}: expected ranges such as 10.0.0.0/16,10.1.0.0/16, found "${parts[wrong]}"`
+  const meant = ranges[wrong]?.text
+  report(
+    [],
+    message,
+    meant === undefined ? 'set it right or not at all' : `the range of this length is ${meant}`,
+  )
+  return 'fault'
+}
+
+function isBehindBalancer({ proxyProtocol }: Entry): boolean {
+  return proxyProtocol?.required === true
 }
 
 function build(
@@ -45,7 +78,7 @@ function build(
       proxyProtocol?.required === true ? { from: createRangeTest(from ?? proxyProtocol.from) } : null,
     clientAuthentication: entry.clientAuthentication ?? 'svid',
     audience: entry.audience ?? audience,
-    serverNames: new Map(Object.entries(entry.serverNames ?? {})),
+    serverNames: new Map(entry.serverNames?.map(({ serverName, destination }) => [serverName, destination])),
     destination: entry.destination ?? null,
     startTls: entry.startTls ?? null,
     port: entry.port ?? null,
@@ -65,17 +98,28 @@ function defaultTrustDomains(
   return [...new Set([...(own === null ? [] : [own]), ...mapped])]
 }
 
-/** The gateway's own SPIFFE ID: what tokens are for unless a listener says otherwise. */
-function ownId({ identity }: TrustMaterial): string | null {
-  const [, id] = /URI:(spiffe:[^,]+)/.exec(identity.leaf.subjectAltName ?? '') ?? []
-  return id ?? null
+function admitsAnybody(
+  { protocol, trustDomains }: ListenerConfig,
+  { bundles, linkerd }: TrustMaterial,
+): boolean {
+  if (protocol === 'passthrough' || trustDomains.some((name) => bundles.has(name))) return true
+  return protocol === 'linkerd' && linkerd !== null
 }
 
-function readRanges(text: string): readonly string[] | 'malformed' {
-  const ranges = text.split(',').map((part) => canonicalRange(part.trim()))
-  return ranges.some((range) => range?.exact !== true)
-    ? 'malformed'
-    : ranges.map((range) => range?.text ?? '')
+/** PEM roots hold no keys for tokens, so each of them would be refused; certificates come in all the same. */
+function warnOfTokens(
+  { protocol, clientAuthentication, trustDomains }: ListenerConfig,
+  { bundles }: TrustMaterial,
+  at: KeyPath,
+  { warn }: BuildContext,
+): void {
+  if (protocol !== 'connect' || clientAuthentication !== 'svid-or-token') return
+  if (trustDomains.some((name) => (bundles.get(name)?.jwtAuthorities.length ?? 0) > 0)) return
+  warn(
+    at,
+    `the bundle of ${trustDomains.join(', ')} holds no key for tokens, so none could be verified`,
+    'name a SPIFFE bundle (JWKS) with keys of use jwt-svid',
+  )
 }
 
 /** Whether an address is in one of the ranges. Addresses are canonical: an IPv4-mapped one is the IPv4 address. */

@@ -9,6 +9,7 @@ import { buildDestination } from './destination.ts'
 import { decodeText, FileError, type ReadFile, ReferencedFiles, readRegularFile } from './files.ts'
 import { buildListeners } from './listeners.ts'
 import { checkRules, type Report } from './rules.ts'
+import { knownTrustDomains } from './rules-trust.ts'
 import { GATEWAY_SCHEMA, type GatewayDocument } from './schema.ts'
 import { buildTrust } from './trust.ts'
 import type { GatewayConfig } from './types.ts'
@@ -180,13 +181,6 @@ async function readPolicy(document: GatewayDocument, context: BuildContext): Pro
     networks: document.networks.map(({ name }) => name),
     destinations: document.destinations,
   }
-}
-
-/** Those of its own, of `trust`, and those that Linkerd's names are mapped to. */
-function knownTrustDomains({ trustDomain, trust }: GatewayDocument): readonly string[] {
-  const mapped = trust.flatMap(({ linkerd }) => Object.values(linkerd?.map ?? {}))
-  const ofMap = mapped.map((id) => /^spiffe:\/\/([^/]+)/.exec(id)?.[1] ?? '')
-  return [...new Set([trustDomain, ...trust.flatMap((entry) => entry.trustDomain ?? []), ...ofMap])]
 }
 
 function trustFilesOf({ identity, trust, listeners }: GatewayDocument): readonly string[] {

@@ -1,12 +1,13 @@
-// What the schema cannot say of listeners, trust and networks: which keys go with which protocol, and which destinations
-// a listener may name.
+// What the schema cannot say of listeners: which keys go with which protocol, and which destinations a listener may name.
 import type { KeyPath } from '../../common/schema-faults.ts'
 import { nearest } from '../../common/nearest.ts'
 import type { RuleContext } from './rules.ts'
+import { bundledTrustDomains, knownTrustDomains } from './rules-trust.ts'
 import type { GatewayDocument } from './schema.ts'
 import type { Protocol } from './types.ts'
 
 type Listener = GatewayDocument['listeners'][number]
+type Destination = GatewayDocument['destinations'][number]
 
 /** Keys that some protocols alone have; all others have them not. */
 const KEYS: Readonly<Record<string, readonly Protocol[]>> = {
@@ -31,11 +32,12 @@ export function checkListenerRules(document: GatewayDocument, context: RuleConte
     checkKeys(listener, at, context)
     checkDestinations(listener, document, at, context)
     checkTrustDomains(listener, document, at, context)
-    checkNetworksNeeded(listener, document, at, context)
+    checkPassthroughListener(listener, document, at, context)
   }
-  checkTrust(document, context)
-  checkNetworks(document, context)
-  checkRequestedAs(document, context)
+  for (const [index, destination] of document.destinations.entries()) {
+    checkPassthroughDestination(destination, document, ['destinations', index], context)
+    checkRequestedAs(destination, ['destinations', index], context)
+  }
 }
 
 function checkKeys(listener: Listener, at: KeyPath, { report }: RuleContext): void {
@@ -59,59 +61,67 @@ function checkKeys(listener: Listener, at: KeyPath, { report }: RuleContext): vo
 
 /** One request stands behind a name or a port, so there must be one host and one port. */
 function checkDestinations(
-  { serverNames, destination }: Listener,
+  { protocol, serverNames = [], destination }: Listener,
   { destinations }: GatewayDocument,
   at: KeyPath,
   { report }: RuleContext,
 ): void {
-  const named: (readonly [KeyPath, string])[] = Object.entries(serverNames ?? {}).map(
-    ([name, target]) => [[...at, 'serverNames', name], target] as const,
-  )
-  if (destination !== undefined) named.push([[...at, 'destination'], destination])
+  const named: (readonly [KeyPath, string])[] = []
+  if (protocol === 'sni') {
+    for (const entry of serverNames) named.push([[...at, 'serverNames', entry.text], entry.destination])
+  }
+  if (protocol === 'fixed' && destination !== undefined) named.push([[...at, 'destination'], destination])
   for (const [key, target] of named) {
     const found = destinations.find(({ name }) => name === target)
-    if (found === undefined) {
-      const near = nearest(
-        target,
-        destinations.map(({ name }) => name),
-      )?.word
-      report(
-        key,
-        `there is no destination ${target}`,
-        near === undefined ? 'add it' : `did you mean ${near}?`,
-      )
-    } else if (!isSingle(found)) {
+    if (found === undefined)
+      report(key, `there is no destination ${target}`, suggestion(target, destinations))
+    else if (!isSingle(found)) {
       report(
         key,
         `${target} has not exactly one exact host and one port, so nobody could tell what is asked for`,
         'give it one host and one port',
       )
+    } else if (found.tls === 'passthrough') {
+      report(
+        key,
+        `${target} is tls: passthrough, which passthrough listeners alone reach in this version of Sallyport`,
+        'name another destination',
+      )
     }
   }
 }
 
-function isSingle({ hosts, ports }: GatewayDocument['destinations'][number]): boolean {
+function suggestion(target: string, destinations: readonly Destination[]): string {
+  const names = destinations.map(({ name }) => name)
+  const near = nearest(target, names)
+  return near !== null && near.edits <= Math.max(2, target.length / 3)
+    ? `did you mean ${near.word}?`
+    : 'add it'
+}
+
+function isSingle({ hosts, ports }: Destination): boolean {
   const [host, ...more] = hosts
   const exact = host !== undefined && (host.kind === 'exact' || host.kind === 'address')
   return exact && more.length === 0 && ports.length === 1
 }
 
 function checkTrustDomains(
-  { trustDomains = [] }: Listener,
-  { trustDomain, trust }: GatewayDocument,
+  { protocol, trustDomains = [] }: Listener,
+  document: GatewayDocument,
   at: KeyPath,
   { report }: RuleContext,
 ): void {
-  const known = new Set([trustDomain, ...trust.flatMap((entry) => entry.trustDomain ?? [])])
-  const mapped = trust.flatMap(({ linkerd }) => Object.values(linkerd?.map ?? {}))
+  // Names are mapped on `linkerd` listeners alone.
+  const known = protocol === 'linkerd' ? knownTrustDomains(document) : bundledTrustDomains(document)
   for (const [index, name] of trustDomains.entries()) {
-    if (known.has(name) || mapped.some((id) => id.startsWith(`spiffe://${name}/`))) continue
-    report([...at, 'trustDomains', index], `there is no bundle for ${name}`, 'add it to trust')
+    const path = [...at, 'trustDomains', index]
+    if (trustDomains.indexOf(name) < index) report(path, `${name} stands here twice`, 'remove one of them')
+    else if (!known.includes(name)) report(path, `there is no bundle for ${name}`, 'add it to trust')
   }
 }
 
-function checkNetworksNeeded(
-  { protocol }: Listener,
+function checkPassthroughListener(
+  { protocol, port }: Listener,
   { networks, destinations }: GatewayDocument,
   at: KeyPath,
   { report }: RuleContext,
@@ -120,61 +130,47 @@ function checkNetworksNeeded(
   if (networks.length === 0) {
     report([...at, 'protocol'], 'passthrough lets in by networks, and there are none', 'add networks')
   }
-  if (!destinations.some(({ tls }) => tls === 'passthrough')) {
+  const reached = destinations.filter(({ tls }) => tls === 'passthrough')
+  if (reached.length === 0) {
     report(
       [...at, 'protocol'],
       'no destination says tls: passthrough, so nothing could be asked for',
       'add one',
     )
-  }
-}
-
-function checkTrust({ trustDomain, trust }: GatewayDocument, { report }: RuleContext): void {
-  const seen = new Set([trustDomain])
-  let linkerd = 0
-  for (const [index, entry] of trust.entries()) {
-    if (entry.linkerd !== undefined && ++linkerd > 1) {
-      report(['trust', index, 'linkerd'], 'stands here twice', 'put all entries into one map')
-    }
-    if (entry.trustDomain === undefined) continue
-    if (seen.has(entry.trustDomain)) {
-      report(
-        ['trust', index, 'trustDomain'],
-        `${entry.trustDomain} has a bundle already`,
-        'remove one of them',
-      )
-    }
-    seen.add(entry.trustDomain)
-  }
-}
-
-/** The closest range wins; between two of one length, and for one endpoint in two networks, nothing would decide. */
-function checkNetworks({ networks }: GatewayDocument, { report }: RuleContext): void {
-  const owners = new Map<string, string>()
-  const names = new Set<string>()
-  for (const [index, { name, sources, vpcEndpoints }] of networks.entries()) {
-    if (names.has(name))
-      report(['networks', index, 'name'], `"${name}" stands here twice`, 'choose another name')
-    names.add(name)
-    for (const [key, list] of Object.entries({ sources, vpcEndpoints })) {
-      for (const [place, value] of list.entries()) {
-        const owner = owners.get(value)
-        if (owner !== undefined) {
-          report(['networks', index, key, place], `${value} is also of ${owner}`, 'remove one of them')
-        }
-        owners.set(value, name)
-      }
-    }
-  }
-}
-
-function checkRequestedAs({ destinations }: GatewayDocument, { report }: RuleContext): void {
-  for (const [index, destination] of destinations.entries()) {
-    if (destination.requestedAs.length === 0 || isSingle(destination)) continue
+  } else if (port !== undefined && !reached.some(({ ports }) => ports.includes(port))) {
     report(
-      ['destinations', index, 'requestedAs'],
-      'needs exactly one exact host and one port, which are dialled instead',
-      'give the destination one host and one port',
+      [...at, 'port'],
+      `no destination with tls: passthrough has port ${port}, so nothing could be asked for`,
+      'name one of their ports',
     )
   }
+}
+
+function checkPassthroughDestination(
+  { tls, requestedAs }: Destination,
+  { listeners }: GatewayDocument,
+  at: KeyPath,
+  { report }: RuleContext,
+): void {
+  if (tls !== 'passthrough') return
+  if (!listeners.some(({ protocol }) => protocol === 'passthrough')) {
+    report(
+      [...at, 'tls'],
+      'no listener says protocol: passthrough, and in this version of Sallyport no other reaches this destination',
+      'add one',
+    )
+  }
+  if (requestedAs.length > 0) {
+    report([...at, 'requestedAs'], 'makes no sense with tls: passthrough, which goes by names', 'remove it')
+  }
+}
+
+function checkRequestedAs(destination: Destination, at: KeyPath, { report }: RuleContext): void {
+  const { requestedAs, tls } = destination
+  if (requestedAs.length === 0 || tls === 'passthrough' || isSingle(destination)) return
+  report(
+    [...at, 'requestedAs'],
+    'needs exactly one exact host and one port, which are dialled instead',
+    'give the destination one host and one port',
+  )
 }

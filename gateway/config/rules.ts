@@ -3,6 +3,7 @@
 import type { KeyPath } from '../../common/schema-faults.ts'
 import { claims } from '../destinations/match.ts'
 import { checkListenerRules } from './rules-listeners.ts'
+import { checkTrustRules, knownTrustDomains } from './rules-trust.ts'
 import type { GatewayDocument } from './schema.ts'
 import type { HostPort } from './types.ts'
 
@@ -21,11 +22,13 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
   checkDestinationNames(document, context)
   checkTies(document, context)
   checkListenerRules(document, context)
+  checkTrustRules(document, context)
+  const known = knownTrustDomains(document)
   for (const [index, destination] of document.destinations.entries()) {
     const at = ['destinations', index] as const
     checkOpaque(destination, at, context)
     checkPassthrough(destination, at, context)
-    checkWorkloads(destination, document, at, context)
+    checkWorkloads(destination, known, at, context)
     const { timeout, confirm } = destination.connect
     if (confirm !== undefined && confirm >= timeout) {
       context.report(
@@ -154,6 +157,13 @@ function checkPassthrough(destination: Destination, at: KeyPath, { report }: Rul
       )
     }
   }
+  if (destination.connect.confirm !== undefined) {
+    report(
+      [...at, 'connect', 'confirm'],
+      'makes no sense with tls: passthrough, where nothing is confirmed',
+      'remove it',
+    )
+  }
   for (const [index, host] of destination.hosts.entries()) {
     if (host.kind !== 'address') continue
     report(
@@ -196,16 +206,13 @@ function checkOpaque(destination: Destination, at: KeyPath, { report }: RuleCont
 /** A pattern that no workload can ever match is a client certificate that is never presented. */
 function checkWorkloads(
   destination: Destination,
-  { trustDomain, trust }: GatewayDocument,
+  known: readonly string[],
   at: KeyPath,
   { report }: RuleContext,
 ): void {
-  const known = [trustDomain, ...trust.flatMap((entry) => entry.trustDomain ?? [])]
-  const mapped = trust.flatMap(({ linkerd }) => Object.values(linkerd?.map ?? {}))
   for (const [entry, { workloads }] of (destination.clientCertificates ?? []).entries()) {
     for (const [index, pattern] of workloads.entries()) {
-      const of = pattern.text.split('/')[2] ?? ''
-      if (known.includes(of) || mapped.some((id) => id.startsWith(`spiffe://${of}/`))) continue
+      if (known.includes(pattern.text.split('/')[2] ?? '')) continue
       const path = [...at, 'clientCertificates', entry, 'workloads', index]
       report(
         path,

@@ -4,11 +4,55 @@ import * as values from './values.ts'
 
 const keyPair = { certificate: values.filePath, key: values.filePath }
 
-/** `{files: {certificate, key}}` as at the top of the file, or the two alone. */
-const identity = z.union([
-  z.strictObject(keyPair),
-  z.strictObject({ files: z.strictObject(keyPair) }).transform(({ files }) => files),
-])
+/** The two alone, or under `files` as at the top of the file; `under` says where they stand. */
+const identity = z
+  .strictObject({
+    certificate: values.filePath.optional(),
+    key: values.filePath.optional(),
+    files: z.strictObject(keyPair).optional(),
+  })
+  .transform(({ files, certificate, key }, context) => {
+    const report = (at: 'certificate' | 'key', message: string, remedy: string) =>
+      context.addIssue({ code: 'custom', path: [at], message, params: { remedy } })
+    if (files !== undefined) {
+      if (certificate !== undefined) report('certificate', 'stands beside files', 'remove it')
+      if (key !== undefined) report('key', 'stands beside files', 'remove it')
+      return { ...files, under: ['files'] }
+    }
+    if (certificate === undefined) report('certificate', 'missing; expected the path of a file', 'add it')
+    if (key === undefined) report('key', 'missing; expected the path of a file', 'add it')
+    return { certificate: certificate ?? '', key: key ?? '', under: [] }
+  })
+
+/** What a name of `serverNames` stands for. */
+export interface NamedDestination {
+  /** The name as it stands in the file, for faults. */
+  readonly text: string
+  readonly serverName: string
+  readonly destination: string
+}
+
+const serverNameKey = z.string().superRefine((text, context) => {
+  const read = values.readServerNameKey(text)
+  if (!read.ok) context.addIssue({ code: 'custom', message: `no host name: ${read.message}` })
+})
+
+const serverNames = z.record(serverNameKey, values.name).transform((record, context) => {
+  const report = (path: string[], message: string, remedy: string) =>
+    context.addIssue({ code: 'custom', path, message, params: { remedy } })
+  const named: NamedDestination[] = []
+  for (const [text, destination] of Object.entries(record)) {
+    const read = values.readServerNameKey(text)
+    if (!read.ok) continue
+    const { host: serverName } = read
+    // Spelled otherwise, so that YAML has not seen it: which of them counts would depend on the order of the file.
+    const twice = named.some((other) => other.serverName === serverName)
+    if (twice) report([text], `${serverName} stands here twice`, 'remove one of them')
+    named.push({ text, serverName, destination })
+  }
+  if (named.length === 0) report([], 'names nothing', 'add a server name and its destination')
+  return named
+})
 
 const proxyProtocol = z.strictObject({
   required: z.boolean().default(true),
@@ -27,7 +71,7 @@ export const listener = z.strictObject({
   proxyProtocol: proxyProtocol.optional(),
   clientAuthentication: z.enum(['svid', 'svid-or-token']).optional(),
   audience: values.audience.optional(),
-  serverNames: z.record(values.serverNameKey, values.name).optional(),
+  serverNames: serverNames.optional(),
   destination: values.name.optional(),
   startTls: values
     .oneOf(

@@ -5,8 +5,10 @@ import * as values from './values.ts'
 
 const linkerd = z.strictObject({
   trustAnchors: values.filePath,
-  map: z.record(z.string(), z.string()),
+  map: z.record(z.string(), z.string('expected a SPIFFE ID such as spiffe://cluster.local/ns/{2}/sa/{1}')),
 })
+
+const EITHER = 'an entry is either trustDomain and bundle, or linkerd'
 
 /** One of the two; which one is said by the keys, so that a fault is about the key that is wrong. */
 export const trust = z
@@ -18,7 +20,8 @@ export const trust = z
   .superRefine((entry, context) => {
     const spiffe = entry.trustDomain !== undefined || entry.bundle !== undefined
     if (spiffe === (entry.linkerd !== undefined)) {
-      context.addIssue({ code: 'custom', message: 'expected either trustDomain and bundle, or linkerd' })
+      const message = spiffe ? 'holds a trust domain and linkerd' : 'holds neither a trust domain nor linkerd'
+      context.addIssue({ code: 'custom', message, params: { remedy: EITHER } })
     } else if (spiffe && (entry.trustDomain === undefined || entry.bundle === undefined)) {
       const missing = entry.bundle === undefined ? 'bundle' : 'trustDomain'
       context.addIssue({ code: 'custom', path: [missing], message: 'missing', params: { remedy: 'add it' } })
@@ -32,5 +35,6 @@ export const network = z
     vpcEndpoints: z.array(values.vpcEndpoint).max(256).default([]),
   })
   .refine(({ sources, vpcEndpoints }) => sources.length + vpcEndpoints.length > 0, {
-    message: 'covers nothing: expected sources or vpcEndpoints',
+    message: 'covers nothing',
+    params: { remedy: 'add sources or vpcEndpoints' },
   })

@@ -57,7 +57,11 @@ async function buildBundle(
   try {
     const bundle = readBundle(text, trustDomain)
     if (bundle.x509Authorities.length > 0) return bundle
-    context.report(key, `${reference}: holds no X.509 root, so no workload could be let in`)
+    context.report(
+      key,
+      `${reference}: holds no X.509 root, so no workload could be let in`,
+      'name PEM roots or a SPIFFE bundle (JWKS) with keys of use x509-svid',
+    )
   } catch (error) {
     if (!(error instanceof BundleError)) throw error
     context.report(key, `${reference}: ${error.message}`, 'name PEM roots or a SPIFFE bundle (JWKS)')
@@ -128,7 +132,7 @@ async function buildListenerIdentities(
   let whole = true
   for (const [index, { name, identity }] of listeners.entries()) {
     if (identity === undefined) continue
-    const at = ['listeners', index, 'identity']
+    const at = ['listeners', index, 'identity', ...identity.under]
     const { keyPair } = await readKeyPair(identity, at, context)
     if (keyPair === null) whole = false
     else {
@@ -149,7 +153,11 @@ function warnOfStranger(
 ): void {
   const trustDomain = trustDomainOf(leaf)
   if (trustDomain === null || bundles === null || bundles.has(trustDomain)) return
-  warn([...at, 'certificate'], `${reference}: is of trust domain ${trustDomain}, which trust does not list`)
+  warn(
+    [...at, 'certificate'],
+    `${reference}: is of trust domain ${trustDomain}, which trust does not list`,
+    'add it to trust, or name the right certificate',
+  )
 }
 
 /** The trust domain of an SVID; null where the certificate is none. */

@@ -210,18 +210,15 @@ export const addressAndPort = text(
   (value): HostPort | Wrong => readAddressAndPort(value, 1) ?? new Wrong(`expected ${ADDRESS_AND_PORT}`),
 )
 
-const SERVER_NAME_KEY = 'a host name'
-
-/**
- * A name that a ClientHello can name: no address (RFC 6066 §3). It stands there in its one spelling, so that no two keys
- * are one name.
- */
-export const serverNameKey = text(SERVER_NAME_KEY, (value) => {
+/** A name that a ClientHello can name: no address (RFC 6066 §3). In its one spelling. */
+export function readServerNameKey(
+  value: string,
+): { readonly ok: true; readonly host: string } | { readonly ok: false; readonly message: string } {
   const host = readHost(value)
-  if (host instanceof Wrong) return new Wrong(`expected ${SERVER_NAME_KEY}`, host.message)
-  if (host.kind === 'address') return new Wrong(`expected ${SERVER_NAME_KEY}`, 'an address is no server name')
-  return host.host === value ? value : new Wrong(`expected ${SERVER_NAME_KEY}`, `write ${host.host}`)
-})
+  if (host instanceof Wrong) return { ok: false, message: host.message }
+  if (host.kind === 'address') return { ok: false, message: 'an address is no server name' }
+  return { ok: true, host: host.host }
+}
 
 export const vpcEndpoint = z
   .string()

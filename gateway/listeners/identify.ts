@@ -75,8 +75,8 @@ export function readPeerChain(socket: TLSSocket): PeerChain {
 export interface ListenerTrust {
   /** Undefined where IDs of the trust domain are not let in here. */
   readonly bundle: (trustDomain: string) => Bundle | undefined
-  /** On a `linkerd` listener, for leaves that have no SPIFFE ID. */
-  readonly linkerd: LinkerdTrust | null
+  /** On a `linkerd` listener, for leaves that have no SPIFFE ID, and which of the IDs made of them are let in. */
+  readonly linkerd: { readonly trust: LinkerdTrust; readonly trustDomains: readonly string[] } | null
 }
 
 /** The verdict on a chain at `now`; asked again for each tunnel of a long-lived HTTP/2 connection. */
@@ -91,7 +91,7 @@ export function identify(
   try {
     const { id, chain } =
       trust.linkerd !== null && !hasUri(leaf)
-        ? verifyLinkerdLeaf({ leaf, intermediates, trust: trust.linkerd, now })
+        ? verifyLinkerdLeaf({ leaf, intermediates, ...trust.linkerd, now })
         : verifyX509Svid({ leaf, intermediates, bundle: trust.bundle, now, purpose: 'client' })
     if (!openssl.authorized) return { ok: false, code: 'client-certificate-refused', detail: openssl.error }
     return {

@@ -48,9 +48,14 @@ const MAX_ID = 2048
  */
 export function parseLinkerdMap(map: Readonly<Record<string, string>>): LinkerdIdentityMap {
   const entries = Object.entries(map).map(([key, template]) => readEntry(key, template))
-  if (entries.length === 0) throw new LinkerdMapError('empty', null, 'the map has no entry')
+  if (entries.length === 0) throw new LinkerdMapError('empty', null, 'the map has no entry', 'add one')
   if (entries.length > MAX_ENTRIES)
-    throw new LinkerdMapError('too-many', null, `more than ${MAX_ENTRIES} entries`)
+    throw new LinkerdMapError(
+      'too-many',
+      null,
+      `more than ${MAX_ENTRIES} entries`,
+      'let wildcards stand for several',
+    )
   for (const [index, entry] of entries.entries()) {
     for (const other of entries.slice(0, index)) checkApart(entry, other)
   }

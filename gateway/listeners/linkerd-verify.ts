@@ -29,11 +29,13 @@ export interface LinkerdLeaf {
   readonly leaf: X509Certificate
   readonly intermediates: readonly X509Certificate[]
   readonly trust: LinkerdTrust
+  /** Of the IDs that are let in here, whatever else the map could make of a name. */
+  readonly trustDomains: readonly string[]
   readonly now: Date
 }
 
 /** @throws SvidError, LinkerdNameError */
-export function verifyLinkerdLeaf({ leaf, intermediates, trust, now }: LinkerdLeaf): {
+export function verifyLinkerdLeaf({ leaf, intermediates, trust, trustDomains, now }: LinkerdLeaf): {
   readonly id: SpiffeId
   readonly chain: readonly X509Certificate[]
 } {
@@ -42,6 +44,9 @@ export function verifyLinkerdLeaf({ leaf, intermediates, trust, now }: LinkerdLe
   const named = linkerdIdentity(leafFacts, trust.map)
   if (!named.ok) throw new LinkerdNameError(MESSAGES[named.code])
   const { id } = named
+  if (!trustDomains.includes(id.trustDomain)) {
+    throw new SvidError('trust-domain-unknown', `IDs of ${id.trustDomain} are not let in here`)
+  }
   const bundle = {
     trustDomain: id.trustDomain,
     x509Authorities: trust.anchors,

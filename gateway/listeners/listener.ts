@@ -14,7 +14,7 @@ import { identify, type Identity, type ListenerTrust } from './identify.ts'
 import { serveLinkerd } from './linkerd.ts'
 import { LINKERD_ALPN } from './linkerd-header.ts'
 import { type PassthroughOptions, servePassthrough } from './passthrough.ts'
-import { postgresPreamble } from './postgres-preamble.ts'
+import { POSTGRES_ALPN, postgresPreamble } from './postgres-preamble.ts'
 import { servePreset, type Single } from './preset.ts'
 import { identifyByToken } from './token.ts'
 
@@ -57,9 +57,6 @@ const ALPN: Readonly<Record<ListenerConfig['protocol'], readonly string[]>> = {
   fixed: [],
   passthrough: [],
 }
-
-/** Direct TLS of PostgreSQL 17 names this protocol, and goes on without it no further. */
-const POSTGRES_ALPN = 'postgresql'
 
 /** Listens; rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL) where it cannot. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
@@ -130,10 +127,13 @@ function tlsMaterial(config: ListenerConfig, material: TrustMaterial): TlsMateri
   }
 }
 
-function trustOf(config: ListenerConfig, material: TrustMaterial): ListenerTrust {
+function trustOf(
+  { protocol, trustDomains }: ListenerConfig,
+  { bundles, linkerd }: TrustMaterial,
+): ListenerTrust {
   return {
-    bundle: (name) => (config.trustDomains.includes(name) ? material.bundles.get(name) : undefined),
-    linkerd: config.protocol === 'linkerd' ? material.linkerd : null,
+    bundle: (name) => (trustDomains.includes(name) ? bundles.get(name) : undefined),
+    linkerd: protocol === 'linkerd' && linkerd !== null ? { trust: linkerd, trustDomains } : null,
   }
 }
 

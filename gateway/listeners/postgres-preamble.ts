@@ -1,9 +1,11 @@
 // What a PostgreSQL client says before TLS (protocol documentation, "SSL Session Encryption" and "Message Formats"): an
 // SSLRequest, which is answered by `S`; before it maybe a GSSENCRequest, which is answered by `N`. A client of version 17
-// may begin with TLS at once. Plaintext start-up is refused in the protocol's own words, and a byte that comes with the
-// request, before our `S`, would be plaintext smuggled into the encrypted session (CVE-2021-23214's class).
+// may begin with TLS at once, if it offers ALPN `postgresql`. Plaintext start-up is refused in the protocol's own words, and
+// a byte that comes with the request, before our `S`, would be plaintext smuggled into the encrypted session
+// (CVE-2021-23214's class).
 import type net from 'node:net'
 import { ArrivalError } from './arrival/arrival.ts'
+import type { Passed } from './arrival/intake.ts'
 import type { RawReader } from './arrival/raw-reader.ts'
 
 const SSL_REQUEST = 80_877_103
@@ -13,40 +15,74 @@ const REQUEST_BYTES = 8
 const HANDSHAKE_RECORD = 0x16
 /** SSLRequest after a refused GSSENCRequest: more than one of each is no client. */
 const MAX_REQUESTS = 2
+/** Sent by direct TLS, and refused without: whoever is led here to speak another protocol does not offer it (ALPACA). */
+export const POSTGRES_ALPN = 'postgresql'
+/** Alert, fatal, no_application_protocol (RFC 7301 §3.2), which psql prints. */
+const NO_APPLICATION_PROTOCOL = Buffer.from('15030300020278', 'hex')
 
-/** Gives the first bytes of the ClientHello. @throws ArrivalError, ConnectionGoneError */
-export async function postgresPreamble(raw: net.Socket, reader: RawReader, first: Buffer): Promise<Buffer> {
-  let bytes = first
-  for (let count = 0; count < MAX_REQUESTS; count++) {
-    if (bytes[0] === HANDSHAKE_RECORD) return bytes
-    while (bytes.length < REQUEST_BYTES) bytes = Buffer.concat([bytes, await reader.next()])
-    const code = bytes.readUInt32BE(4)
-    const exact = bytes.readUInt32BE(0) === REQUEST_BYTES && bytes.length === REQUEST_BYTES
-    if (code === SSL_REQUEST && exact) {
-      raw.write('S')
-      return reader.next()
-    }
-    if (code !== GSSENC_REQUEST || !exact) throw refuse(code)
-    raw.write('N')
-    bytes = await reader.next()
-  }
-  throw refuse(0)
+export type PostgresStart =
+  | { readonly kind: 'incomplete' }
+  /** TLS at once. */
+  | { readonly kind: 'direct' }
+  | { readonly kind: 'ssl' }
+  | { readonly kind: 'gssenc' }
+  | { readonly kind: 'refused'; readonly detail: string; readonly answer: Uint8Array | null }
+
+/** What `bytes`, all that came since the last answer, amount to. The verdict on a prefix never changes. */
+export function readPostgresStart(bytes: Buffer): PostgresStart {
+  if (bytes[0] === HANDSHAKE_RECORD) return { kind: 'direct' }
+  if (bytes.length < REQUEST_BYTES) return { kind: 'incomplete' }
+  const code = bytes.readUInt32BE(4)
+  if (code === CANCEL_REQUEST) return refused('a CancelRequest without TLS')
+  if (code !== SSL_REQUEST && code !== GSSENC_REQUEST) return PLAIN
+  if (bytes.readUInt32BE(0) !== REQUEST_BYTES) return PLAIN
+  return { kind: code === SSL_REQUEST ? 'ssl' : 'gssenc' }
 }
 
-function refuse(code: number): ArrivalError {
-  if (code === CANCEL_REQUEST) {
-    return new ArrivalError('request-start-tls', 'a CancelRequest without TLS')
+/** Lets what comes before TLS pass. @throws ArrivalError, ConnectionGoneError */
+export async function postgresPreamble(raw: net.Socket, reader: RawReader, first: Buffer): Promise<Passed> {
+  let bytes = first
+  for (let count = 0; count < MAX_REQUESTS; count++) {
+    let start = readPostgresStart(bytes)
+    while (start.kind === 'incomplete') {
+      bytes = Buffer.concat([bytes, await reader.next()])
+      start = readPostgresStart(bytes)
+    }
+    if (start.kind === 'refused') throw toError(start)
+    if (start.kind === 'direct') return direct(bytes, count)
+    if (bytes.length > REQUEST_BYTES) throw toError(refused('bytes came with the request for encryption'))
+    raw.write(start.kind === 'ssl' ? 'S' : 'N')
+    bytes = await reader.next()
+    // Its ALPN may be missing: clients before version 17 know of none.
+    if (start.kind === 'ssl') return { first: bytes, mustOffer: null }
   }
-  if (code === SSL_REQUEST || code === GSSENC_REQUEST) {
-    return new ArrivalError('request-start-tls', 'bytes came with the request for encryption')
+  throw toError(PLAIN)
+}
+
+function direct(first: Buffer, requests: number): Passed {
+  // No client does so, and no server of PostgreSQL takes it.
+  if (requests > 0) throw toError(refused('TLS without SSLRequest behind a GSSENCRequest'))
+  return {
+    first,
+    mustOffer: {
+      protocol: POSTGRES_ALPN,
+      otherwise: new ArrivalError(
+        'request-start-tls',
+        `TLS without SSLRequest and without ALPN ${POSTGRES_ALPN}`,
+        NO_APPLICATION_PROTOCOL,
+      ),
+    },
   }
-  // 08P01 protocol_violation would be the client's fault to look for; 28000 is what pg_hba.conf gives.
-  const message = 'this port takes TLS with a client certificate alone: sslmode=verify-full'
-  return new ArrivalError(
-    'request-start-tls',
-    'the client began without TLS',
-    errorResponse('28000', message),
-  )
+}
+
+type Refused = Extract<PostgresStart, { kind: 'refused' }>
+
+function refused(detail: string, answer: Uint8Array | null = null): Refused {
+  return { kind: 'refused', detail, answer }
+}
+
+function toError({ detail, answer }: Refused): ArrivalError {
+  return new ArrivalError('request-start-tls', detail, answer)
 }
 
 /** ErrorResponse with severity FATAL; fields end with a NUL each, the list with another. */
@@ -58,3 +94,9 @@ export function errorResponse(sqlState: string, message: string): Buffer {
   head.writeUInt32BE(body.length + 4, 1)
   return Buffer.concat([head, body])
 }
+
+/** 08P01 protocol_violation would be the client's fault to look for; 28000 is what pg_hba.conf gives. */
+const PLAIN = refused(
+  'the client began without TLS',
+  errorResponse('28000', 'this port takes TLS with a client certificate alone: sslmode=verify-full'),
+)

@@ -33,6 +33,8 @@ export interface Relay {
 
 type Party = 'client' | 'upstream'
 
+/** Chunks that wait for a slow reader: each costs a few hundred bytes, however small it is. */
+const MAX_QUEUED = 256
 /** After both directions have ended, a peer that never closes its socket gets this long before it is cut. */
 const LINGER_MS = 5_000
 
@@ -81,16 +83,24 @@ class HandDrivenRelay implements Relay {
     const counter = from === 'client' ? 'sent' : 'received'
     const input = source.stream
     const output = sink.stream
+    let queued = 0
+    // A slow reader that takes bytes is alive though nothing new is read meanwhile.
+    const onDrain = (): void => {
+      queued = 0
+      this.#lastActivity = this.#options.now()
+      if (!this.#over) input.resume()
+    }
     input.on('data', (chunk: Buffer) => {
       this.#lastActivity = this.#options.now()
       this.bytes[counter] += chunk.length
-      if (!output.write(chunk)) input.pause()
+      queued = output.writableLength === 0 ? 1 : queued + 1
+      // Where a chunk is a few bytes, the mark that is counted in bytes comes far too late; a callback is its 'drain'.
+      if (queued === MAX_QUEUED) {
+        output.write(chunk, onDrain)
+        input.pause()
+      } else if (!output.write(chunk)) input.pause()
     })
-    // A slow reader that takes bytes is alive though nothing new is read meanwhile.
-    output.on('drain', () => {
-      this.#lastActivity = this.#options.now()
-      if (!this.#over) input.resume()
-    })
+    output.on('drain', onDrain)
     const onEnd = (): void => {
       if (this.#over) return
       if (!source.endIsReal()) return this.#lost(from, null)
@@ -114,7 +124,8 @@ class HandDrivenRelay implements Relay {
 
   #watch(party: Party, side: RelaySide): void {
     side.stream.on('error', (error: Error) => this.#lost(party, error))
-    side.stream.on('aborted', () => this.#lost(party, null))
+    // Comes before 'error' where the stream is destroyed with one, as when the gateway ends an HTTP/2 connection.
+    side.stream.on('aborted', () => this.#lost(party, side.stream.errored))
     const other: Party = party === 'client' ? 'upstream' : 'client'
     side.stream.on('close', () => {
       // Closed with both directions over is the ordinary end; closed before is a loss that raised no error.

@@ -12,8 +12,15 @@ import { type Admission, sourceKey } from './admission.ts'
 import { Arrival, ArrivalError, type ArrivalFailure } from './arrival.ts'
 import { ConnectionGoneError, RawReader } from './raw-reader.ts'
 
-/** Lets a protocol's own bytes pass before TLS; gives back what belongs to TLS already. */
-export type Preamble = (raw: net.Socket, reader: RawReader, first: Buffer) => Promise<Buffer>
+/** Lets a protocol's own bytes pass before TLS. */
+export type Preamble = (raw: net.Socket, reader: RawReader, first: Buffer) => Promise<Passed>
+
+export interface Passed {
+  /** What belongs to TLS already. */
+  readonly first: Buffer
+  /** What the ClientHello must offer by ALPN, and what is said otherwise; null = whatever it likes. */
+  readonly mustOffer: { readonly protocol: string; readonly otherwise: ArrivalError } | null
+}
 
 export interface IntakeOptions {
   readonly config: Pick<ListenerConfig, 'proxyProtocol'>
@@ -103,14 +110,19 @@ async function bring(arrival: Arrival, options: IntakeOptions): Promise<void> {
 async function readToHello(arrival: Arrival, reader: RawReader, options: IntakeOptions): Promise<Buffer> {
   const rest = await readFront(arrival, reader, options)
   count(arrival, options)
-  let first = rest.length > 0 ? rest : await reader.next()
+  const begin = rest.length > 0 ? rest : await reader.next()
   arrival.stage = 'client-hello'
-  if (options.preamble !== undefined) first = await options.preamble(arrival.raw, reader, first)
+  const { first, mustOffer } = (await options.preamble?.(arrival.raw, reader, begin)) ?? {
+    first: begin,
+    mustOffer: null,
+  }
   const { bytes, result } = await readHello(reader, first)
   if (result.state === 'refused' && !(options.ignoreServerName && result.code.startsWith('server-name-'))) {
     throw new ArrivalError(helloCode(result.code), result.message)
   }
   arrival.hello = result.state === 'done' ? result.hello : null
+  if (mustOffer !== null && arrival.hello?.alpn.includes(mustOffer.protocol) !== true)
+    throw mustOffer.otherwise
   return bytes
 }
 

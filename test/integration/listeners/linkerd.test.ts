@@ -13,7 +13,12 @@ const CLIENT_NAME = `api.payments.${SUFFIX}`
 const LISTENER = `  - name: l5d
     address: "127.0.0.1:0"
     protocol: linkerd
-    identity: {certificate: pki/l5d.pem, key: pki/l5d.key}`
+    identity: {certificate: pki/l5d.pem, key: pki/l5d.key}
+  - name: others
+    address: "127.0.0.1:0"
+    protocol: linkerd
+    identity: {certificate: pki/l5d.pem, key: pki/l5d.key}
+    trustDomains: [example.org]`
 
 async function setUp() {
   const world = await createWorld()
@@ -41,9 +46,10 @@ trust:
     header: TransportHeader | null,
     leaf: LeafOptions = { dns: [CLIENT_NAME] },
     ca = root,
+    listener = 'l5d',
   ) => {
     const { chainPem, keyPem } = await ca.issue(leaf)
-    const port = gateway.portOf('l5d')
+    const port = gateway.portOf(listener)
     return connectLinkerd({
       port,
       cert: chainPem,
@@ -125,6 +131,18 @@ describe('a workload behind a Linkerd proxy', () => {
     await using client = await mesh.client({ port: 443, name: 'partner.test' }, { dns: [CLIENT_NAME] }, other)
     expect((await readToEnding(client.socket)).how).toBe('reset')
     expect((await mesh.gateway.closed(1))[0]?.outcome.code).toBe('client-certificate-untrusted')
+  })
+
+  test('is let in by listeners that name the trust domain of its workload alone', async () => {
+    await using mesh = await setUp()
+    const header = { port: mesh.partner.port, name: 'partner.test' }
+    await using client = await mesh.client(header, undefined, undefined, 'others')
+    expect((await readToEnding(client.socket)).how).toBe('reset')
+    expect((await mesh.gateway.closed(1))[0]).toMatchObject({
+      workload: null,
+      outcome: { code: 'client-trust-domain-unknown' },
+    })
+    expect(mesh.partner.accepted()).toBe(0)
   })
 
   test.for<[string, TransportHeader | string, string]>([

@@ -144,17 +144,14 @@ async function exchange(socket: net.Socket, first: Buffer, length: number): Prom
 }
 
 describe('a fixed listener with startTls: postgres', () => {
-  test.for<[string, readonly [Buffer, string][]]>([
-    ['answers SSLRequest before TLS', [[SSL_REQUEST, 'S']]],
-    [
-      'answers GSSENCRequest with a no, and SSLRequest after it',
-      [
-        [GSSENC_REQUEST, 'N'],
-        [SSL_REQUEST, 'S'],
-      ],
-    ],
-    ['takes TLS from the first byte', []],
-  ])('%s', async ([, steps]) => {
+  const ASKED = [[SSL_REQUEST, 'S']] as const
+  const ASKED_TWICE = [[GSSENC_REQUEST, 'N'], ...ASKED] as const
+  test.for<[string, readonly (readonly [Buffer, string])[], string | null]>([
+    ['answers SSLRequest before TLS', ASKED, 'postgresql'],
+    ['answers GSSENCRequest with a no, and SSLRequest after it', ASKED_TWICE, 'postgresql'],
+    ['takes TLS from the first byte', [], 'postgresql'],
+    ['needs no ALPN behind an SSLRequest, as clients before version 17 offer none', ASKED, null],
+  ])('%s', async ([, steps, alpn]) => {
     await using place = await setUp({ startTls: true })
     const raw = await connectRaw(place.gateway.portOf('orders'))
     for (const [request, answer] of steps) expect(await exchange(raw, request, 1)).toBe(answer)
@@ -162,15 +159,51 @@ describe('a fixed listener with startTls: postgres', () => {
     const socket = await dial(place, 'orders', svid, {
       socket: raw,
       servername: 'orders.test',
-      ALPNProtocols: ['postgresql'],
+      ...(alpn === null ? {} : { ALPNProtocols: [alpn] }),
     })
-    expect(socket.alpnProtocol).toBe('postgresql')
+    expect(socket.alpnProtocol).toBe(alpn ?? false)
     socket.end('query')
     expect((await readToEnding(socket)).data.toString()).toBe('db query')
     expect((await place.gateway.closed(1))[0]).toMatchObject({
       destination: 'orders',
       requested: { host: 'orders.test', port: place.database.port, serverName: 'orders.test' },
     })
+  })
+
+  test.for<[string, readonly (readonly [Buffer, string])[], tls.ConnectionOptions, string, string]>([
+    ['direct TLS without ALPN', [], {}, 'request-start-tls', 'NO_APPLICATION_PROTOCOL'],
+    [
+      "direct TLS of another protocol, as an attacker would lead a browser's here",
+      [],
+      { ALPNProtocols: ['h2', 'http/1.1'] },
+      'request-start-tls',
+      'NO_APPLICATION_PROTOCOL',
+    ],
+    [
+      'another ALPN behind an SSLRequest',
+      ASKED,
+      { ALPNProtocols: ['http/1.1'] },
+      'client-handshake-failed',
+      'NO_APPLICATION_PROTOCOL',
+    ],
+    [
+      'direct TLS behind a GSSENCRequest, which no client sends',
+      [[GSSENC_REQUEST, 'N']],
+      { ALPNProtocols: ['postgresql'] },
+      'request-start-tls',
+      'ECONNRESET',
+    ],
+  ])('refuses %s', async ([, steps, more, code, error]) => {
+    await using place = await setUp({ startTls: true })
+    const raw = await connectRaw(place.gateway.portOf('orders'))
+    for (const [request, answer] of steps) expect(await exchange(raw, request, 1)).toBe(answer)
+    const svid = await place.world.svid('/payments')
+    const dialled = dial(place, 'orders', svid, { socket: raw, servername: 'orders.test', ...more })
+    await expect(dialled).rejects.toMatchObject({ code: expect.stringContaining(error) })
+    raw.destroy()
+    expect((await place.gateway.closed(1))[0]?.outcome.code).toBe(code)
+    expect(place.database.accepted()).toBe(0)
+    await expect.poll(() => place.gateway.metric('sallyport_connections_open')).toBe(0)
   })
 
   test.for<[string, Buffer, string, RegExp]>([

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type net from 'node:net'
+import { Duplex } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { type Relay, type RelayOptions, startRelay } from '../../../gateway/sessions/relay.ts'
 import type { RelaySide } from '../../../gateway/sessions/tunnel.ts'
@@ -163,4 +164,46 @@ describe('relay', () => {
     expect((await endings).map(({ how }) => how)).toEqual(['reset', 'reset'])
     expect(await relay.done).toEqual({ code: 'session-drained', by: 'gateway', detail: null })
   })
+})
+
+test('a slow reader holds few chunks, however small they are, and gets all of them in order', async () => {
+  const taken: Buffer[] = []
+  const unfinished: (() => void)[] = []
+  const mark = { highWaterMark: 1024 * 1024 }
+  const sink = new Duplex({
+    ...mark,
+    read: () => {},
+    write(chunk: Buffer, _encoding, done) {
+      taken.push(chunk)
+      unfinished.push(done)
+    },
+  })
+  const source = new Duplex({ ...mark, read: () => {}, write: (_chunk, _encoding, done) => done() })
+  const sideOf = (stream: Duplex): RelaySide => ({
+    stream,
+    end: () => stream.end(),
+    reset: () => stream.destroy(),
+    endIsReal: () => true,
+    closeIsClean: () => true,
+  })
+  const relay = startRelay(sideOf(source), sideOf(sink), {
+    idleTimeoutMs: 60_000,
+    halfCloseTimeoutMs: 60_000,
+    maxDurationMs: null,
+    now: () => performance.now(),
+    judgeUpstreamError: () => 'relay-upstream-reset',
+  })
+  const bytes = randomBytes(2000)
+  const turn = () => new Promise((resolve) => setImmediate(resolve))
+  await turn()
+  for (const byte of bytes) source.push(Buffer.of(byte))
+  await turn()
+  expect(sink.writableLength).toBeLessThanOrEqual(256)
+  while (taken.length < bytes.length) {
+    unfinished.shift()?.()
+    await turn()
+    expect(sink.writableLength).toBeLessThanOrEqual(256)
+  }
+  expect(Buffer.concat(taken)).toEqual(bytes)
+  relay.close('session-drained')
 })

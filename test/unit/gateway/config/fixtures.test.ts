@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { formatFault } from '../../../../common/fault.ts'
 import { checkGatewayConfig } from '../../../../gateway/config/check.ts'
+import { PROXY_PROTOCOL_FROM } from '../../../../gateway/config/listeners.ts'
 import { loadGatewayConfig } from '../../../../gateway/config/load.ts'
 import {
   CONFIG_FIXTURES,
@@ -70,6 +71,134 @@ describe('a good configuration', async () => {
     })
     expect(loaded.config.drain).toMatchObject({ delayMs: 15_000, deadlineMs: 100_000 })
     expect(loaded.config.audit).toMatchObject({ onFailure: 'refuse', maxBacklogBytes: 8 * 1024 * 1024 })
+  })
+})
+
+describe("a map of Linkerd's names", () => {
+  const many = Object.fromEntries(
+    Array.from({ length: 65 }, (_, index) => [`n${index}.test`, `spiffe://mapped.test/n${index}`]),
+  )
+  const id = 'spiffe://mapped.test'
+  test.each<[string, Readonly<Record<string, string>>, string]>([
+    ['is empty', {}, 'map: the map has no entry (add one)'],
+    ['is too long', many, 'map: more than 64 entries (let wildcards stand for several)'],
+    [
+      'has a key in capitals',
+      { 'A.test': `${id}/a` },
+      'map["A.test"]: not a DNS name with wildcards for whole labels (labels in lower case, each a * or without one, and no dot at the end)',
+    ],
+    [
+      'has a wildcard inside a label',
+      { 'a*.test': `${id}/{1}` },
+      'map["a*.test"]: not a DNS name with wildcards for whole labels (labels in lower case, each a * or without one, and no dot at the end)',
+    ],
+    [
+      'names no SPIFFE ID',
+      { 'a.test': 'https://mapped.test/a' },
+      'map["a.test"]: not a SPIFFE ID of at most 2048 bytes: does not begin with spiffe:// (such as spiffe://cluster.local/ns/{2}/sa/{1})',
+    ],
+    [
+      'names an ID without a path',
+      { 'a.test': id },
+      'map["a.test"]: the SPIFFE ID has no path, which no workload may have (such as spiffe://cluster.local/ns/{2}/sa/{1})',
+    ],
+    [
+      'refers to half a segment',
+      { '*.test': `${id}/x{1}` },
+      'map["*.test"]: {n} is not a whole segment ({1} is the first wildcard of the name)',
+    ],
+    [
+      'refers to a wildcard that is not there',
+      { '*.test': `${id}/{1}/{2}` },
+      'map["*.test"]: there is no wildcard 2 in the name ({1} is the first wildcard of the name)',
+    ],
+    [
+      'leaves a wildcard out',
+      { '*.*.test': `${id}/{1}` },
+      'map["*.*.test"]: {2} is not used, so that two names would be one workload (put {2} into the SPIFFE ID)',
+    ],
+    [
+      'has two entries for one name',
+      { '*.test': `${id}/a/{1}`, 'b.test': `${id}/b` },
+      'map["b.test"]: some names match *.test too (each name matches one entry)',
+    ],
+    [
+      'has two names for one ID',
+      { '*.a.test': `${id}/{1}`, 'b.test': `${id}/b` },
+      'map["b.test"]: some SPIFFE IDs come out of *.a.test too, so that two names would be one workload (put a segment of its own into one of them)',
+    ],
+  ])('that %s is one fault with its line', async (_, map, fault) => {
+    const text = stringify({
+      version: 1,
+      trustDomain: 'example.org',
+      identity: {
+        files: { certificate: 'pki/gateway.pem', key: 'pki/gateway.key', bundle: 'pki/bundle.pem' },
+      },
+      policy: { files: ['policy.cedar'] },
+      listeners: [{ name: 'l5d', address: '127.0.0.1:0', protocol: 'linkerd' }],
+      destinations: [{ name: 'partner-bank', hosts: ['api.bank.example'], ports: [443] }],
+      trust: [{ linkerd: { trustAnchors: 'pki/linkerd-root.pem', map } }],
+    })
+    await place.write('linkerd.yaml', text)
+    const [line, ...more] = await check('linkerd.yaml')
+    expect(more).toEqual([])
+    const key = /^map(?:\["(.*)"\])?/.exec(fault)?.[1]
+    const at =
+      1 +
+      text.split('\n').findIndex((one) =>
+        one
+          .trimStart()
+          .replaceAll('"', '')
+          .startsWith(key ?? 'map:'),
+      )
+    expect(line).toBe(`linkerd.yaml:${at}: trust[0].linkerd.${fault}`)
+  })
+})
+
+describe(PROXY_PROTOCOL_FROM, () => {
+  const load = async (name: string, value: string) => {
+    const options = { environment: { [PROXY_PROTOCOL_FROM]: value } }
+    return loadGatewayConfig(path.join(place.path, name), options)
+  }
+
+  test('wins over the file on every listener that requires a header, and is told', async () => {
+    const loaded = await load('everything.yaml', '192.0.2.0/24, 2001:db8:9::/48')
+    if (!loaded.ok) throw new Error(loaded.faults.map(formatFault).join('\n'))
+    expect(loaded.overridden).toEqual([PROXY_PROTOCOL_FROM])
+    const listeners = loaded.config.listeners.filter(({ proxyProtocol }) => proxyProtocol !== null)
+    expect(listeners.map(({ name }) => name)).toEqual(['sandboxes', 'raw'])
+    for (const { proxyProtocol } of listeners) {
+      expect(proxyProtocol?.from('192.0.2.7')).toBe(true)
+      expect(proxyProtocol?.from('2001:db8:9::7')).toBe(true)
+      // What the file says.
+      expect(proxyProtocol?.from('10.0.0.7')).toBe(false)
+    }
+  })
+
+  test('that is empty is not there', async () => {
+    const loaded = await load('everything.yaml', '')
+    expect(loaded.ok && loaded.overridden).toEqual([])
+    expect(loaded.ok && loaded.config.listeners[2]?.proxyProtocol?.from('10.0.0.7')).toBe(true)
+  })
+
+  test('is nothing to tell where no listener requires a header', async () => {
+    const loaded = await load('smallest.yaml', '192.0.2.0/24')
+    expect(loaded.ok && loaded.overridden).toEqual([])
+  })
+
+  test.each<[string, string]>([
+    ['10.0.0.0', 'found "10.0.0.0" (set it right or not at all)'],
+    ['10.0.0.0/8,', 'found "" (set it right or not at all)'],
+    ['10.0.0.0/8 10.1.0.0/16', 'found "10.0.0.0/8 10.1.0.0/16" (set it right or not at all)'],
+    ['10.0.0.0/8,10.0.4.1/24', 'found "10.0.4.1/24" (the range of this length is 10.0.4.0/24)'],
+  ])('%s is a fault', async (value, found) => {
+    for (const name of ['everything.yaml', 'smallest.yaml']) {
+      const loaded = await load(name, value)
+      const file = path.join(place.path, name)
+      expect(loaded.ok ? [] : loaded.faults.map(formatFault)).toEqual([
+        `${file}: ${PROXY_PROTOCOL_FROM}: expected ranges such as 10.0.0.0/16,10.1.0.0/16, ${found}`,
+      ])
+    }
   })
 })
 
