@@ -7,7 +7,7 @@ import { prepareChromium } from './chromium.ts'
 import { opaqueDestination, startPage } from './front-door.ts'
 
 async function scene(id: string) {
-  const stack = new AsyncDisposableStack()
+  await using stack = new AsyncDisposableStack()
   const world = stack.use(await createWorld())
   const second = stack.use(
     await startPage(
@@ -37,7 +37,8 @@ async function scene(id: string) {
     }),
   )
   const chromium = stack.use(await prepareChromium(world, gateway.port, await world.svid(id)))
-  return { first, second, gateway, chromium, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  const held = stack.move()
+  return { first, second, gateway, chromium, [Symbol.asyncDispose]: () => held.disposeAsync() }
 }
 
 describe('Chromium', () => {

@@ -57,7 +57,7 @@ async function writePolicy(gatewayPort: number): Promise<AsyncDisposable> {
   if (process.getuid?.() !== 0) {
     throw new Error(`chromium shows a client certificate by a policy in ${POLICIES}: needs root`)
   }
-  const stack = new AsyncDisposableStack()
+  await using stack = new AsyncDisposableStack()
   const made = await mkdir(POLICIES, { recursive: true })
   // What somebody else has put beside it stays.
   if (made !== undefined) stack.defer(() => removeEmpty(POLICIES, made))
@@ -65,18 +65,19 @@ async function writePolicy(gatewayPort: number): Promise<AsyncDisposable> {
   const entry = { pattern: `https://localhost:${gatewayPort}`, filter: {} }
   await writeFile(file, JSON.stringify({ AutoSelectCertificateForUrls: [JSON.stringify(entry)] }))
   stack.defer(() => rm(file, { force: true }))
-  return stack
+  return stack.move()
 }
 
 export async function prepareChromium(world: World, gatewayPort: number, svid: Issued): Promise<Chromium> {
   const chromium = await needProgram('chromium')
   const timeout = await needProgram('timeout')
-  const stack = new AsyncDisposableStack()
+  await using stack = new AsyncDisposableStack()
   const home = await mkdtemp(path.join(os.tmpdir(), 'sallyport-chromium-'))
   stack.defer(() => rm(home, { recursive: true, force: true, maxRetries: 5 }))
   await makeDatabase(world, home, svid)
   stack.use(await writePolicy(gatewayPort))
   const proxy = [`--proxy-server=https://localhost:${gatewayPort}`, '--proxy-bypass-list=<-loopback>']
+  const held = stack.move()
   return {
     fetch: (url) =>
       run(
@@ -94,6 +95,6 @@ export async function prepareChromium(world: World, gatewayPort: number, svid: I
         ],
         bareEnvironment(home),
       ),
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
   }
 }

@@ -23,7 +23,7 @@ const BODY_BYTES = 5 * 1024 * 1024
 
 async function scene() {
   const program = await needCurlHttp2()
-  const stack = new AsyncDisposableStack()
+  await using stack = new AsyncDisposableStack()
   const world = stack.use(await createWorld())
   const page = stack.use(
     await startPage(world, (request, response) => {
@@ -49,7 +49,8 @@ async function scene() {
       ],
       bareEnvironment(world.directory),
     )
-  return { world, page, gateway, curl, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  const held = stack.move()
+  return { world, page, gateway, curl, [Symbol.asyncDispose]: () => held.disposeAsync() }
 }
 
 describe('curl --proxy-http2', () => {

@@ -68,7 +68,7 @@ http {
 }
 
 async function scene() {
-  const stack = new AsyncDisposableStack()
+  await using stack = new AsyncDisposableStack()
   const world = stack.use(await createWorld())
   const commit = await makeRepository(world)
   const { port } = stack.use(await startNginx(world))
@@ -90,7 +90,8 @@ async function scene() {
     const given = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
     return git(world, [...given, 'clone', `https://git.test:${port}/repo.git`, 'clone'])
   }
-  return { world, commit, port, gateway, clone, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  const held = stack.move()
+  return { world, commit, port, gateway, clone, [Symbol.asyncDispose]: () => held.disposeAsync() }
 }
 
 describe('git through the gateway', () => {

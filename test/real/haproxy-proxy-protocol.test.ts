@@ -40,7 +40,7 @@ listen front
 }
 
 async function scene(more = '') {
-  const stack = new AsyncDisposableStack()
+  await using stack = new AsyncDisposableStack()
   const world = stack.use(await createWorld())
   const page = stack.use(await startPage(world, (_request, response) => response.end('hello')))
   const gateway = stack.use(
@@ -53,7 +53,8 @@ async function scene(more = '') {
     }),
   )
   const haproxy = stack.use(await startHaproxy(world, gateway.port, more))
-  return { world, page, gateway, haproxy, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  const held = stack.move()
+  return { world, page, gateway, haproxy, [Symbol.asyncDispose]: () => held.disposeAsync() }
 }
 
 async function curl(world: World, port: number, page: number, id: string) {

@@ -51,7 +51,7 @@ function rendezvous(count: number): () => Promise<void> {
 }
 
 async function scene(id: string, together = 1) {
-  const stack = new AsyncDisposableStack()
+  await using stack = new AsyncDisposableStack()
   const world: World = stack.use(await createWorld())
   const meet = rendezvous(together)
   const page = stack.use(
@@ -78,7 +78,8 @@ async function scene(id: string, together = 1) {
       ],
       bareEnvironment(world.directory),
     )
-  return { world, page, gateway, bridge, curl, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  const held = stack.move()
+  return { world, page, gateway, bridge, curl, [Symbol.asyncDispose]: () => held.disposeAsync() }
 }
 
 describe('nghttpx before the gateway', () => {

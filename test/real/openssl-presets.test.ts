@@ -11,7 +11,7 @@ const VERSIONS = ['-tls1_2', '-tls1_3'] as const
 
 async function scene() {
   const program = await needProgram('openssl')
-  const stack = new AsyncDisposableStack()
+  await using stack = new AsyncDisposableStack()
   const world = stack.use(await createWorld())
   const partner = stack.use(
     await startPartner(world, (socket) => {
@@ -64,7 +64,8 @@ async function scene() {
       bareEnvironment(world.directory),
     )
   }
-  return { world, partner, gateway, svid, openssl, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  const held = stack.move()
+  return { world, partner, gateway, svid, openssl, [Symbol.asyncDispose]: () => held.disposeAsync() }
 }
 
 /** What each listener needs to be told; fixed takes any name, or none. */

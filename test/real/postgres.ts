@@ -25,7 +25,7 @@ async function succeed(program: string, args: readonly string[]): Promise<void> 
 }
 
 export async function startPostgres(): Promise<Postgres> {
-  const stack = new AsyncDisposableStack()
+  await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(path.join(os.tmpdir(), 'sallyport-postgres-'))
   stack.defer(() => rm(directory, { recursive: true, force: true }))
   const data = path.join(directory, 'data')
@@ -44,5 +44,6 @@ export async function startPostgres(): Promise<Postgres> {
   }).map(([name, value]) => `--${name}=${value}`)
   const server = await asPostgres(await needProgram('postgres'), ['-D', data, ...settings])
   stack.use(await startProgram(...server, port))
-  return { port, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  const held = stack.move()
+  return { port, [Symbol.asyncDispose]: () => held.disposeAsync() }
 }

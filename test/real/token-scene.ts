@@ -88,7 +88,7 @@ async function buyToken(world: World, authority: string, proof: string, audience
 }
 
 export async function startTokenScene(): Promise<TokenScene> {
-  const stack = new AsyncDisposableStack()
+  await using stack = new AsyncDisposableStack()
   const world = stack.use(await createWorld())
   const page = stack.use(
     await startPage(world, (_request, response) => response.end('hello'), 'partner.localhost'),
@@ -106,10 +106,11 @@ export async function startTokenScene(): Promise<TokenScene> {
   const gateway = stack.use(await startGateway(world, page))
   await gateway.event('ready')
   const { address } = gateway.events('listening').find(({ listener }) => listener === 'proxy') ?? {}
+  const held = stack.move()
   return {
     ...{ world, page, gateway },
     proxy: `localhost:${String(address).split(':')[1]}`,
     buy: async (name, audience = GATEWAY) => buyToken(world, url, await proof(name), audience),
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
   }
 }

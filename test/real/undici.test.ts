@@ -8,7 +8,7 @@ import { createWorld, startTestGateway } from '../fixtures/world.ts'
 import { opaqueDestination, startPage, svidFiles } from './front-door.ts'
 
 async function scene(id: string) {
-  const stack = new AsyncDisposableStack()
+  await using stack = new AsyncDisposableStack()
   const world = stack.use(await createWorld())
   const page = stack.use(
     await startPage(world, (incoming, response) => response.end(`hello ${incoming.url}`)),
@@ -35,7 +35,8 @@ async function scene(id: string) {
     const { statusCode, body } = await request(`https://${host}:${page.port}${path}`, { dispatcher: agent })
     return `${statusCode} ${await body.text()}`
   }
-  return { world, page, gateway, agent, get, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  const held = stack.move()
+  return { world, page, gateway, agent, get, [Symbol.asyncDispose]: () => held.disposeAsync() }
 }
 
 describe("undici's ProxyAgent", () => {
