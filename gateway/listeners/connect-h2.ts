@@ -175,10 +175,12 @@ class H2Tunnel implements Tunnel {
   readonly #stream: http2.ServerHttp2Stream
   readonly #gone = new AbortController()
   readonly #onGone = () => this.#gone.abort()
+  readonly #endOfStream: () => boolean
 
   constructor(connection: ClientConnection, stream: http2.ServerHttp2Stream, request: H2Request) {
     this.#connection = connection
     this.#stream = stream
+    this.#endOfStream = watchEndOfStream(stream)
     this.requested = request.requested
     this.facts = request.facts
     // Node joins what stands twice by a comma, which is no credential.
@@ -203,7 +205,7 @@ class H2Tunnel implements Tunnel {
       end: () => stream.end(),
       reset: () => resetStream(stream),
       // After RST_STREAM, or when the connection is lost, Node emits 'aborted' and then an 'end' that is none.
-      endIsReal: () => !stream.aborted,
+      endIsReal: () => !stream.aborted && this.#endOfStream(),
       closeIsClean: () => !stream.aborted && stream.rstCode === NGHTTP2_NO_ERROR,
     }
   }
@@ -212,6 +214,20 @@ class H2Tunnel implements Tunnel {
     if (REASONS[code].status === null) return resetStream(this.#stream)
     answer(this.#stream, code, attemptId)
   }
+}
+
+/**
+ * Whether END_STREAM came. After our own END_STREAM, Node makes the same end of RST_STREAM(NO_ERROR), without 'aborted';
+ * but it has closed the stream by then, and by an END_STREAM it closes only behind it.
+ */
+function watchEndOfStream(stream: http2.ServerHttp2Stream): () => boolean {
+  let came = stream.endAfterHeaders
+  const push = stream.push.bind(stream)
+  stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
+    if (chunk === null && !stream.closed) came = true
+    return push(chunk, encoding)
+  }
+  return () => came
 }
 
 /**

@@ -37,8 +37,8 @@ export async function startPage(world: World, answer: Answer, name = 'partner.te
 }
 
 /** A destination `partner` through which the client speaks the service's TLS itself. */
-export function opaqueDestination(port: number, host = 'partner.test'): string {
-  return `  - {name: partner, hosts: [${host}], ports: [${port}], tls: opaque, allowAddresses: [127.0.0.0/8]}\n`
+export function opaqueDestination(port: number, host = 'partner.test', more = ''): string {
+  return `  - {name: partner, hosts: [${host}], ports: [${port}], tls: opaque, allowAddresses: [127.0.0.0/8]${more}}\n`
 }
 
 export interface SvidFiles {

@@ -111,17 +111,29 @@ describe('a tunnel over HTTP/2 CONNECT', () => {
     expect(await s.gateway.metric('sallyport_sessions_open')).toBe(0)
   })
 
+  test('END_STREAM with the request is FIN too', async () => {
+    await using s = await scene()
+    const fields = [[':method', 'CONNECT'] as const, [':authority', s.target] as const]
+    s.client.headers(1, fields, FLAG.END_HEADERS | FLAG.END_STREAM)
+    await expect.poll(() => s.sockets[0]?.how).toBe('end')
+    s.sockets[0]?.socket.end('an answer')
+    await expect.poll(() => s.client.endedCleanly(1)).toBe(true)
+    expect((await s.gateway.closed(1))[0]?.outcome).toMatchObject({ code: 'closed', by: 'client' })
+  })
+
   // nghttpx sends INTERNAL_ERROR when its own client has gone.
   test.for<[string, number]>([
     ['CANCEL', CANCEL],
     ['INTERNAL_ERROR', INTERNAL_ERROR],
-  ])('RST_STREAM(%s) after the partner ended its side is recorded as the same reset', async ([, code]) => {
+    ['NO_ERROR', 0],
+  ])('RST_STREAM(%s) after the partner ended its side is a reset all the same', async ([, code]) => {
     await using s = await scene()
     s.client.connect(1, s.target)
     await expect.poll(() => s.client.isConnected(1)).toBe(true)
     s.sockets[0]?.socket.end('an answer')
     await expect.poll(() => s.client.endedCleanly(1)).toBe(true)
     s.client.reset(1, code)
+    await expect.poll(() => s.sockets[0]?.how).toBe('reset')
     expect((await s.gateway.closed(1))[0]?.outcome).toMatchObject({
       code: 'relay-client-reset',
       by: 'client',
