@@ -1,4 +1,4 @@
-// `npm run test:real`: foreign servers and clients (nginx, HAProxy, curl, oidc-provider). What is missing fails by name.
+// `npm run test:real`: foreign servers and clients, real programs all. What is missing fails by name.
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({

@@ -1,17 +1,22 @@
 // `npm run bench:cold`: how long the authority takes to start on Lambda, from its minified bundle: module load and first
-// mint in a new process each time, then the CPU time of a warm mint. One core, as Lambda gives at 1,769 MB.
+// mint in a new process each time, then the CPU time of a warm mint. One core, as Lambda gives at 1,769 MB; the CA in
+// Secrets Manager and the stores in DynamoDB, as stand-ins in this process, so that their time is not the child's CPU.
 import { execFile, spawn } from 'node:child_process'
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { goodClaims, startFakeOidcIssuer } from '../test/fakes/oidc-issuer.ts'
-import { createCsr } from '../test/unit/lambdas/identity/support.ts'
+import { startFakeSecretsManager } from '../test/fakes/aws/secrets-manager.ts'
+import { SecretsStore } from '../test/fakes/aws/secrets-store.ts'
+import { startDynamoDb } from '../test/fakes/dynamodb.ts'
+import { createCsr, createDocument } from '../test/unit/lambdas/identity/support.ts'
 
 const ROUNDS = 9
 /** So many come first, until the compiler has seen what is hot. */
 const WARM_UP = 200
 const WARM = 200
+const ISSUING = 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:issuing-AbCdEf'
 const AUDIENCE = 'https://identity.example.org'
 const root = path.dirname(import.meta.dirname)
 const bundle = path.join(root, 'dist/identity.js')
@@ -61,6 +66,11 @@ async function run(config: string, requests: readonly object[]): Promise<Sample>
     ...process.env,
     SALLYPORT_DEV: '1',
     SALLYPORT_IDENTITY_CONFIG: config,
+    AWS_REGION: 'eu-west-1',
+    AWS_ACCESS_KEY_ID: 'bench',
+    AWS_SECRET_ACCESS_KEY: 'bench',
+    AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.endpoint,
+    AWS_ENDPOINT_URL_DYNAMODB: dynamo.endpoint,
     BENCH_INPUT: input,
     BENCH_WARM_UP: String(WARM_UP),
   }
@@ -79,16 +89,23 @@ async function run(config: string, requests: readonly object[]): Promise<Sample>
 await promisify(execFile)(process.execPath, [path.join(root, 'scripts/build.ts')], { cwd: root })
 const directory = await mkdtemp(path.join(os.tmpdir(), 'sallyport-bench-'))
 await using issuer = await startFakeOidcIssuer()
+await using secrets = await startFakeSecretsManager()
+await using dynamo = await startDynamoDb()
+await dynamo.createTable('replay')
+await dynamo.createTable('issuances')
+secrets.secrets.set(ISSUING, new SecretsStore(JSON.stringify(await createDocument(new Date()))))
 const config = path.join(directory, 'identity.yaml')
 await writeFile(
   config,
   `version: 1
 trustDomain: example.org
 issuer: ${AUDIENCE}
-authority: {files: {directory: ca}}
+authority: {secretsManager: {issuing: "${ISSUING}"}}
 proofs: {oidc: [{name: main, issuer: "${issuer.issuer}"}]}
 registrations: [{name: workload, spiffeId: spiffe://example.org/workload, match: {oidc: main, claims: {sub: workload}}, limits: {perMinute: 1000000}}]
 limits: {perSourcePerMinute: 1000000}
+replay: {dynamodb: {table: replay}}
+issuances: {dynamodb: {table: issuances}}
 `,
 )
 const request = async () => ({

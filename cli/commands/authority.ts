@@ -12,9 +12,9 @@ import { errnoOf } from '../../lambdas/identity/errno.ts'
 import { AuthorityServerError, type RunningAuthority, startAuthority } from '../../lambdas/identity/server.ts'
 
 const HELP = `
-Issues SPIFFE X.509-SVIDs to callers that prove who they are by a token of a configured issuer. The CA is made in the
-directory that the configuration names when there is none. Prints one line of JSON when it listens; logs go to standard
-error. SIGTERM ends it.
+Issues SPIFFE X.509-SVIDs and JWT-SVIDs to callers that prove who they are: by their AWS IAM role (a web identity token,
+or a signed GetCallerIdentity) or by a token of a configured OIDC issuer. The CA is made in the directory that the
+configuration names when there is none. Prints one line of JSON when it listens; logs go to standard error. SIGTERM ends it.
 
 Example:
   sallyport authority --config identity.yaml --address 127.0.0.1:8080`
@@ -79,7 +79,8 @@ async function rotateFiles(options: RotateOptions) {
   if (!('directory' in authority)) {
     throw new UsageError(
       'usage',
-      'the CA is in Secrets Manager: rotate the secret there (aws secretsmanager rotate-secret)',
+      'the CA is in Secrets Manager: tag the secret sallyport:rotate with what to replace and a new word, such as ' +
+        '"root jwt 2026-11-24", and rotate it there (aws secretsmanager rotate-secret)',
     )
   }
   const advanced = await rotateFileAuthority(
@@ -126,7 +127,8 @@ async function rotate(options: RotateOptions): Promise<void> {
 const ROTATE_HELP = `
 Replaces the issuing CA of a CA in files now, and does all else that is due. With --root or --jwt a successor of the root
 or of the JWT key is published too; it signs five refresh hints (25 minutes) later, when verifiers have it. The old one
-goes when all that it signed has ended. A running authority follows within a minute.
+goes when all that it signed has ended. A running authority follows within a minute. Run it as the user that the authority
+runs as.
 
 Exit status: 0 done, 1 something was not done, 2 wrong use.`
 

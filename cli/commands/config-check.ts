@@ -4,6 +4,7 @@ import type { Command } from '@commander-js/extra-typings'
 import * as z from 'zod'
 import { type Fault, formatFault } from '../../common/fault.ts'
 import { loadYamlFile } from '../../common/yaml-file.ts'
+import { checkIdentityFiles } from '../check/identity-files.ts'
 import { type CheckedConfig, checkGatewayConfig } from '../../gateway/config/check.ts'
 import { readIdentityConfig } from '../../lambdas/identity/config.ts'
 import { EnvironmentError, readIdentityEnvironment } from '../../lambdas/identity/environment.ts'
@@ -97,10 +98,13 @@ function unknownKind(file: string): Fault {
   }
 }
 
-function checkIdentity(file: string, text: string): CheckedConfig | 'wrong-use' {
+async function checkIdentity(file: string, text: string): Promise<CheckedConfig | 'wrong-use'> {
   try {
     const result = readIdentityConfig({ file, text, environment: readIdentityEnvironment(process.env) })
-    return result.ok ? { faults: [], warnings: result.warnings } : { faults: result.faults, warnings: [] }
+    if (!result.ok) return { faults: result.faults, warnings: [] }
+    const { value: config, lineOf } = result
+    const files = await checkIdentityFiles({ file, text, config, lineOf })
+    return { faults: files.faults, warnings: [...result.warnings, ...files.warnings] }
   } catch (error) {
     // The environment is wrong, not the file.
     if (!(error instanceof EnvironmentError)) throw error

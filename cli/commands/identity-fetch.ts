@@ -1,119 +1,28 @@
 // `sallyport identity fetch`: exchanges a token, or AWS credentials, for an X.509-SVID and keeps it in a directory.
-import { readFile } from 'node:fs/promises'
+import { constants } from 'node:os'
 import type { Command } from '@commander-js/extra-typings'
-import { parseDuration } from '../../common/duration.ts'
 import { SallyportError } from '../../common/errors.ts'
-import { Secret } from '../../common/secret.ts'
-import { errnoOf } from '../../lambdas/identity/errno.ts'
-import { parseTrustDomain } from '../../spiffe/id.ts'
-import { IdentityFetchError } from '../identity/errors.ts'
-import { type AwsProofKind, awsProofSource } from '../identity/aws-proof.ts'
 import { type FetchedSvid, fetchX509Svid } from '../identity/fetch.ts'
-import { type ProofSource, tokenSource } from '../identity/proof.ts'
-import { storeIdentity } from '../identity/store.ts'
+import { createKeyRing, type KeyRing } from '../identity/keys.ts'
+import { checkStore, storeIdentity } from '../identity/store.ts'
+import { checkUse, type FetchOptions, readText } from '../identity/use.ts'
 import { watchIdentity } from '../identity/watch.ts'
 
 const HELP = `
-Makes a new P-256 key, shows the proof to the authority, checks the answer, and writes key.pem (0600), certificate.pem,
-bundle.json and bundle.pem. With --watch it stays, makes or reads the proof anew each time and renews at half life.
+Makes a new P-256 key, shows the proof to the authority, checks the answer, and keeps key.pem (0600), certificate.pem,
+bundle.json and bundle.pem in the directory, replaced all at once: they are links through ..data, and who reads several
+of them resolves that link first. With --watch it stays, makes or reads the proof anew each time and renews at half life.
+As long as a token file holds the same token, its key stays the same too, since an authority may tie the two.
 
 With --aws the credentials are those that the AWS SDK finds (environment, shared files, container, instance). A web
-identity token is asked for first; where the account or the role does not allow it, GetCallerIdentity is signed instead.
+identity token is asked for first; where the account or the role does not allow it, or the authority refuses the token,
+GetCallerIdentity is signed instead. AWS proofs are made for the authority's issuer, which is taken to be its URL; where
+it has another audience, say --audience.
 
 Examples:
   sallyport identity fetch --authority https://identity.example.org --trust-domain example.org \\
     --oidc-token-file /var/run/token --out /run/identity --watch
   sallyport identity fetch --authority https://identity.example.org --trust-domain example.org --aws --out identity`
-
-interface FetchOptions {
-  authority: string
-  authorityCa?: string | undefined
-  trustDomain: string
-  oidcTokenFile?: string | undefined
-  aws?: true | undefined
-  awsProof?: string | undefined
-  awsRegion?: string | undefined
-  audience?: string | undefined
-  out: string
-  registration?: string | undefined
-  ttl?: string | undefined
-  watch?: true | undefined
-  json?: true | undefined
-}
-
-const MAX_TOKEN_FILE = 20 * 1024
-
-/** Wrong use of the command: nothing was tried. */
-class UsageError extends SallyportError<'usage'> {
-  constructor(message: string) {
-    super('usage', message)
-  }
-}
-
-function readTtl(text: string | undefined): { ttlSeconds?: number } {
-  if (text === undefined) return {}
-  const ms = parseDuration(text)
-  if (ms === null || ms < 60_000)
-    throw new UsageError(`--ttl: expected a duration of 1m or more, found ${text}`)
-  return { ttlSeconds: Math.floor(ms / 1000) }
-}
-
-function readAwsKind(text: string | undefined): AwsProofKind {
-  if (text === undefined) return 'auto'
-  const kind = (['auto', 'web-identity', 'sigv4'] as const).find((name) => name === text)
-  if (kind === undefined)
-    throw new UsageError(`--aws-proof: expected auto, web-identity or sigv4, found ${text}`)
-  return kind
-}
-
-function chooseProof(options: FetchOptions): ProofSource {
-  const { aws, oidcTokenFile: file, awsRegion } = options
-  if ((aws === true) === (file !== undefined)) {
-    throw new UsageError('expected one of --oidc-token-file and --aws')
-  }
-  if (file !== undefined) return tokenSource(() => readToken(file))
-  return awsProofSource({
-    kind: readAwsKind(options.awsProof),
-    ...(awsRegion === undefined ? {} : { region: awsRegion }),
-    onFallback: (reason) => {
-      process.stderr.write(
-        `sallyport: no web identity token (${reason}): GetCallerIdentity is signed instead\n`,
-      )
-    },
-  })
-}
-
-function checkUse(options: FetchOptions): { proof: ProofSource; trustDomain: string; ttlSeconds?: number } {
-  const proof = chooseProof(options)
-  try {
-    return {
-      proof,
-      trustDomain: parseTrustDomain(options.trustDomain),
-      ...readTtl(options.ttl),
-    }
-  } catch (error) {
-    if (error instanceof UsageError) throw error
-    throw new UsageError(`--trust-domain: ${error instanceof Error ? error.message : 'malformed'}`)
-  }
-}
-
-async function readText(file: string, option: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (error) {
-    const reason = errnoOf(error) ?? 'cannot be read'
-    throw new IdentityFetchError('token-unreadable', `${option} ${file}: ${reason}`)
-  }
-}
-
-async function readToken(file: string): Promise<Secret> {
-  const text = (await readText(file, '--oidc-token-file')).trim()
-  // Checked here because a header value with a line break would fail with a message that quotes the token.
-  if (text.length > MAX_TOKEN_FILE || !/^[\w.-]+$/.test(text)) {
-    throw new IdentityFetchError('token-unreadable', `--oidc-token-file ${file} holds no JWT`)
-  }
-  return new Secret(text)
-}
 
 function print(svid: FetchedSvid, options: FetchOptions): void {
   const { spiffeId, serialNumber, registration, expiresAt, renewAfter } = svid
@@ -124,19 +33,20 @@ function print(svid: FetchedSvid, options: FetchOptions): void {
   process.stdout.write(`${line}\n`)
 }
 
-async function fetchOnce(options: FetchOptions): Promise<Date> {
+async function fetchOnce(options: FetchOptions, keys: KeyRing): Promise<Date> {
   const { proof, trustDomain, ...ttl } = checkUse(options)
-  const { authorityCa, registration, audience } = options
+  const { authorityCa, registration, audience, out } = options
+  const ca = authorityCa === undefined ? null : await readText(authorityCa, '--authority-ca')
+  // Before the proof is shown, which may be good for one showing alone.
+  await checkStore(out, trustDomain)
   const svid = await fetchX509Svid({
     authorityUrl: options.authority,
-    ca: authorityCa === undefined ? null : await readText(authorityCa, '--authority-ca'),
-    proof,
-    trustDomain,
+    ...{ ca, proof, trustDomain, keys },
     ...ttl,
     ...(registration === undefined ? {} : { registration }),
     ...(audience === undefined ? {} : { audience }),
   })
-  await storeIdentity(options.out, svid, trustDomain)
+  await storeIdentity(out, svid, trustDomain)
   print(svid, options)
   return new Date(svid.renewAfter)
 }
@@ -148,17 +58,25 @@ function report(error: unknown): number {
   return error.code === 'usage' || error.code === 'authority-url' ? 2 : 1
 }
 
+/**
+ * A signal ends the command at once, whatever it waits for: what is on disk is whole at any moment. It is a failure
+ * until there is an identity, and the wanted end of a watch.
+ */
+function endOnSignals(isWatching: () => boolean): void {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => process.exit(isWatching() ? 0 : 128 + constants.signals[signal]))
+  }
+}
+
 async function run(options: FetchOptions): Promise<void> {
-  const stop = new AbortController()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
+  let watching = false
+  endOnSignals(() => watching)
   try {
-    const renewAfter = await fetchOnce(options)
+    const keys = createKeyRing()
+    const renewAfter = await fetchOnce(options, keys)
     if (options.watch !== true) return
-    await watchIdentity(renewAfter, {
-      renew: () => fetchOnce(options),
-      onFailure: report,
-      signal: stop.signal,
-    })
+    watching = true
+    await watchIdentity(renewAfter, { renew: () => fetchOnce(options, keys), onFailure: report })
   } catch (error) {
     process.exitCode = report(error)
   }
@@ -180,7 +98,7 @@ export function registerIdentityFetch(program: Command): void {
     .option('--aws', 'prove the IAM role of the AWS credentials at hand')
     .option('--aws-proof <kind>', 'auto, web-identity or sigv4 (default: auto)')
     .option('--aws-region <region>', 'whose STS is asked (default: as the AWS SDK finds it)')
-    .option('--audience <text>', "what AWS proofs are made for (default: the authority's URL)")
+    .option('--audience <text>', 'what AWS proofs are made for (default: the URL of --authority)')
     .requiredOption('--out <directory>', 'where to keep key, certificate and bundle')
     .option('--registration <name>', 'which registration, where several match')
     .option('--ttl <duration>', 'a shorter life than the registration gives, such as 10m')

@@ -69,7 +69,7 @@ export async function startEnvironment(
   const partner = await startPartner(partnerPki, ports.partner)
   stack.defer(() => partner.close())
 
-  const own = await fetchFor({ claims: { kind: 'gateway' }, role: 'sallyport-gateway' })
+  const own = await fetchFor({ claims: { client_id: 'gateway' }, role: 'sallyport-gateway' })
   await writeFile(workspace.file('pki/gateway.pem'), own.certificatePem)
   await writeFile(workspace.file('pki/gateway.key'), own.keyPem, { mode: 0o600 })
   await writeFile(workspace.file('pki/bundle.pem'), own.bundlePem)
@@ -94,7 +94,7 @@ export async function startEnvironment(
     async workload(name) {
       const [team = '', service = ''] = name.split('/')
       const svid = await fetchFor({
-        claims: { kind: 'workload', team, service },
+        claims: { client_id: 'workload', team, service },
         role: `${team}-${service}`,
       })
       const prefix = workspace.file(path.join('workloads', name.replace('/', '-')))

@@ -3,7 +3,7 @@
 import { Secret } from '../../common/secret.ts'
 import { startFakeSts } from '../../test/fakes/sts/sts.ts'
 import { awsProofSource } from '../identity/aws-proof.ts'
-import { type ProofSource, tokenSource } from '../identity/proof.ts'
+import type { ProofSource } from '../identity/proof.ts'
 import { startDevOidcIssuer } from './oidc-issuer.ts'
 import type { Workspace } from './workspace.ts'
 
@@ -25,7 +25,7 @@ async function startOidcProver(audience: string, workspace: Workspace): Promise<
     description: `development issuer ${issuer.issuer}`,
     proofOf: async ({ claims }) => {
       const token = await issuer.token({ sub: Object.values(claims).join(':'), ...claims })
-      return tokenSource(async () => new Secret(token))
+      return { kind: 'token', read: async () => new Secret(token) }
     },
     [Symbol.asyncDispose]: () => issuer[Symbol.asyncDispose](),
   }

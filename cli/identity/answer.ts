@@ -4,7 +4,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import * as z from 'zod'
 import { type Bundle, readBundle, writePem } from '../../spiffe/bundle.ts'
 import { verifyX509Svid } from '../../spiffe/x509-svid.ts'
-import { IdentityFetchError } from './errors.ts'
+import { IdentityFetchError, type IdentityFetchErrorCode } from './errors.ts'
 import type { AuthorityAnswer } from './request.ts'
 
 export interface AnswerFacts {
@@ -44,6 +44,14 @@ function printable(text: string): string {
   return text.replaceAll(/[^\x20-\x7e]/g, '?')
 }
 
+/** `credentials-expiring` is a 401 too, and says that what is behind the proof must be renewed, not the proof. */
+function codeOf(status: number, code: string | null): IdentityFetchErrorCode {
+  if (status >= 500) return 'authority-failed'
+  if (code === null) return 'answer-malformed'
+  if (status === 403) return 'registration-refused'
+  return status === 401 && code !== 'credentials-expiring' ? 'proof-refused' : 'authority-refused'
+}
+
 /** The error for an answer that is not the expected one. */
 export function readProblem(answer: AuthorityAnswer): IdentityFetchError {
   let json: unknown = null
@@ -55,14 +63,14 @@ export function readProblem(answer: AuthorityAnswer): IdentityFetchError {
   const parsed = PROBLEM.safeParse(json)
   if (!parsed.success) {
     return new IdentityFetchError(
-      'answer-malformed',
+      codeOf(answer.status, null),
       `the authority answered ${answer.status} without a problem document`,
     )
   }
   const { title, code, detail, registrations } = parsed.data
   const more = [detail, registrations?.join(', ')].filter((part) => part !== undefined).join(': ')
   const text = `${code} (${answer.status}): ${title}${more === '' ? '' : ` ${more}`}`
-  return new IdentityFetchError('authority-refused', printable(text))
+  return new IdentityFetchError(codeOf(answer.status, code), printable(text))
 }
 
 function untrusted(message: string, cause?: unknown): IdentityFetchError {

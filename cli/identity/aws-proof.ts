@@ -7,7 +7,7 @@ import { Secret } from '../../common/secret.ts'
 import { REQUEST_BODY, type SigV4Fields } from '../../lambdas/identity/proofs/aws/signed-request.ts'
 import { stsHost } from '../../lambdas/identity/proofs/aws/regions.ts'
 import { IdentityFetchError } from './errors.ts'
-import type { ProofSource, ProofWanted } from './proof.ts'
+import type { MadeSource, ProofWanted, ShownProof } from './proof.ts'
 
 /** Where an account gives no token, or the role may not ask for one, the signature is tried; all else is a failure. */
 const NO_TOKEN = new Set([
@@ -37,7 +37,7 @@ export interface AwsProofOptions {
   readonly region?: string
   /** Default: those that the SDK's chain finds. */
   readonly credentials?: AwsCredentials
-  /** Told when the token was not to be had and a signature is shown instead. */
+  /** Told why a signature is shown instead of a token. */
   readonly onFallback?: (reason: string) => void
   readonly clock?: () => Date
 }
@@ -106,8 +106,7 @@ async function sign(region: string, client: STSClient, wanted: ProofWanted, now:
   }
 }
 
-async function makeProof(options: AwsProofOptions, wanted: ProofWanted) {
-  const { kind } = options
+async function withClient<T>(options: AwsProofOptions, work: (client: STSClient) => Promise<T>): Promise<T> {
   // Without `credentials` the client uses the SDK's whole chain: environment, shared files, container, instance.
   const client = new STSClient({
     maxAttempts: 2,
@@ -115,16 +114,9 @@ async function makeProof(options: AwsProofOptions, wanted: ProofWanted) {
     ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
   })
   try {
-    if (kind !== 'sigv4') {
-      try {
-        return { token: await requestToken(client, wanted) }
-      } catch (error) {
-        if (kind === 'web-identity' || !NO_TOKEN.has(nameOf(error))) throw error
-        options.onFallback?.(nameOf(error))
-      }
-    }
-    const now = options.clock?.() ?? new Date()
-    return { aws: await sign(await client.config.region(), client, wanted, now) }
+    return await work(client)
+  } catch (error) {
+    throw error instanceof IdentityFetchError ? error : unavailable(error)
   } finally {
     client.destroy()
   }
@@ -134,12 +126,32 @@ async function makeProof(options: AwsProofOptions, wanted: ProofWanted) {
  * A source of AWS proofs.
  * @throws (the source) IdentityFetchError `aws-unavailable`
  */
-export function awsProofSource(options: AwsProofOptions): ProofSource {
-  return async (wanted) => {
-    try {
-      return await makeProof(options, wanted)
-    } catch (error) {
-      throw error instanceof IdentityFetchError ? error : unavailable(error)
-    }
+export function awsProofSource(options: AwsProofOptions): MadeSource {
+  const { kind } = options
+  const signed = async (client: STSClient, wanted: ProofWanted): Promise<ShownProof> => {
+    const now = options.clock?.() ?? new Date()
+    return { aws: await sign(await client.config.region(), client, wanted, now) }
+  }
+  return {
+    kind: 'made',
+    make: (wanted) =>
+      withClient(options, async (client) => {
+        if (kind === 'sigv4') return signed(client, wanted)
+        try {
+          return { token: await requestToken(client, wanted) }
+        } catch (error) {
+          if (kind === 'web-identity' || !NO_TOKEN.has(nameOf(error))) throw error
+          options.onFallback?.(`no web identity token (${nameOf(error)})`)
+          return signed(client, wanted)
+        }
+      }),
+    // An authority may take tokens of some accounts alone, and signatures of all that it lists.
+    makeOther:
+      kind === 'auto'
+        ? (wanted, refusal) => {
+            options.onFallback?.(`the web identity token was refused (${refusal})`)
+            return withClient(options, (client) => signed(client, wanted))
+          }
+        : null,
   }
 }

@@ -4,9 +4,15 @@ import { SallyportError } from '../../common/errors.ts'
 export type IdentityFetchErrorCode =
   | 'authority-url'
   | 'authority-unreachable'
+  /** It answered, and could not do what it should: 5xx. */
+  | 'authority-failed'
   | 'authority-refused'
+  /** 401 and 403: another proof may be good enough. */
+  | 'proof-refused'
+  | 'registration-refused'
   | 'answer-malformed'
   | 'answer-untrusted'
+  | 'bundle-unreadable'
   | 'bundle-went-back'
   | 'token-unreadable'
   | 'aws-unavailable'

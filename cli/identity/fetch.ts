@@ -1,14 +1,14 @@
 // The client of the authority: makes a key that never leaves, shows a proof, and believes nothing of the answer until
 // it was checked. The authority's TLS identity says who answered; the checks here say that the answer is whole.
-import { webcrypto } from 'node:crypto'
-import { keyDigest } from '../../lambdas/identity/authority/ca-key.ts'
-import * as x509 from '../../lambdas/identity/x509-library.ts'
-import { type AnswerFacts, readAnswer, readProblem } from './answer.ts'
+import { type AnswerFacts, readAnswer } from './answer.ts'
+import { defaultAudience, findOtherIssuer, readAuthorityUrl, routeOf } from './authority-url.ts'
 import { IdentityFetchError } from './errors.ts'
-import type { ProofSource } from './proof.ts'
-import { type AuthorityAnswer, type AuthorityFetch, requestAuthority } from './request.ts'
+import { createKey, createKeyRing, type KeyRing, type RequestKey } from './keys.ts'
+import { type PatienceOptions, send } from './patience.ts'
+import type { MadeSource, ProofSource, ShownProof, TokenSource } from './proof.ts'
+import { type AuthorityAnswer, requestAuthority } from './request.ts'
 
-export interface FetchX509SvidOptions {
+export interface FetchX509SvidOptions extends PatienceOptions {
   /** https, or http on loopback. */
   readonly authorityUrl: string
   /** PEM of the CA of the authority's TLS certificate; null = the system's. */
@@ -20,7 +20,8 @@ export interface FetchX509SvidOptions {
   readonly audience?: string
   readonly ttlSeconds?: number
   readonly registration?: string
-  readonly fetch?: AuthorityFetch
+  /** The same for all tries of a command, so that a token keeps its key. */
+  readonly keys?: KeyRing
   readonly clock?: () => Date
 }
 
@@ -29,95 +30,88 @@ export interface FetchedSvid extends AnswerFacts {
   readonly keyPem: string
 }
 
-const KEY_ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
-
-interface NewKey {
-  readonly pem: string
-  /** `x509:` and the digest of its SPKI, which proofs may be bound to (design §5.4). */
-  readonly binding: string
-  readonly csr: string
+interface Exchange {
+  readonly base: URL
+  readonly audience: string
+  readonly options: FetchX509SvidOptions
 }
 
-async function createKey(): Promise<NewKey> {
-  const keys = await webcrypto.subtle.generateKey(KEY_ALGORITHM, true, ['sign', 'verify'])
-  const request = await x509.Pkcs10CertificateRequestGenerator.create({
-    keys,
-    signingAlgorithm: KEY_ALGORITHM,
-  })
-  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)
-  const spki = new Uint8Array(await webcrypto.subtle.exportKey('spki', keys.publicKey))
-  return {
-    pem: `${x509.PemConverter.encode(pkcs8, 'PRIVATE KEY')}\n`,
-    binding: `x509:${keyDigest(spki)}`,
-    csr: request.toString('pem'),
-  }
-}
-
-function readUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : null
-  if (url === null || url.username !== '' || url.search !== '' || url.hash !== '') {
-    throw new IdentityFetchError('authority-url', `expected the authority's URL, found ${text}`)
-  }
-  const loopback = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(url.hostname)
-  if (url.protocol === 'https:' || (url.protocol === 'http:' && loopback)) return url
-  throw new IdentityFetchError('authority-url', `${text}: tokens are sent by https alone, or to loopback`)
-}
-
-function at(base: URL, route: string): string {
-  return new URL(`${base.pathname.replace(/\/$/, '')}${route}`, base).href
-}
-
-async function post(base: URL, key: NewKey, options: FetchX509SvidOptions): Promise<AuthorityAnswer> {
-  const { ttlSeconds, registration } = options
-  const proof = await options.proof({
-    audience: options.audience ?? defaultAudience(base),
-    binding: key.binding,
-  })
+async function post(exchange: Exchange, key: RequestKey, proof: ShownProof): Promise<AuthorityAnswer> {
+  const { ttlSeconds, registration } = exchange.options
   const body = JSON.stringify({
     csr: key.csr,
     ...('aws' in proof ? { aws: proof.aws } : {}),
     ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
     ...(registration === undefined ? {} : { registration }),
   })
-  const answer = await (options.fetch ?? requestAuthority)({
-    url: at(base, '/v1/svid/x509'),
-    method: 'POST',
-    headers: {
-      ...('token' in proof ? { authorization: `Bearer ${proof.token.reveal()}` } : {}),
-      'content-type': 'application/json',
-      'content-length': String(Buffer.byteLength(body)),
-    },
-    body,
-    ca: options.ca ?? null,
-  })
-  if (answer.status !== 201) throw readProblem(answer)
-  return answer
+  const headers = {
+    ...('token' in proof ? { authorization: `Bearer ${proof.token.reveal()}` } : {}),
+    'content-type': 'application/json',
+    'content-length': String(Buffer.byteLength(body)),
+  }
+  const request = { url: routeOf(exchange.base, '/v1/svid/x509'), method: 'POST', headers, body } as const
+  return send({ ...request, ca: exchange.options.ca ?? null }, 201, exchange.options)
 }
 
-/** The authority's audience is its issuer URL unless configured otherwise; that has no slash at its end. */
-function defaultAudience(base: URL): string {
-  return base.href.replace(/\/$/, '')
+interface Issued {
+  readonly key: RequestKey
+  readonly body: string
 }
 
-async function getBundle(base: URL, options: FetchX509SvidOptions): Promise<AuthorityAnswer> {
-  const url = at(base, '/v1/bundle')
-  const request = { url, method: 'GET', headers: {}, body: null, ca: options.ca ?? null } as const
-  const answer = await (options.fetch ?? requestAuthority)(request)
-  if (answer.status !== 200) throw readProblem(answer)
-  return answer
+async function issueByToken(exchange: Exchange, source: TokenSource): Promise<Issued> {
+  const token = await source.read()
+  const key = await (exchange.options.keys ?? createKeyRing()).keyFor(token)
+  return { key, body: (await post(exchange, key, { token })).body }
+}
+
+/** Adds what the authority calls itself, where the proof was made for another name. */
+async function withHint(exchange: Exchange, error: IdentityFetchError): Promise<IdentityFetchError> {
+  const { base, audience, options } = exchange
+  const other = await findOtherIssuer(base, audience, options.fetch ?? requestAuthority, options.ca ?? null)
+  if (other === null) return error
+  const message = `${error.message} The proof was made for ${audience}, and the authority calls itself ${other}: see --audience.`
+  return new IdentityFetchError(error.code, message, { cause: error })
+}
+
+const isRefused = (error: unknown): error is IdentityFetchError =>
+  error instanceof IdentityFetchError &&
+  (error.code === 'proof-refused' || error.code === 'registration-refused')
+
+async function showMade(exchange: Exchange, source: MadeSource, key: RequestKey): Promise<AuthorityAnswer> {
+  const wanted = { audience: exchange.audience, binding: key.binding }
+  const proof = await source.make(wanted)
+  try {
+    return await post(exchange, key, proof)
+  } catch (error) {
+    if (!isRefused(error) || !('token' in proof) || source.makeOther === null) throw error
+    return post(exchange, key, await source.makeOther(wanted, error.message))
+  }
+}
+
+async function issueByMadeProof(exchange: Exchange, source: MadeSource): Promise<Issued> {
+  const key = await createKey()
+  try {
+    return { key, body: (await showMade(exchange, source, key)).body }
+  } catch (error) {
+    // A 403 means that the proof held, and so was made for the right name.
+    throw isRefused(error) && error.code === 'proof-refused' ? await withHint(exchange, error) : error
+  }
 }
 
 /**
- * Exchanges a proof for an X.509-SVID with a new P-256 key.
+ * Exchanges a proof for an X.509-SVID of a P-256 key: a new one, unless the same token was shown for another before.
  * @throws IdentityFetchError
  */
 export async function fetchX509Svid(options: FetchX509SvidOptions): Promise<FetchedSvid> {
-  const base = readUrl(options.authorityUrl)
-  const key = await createKey()
-  const issued = await post(base, key, options)
-  const bundle = await getBundle(base, options)
+  const base = readAuthorityUrl(options.authorityUrl)
+  const exchange: Exchange = { base, audience: options.audience ?? defaultAudience(base), options }
+  const { proof } = options
+  const { key, body } =
+    proof.kind === 'token' ? await issueByToken(exchange, proof) : await issueByMadeProof(exchange, proof)
+  const request = { url: routeOf(base, '/v1/bundle'), method: 'GET', headers: {}, body: null } as const
+  const bundle = await send({ ...request, ca: options.ca ?? null }, 200, options)
   const facts = readAnswer({
-    issued: issued.body,
+    issued: body,
     bundle: bundle.body,
     key: key.pem,
     trustDomain: options.trustDomain,

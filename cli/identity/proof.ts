@@ -11,10 +11,18 @@ export interface ProofWanted {
 
 export type ShownProof = { readonly token: Secret } | { readonly aws: SigV4Fields }
 
-/** Gives a new proof each time it is asked. */
-export type ProofSource = (wanted: ProofWanted) => Promise<ShownProof>
-
-/** A token that does not depend on what is asked for. */
-export function tokenSource(read: () => Promise<Secret>): ProofSource {
-  return async () => ({ token: await read() })
+/** A token that somebody else made, for no key in particular; the same one may be read again and again. */
+export interface TokenSource {
+  readonly kind: 'token'
+  read(): Promise<Secret>
 }
+
+/** Makes a new proof for each key. */
+export interface MadeSource {
+  readonly kind: 'made'
+  make(wanted: ProofWanted): Promise<ShownProof>
+  /** Another kind of proof, for where the authority refused the token of the first; null = there is none. */
+  readonly makeOther: ((wanted: ProofWanted, refusal: string) => Promise<ShownProof>) | null
+}
+
+export type ProofSource = TokenSource | MadeSource

@@ -29,29 +29,21 @@ export interface WatchOptions {
   /** Fetches and stores once; returns when the next renewal is due. */
   readonly renew: () => Promise<Date>
   readonly onFailure: (error: unknown) => void
-  readonly signal: AbortSignal
   readonly clock?: () => Date
   readonly random?: () => number
-  /** Must reject when the signal aborts. */
-  readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>
+  readonly sleep?: (ms: number) => Promise<unknown>
 }
 
-const sleepFor = async (ms: number, signal: AbortSignal): Promise<void> => {
-  await setTimeout(ms, undefined, { signal })
-}
-
-/** Renews until the signal aborts. @param renewAfter when the identity at hand is due */
-export async function watchIdentity(renewAfter: Date, options: WatchOptions): Promise<void> {
-  const { signal, clock = () => new Date(), random = Math.random, sleep = sleepFor } = options
+/**
+ * Renews for as long as the process lives. @param renewAfter when the identity at hand is due
+ * @throws what `sleep` or `onFailure` throw
+ */
+export async function watchIdentity(renewAfter: Date, options: WatchOptions): Promise<never> {
+  const { clock = () => new Date(), random = Math.random, sleep = setTimeout } = options
   let due = renewAfter
   let failures = 0
-  while (!signal.aborted) {
-    const wait = failures === 0 ? renewalDelay(due, clock(), random()) : retryDelay(failures, random())
-    try {
-      await sleep(wait, signal)
-    } catch {
-      return
-    }
+  for (;;) {
+    await sleep(failures === 0 ? renewalDelay(due, clock(), random()) : retryDelay(failures, random()))
     try {
       due = await options.renew()
       failures = 0

@@ -6,12 +6,16 @@ import { PemError, readCertificates } from './pem.ts'
 import type { Report } from './rules.ts'
 import type { X509Certificate } from 'node:crypto'
 
-export interface BuildContext {
+/** What reading referenced files takes. */
+export interface FileContext {
   readonly files: ReferencedFiles
   readonly now: Date
   readonly report: Report
   /** Nothing is refused for it. */
   readonly warn: Report
+}
+
+export interface BuildContext extends FileContext {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** A variable of the environment that won over the file. */
   readonly overridden: (name: string) => void
@@ -21,7 +25,7 @@ export interface BuildContext {
 export async function readText(
   reference: string,
   key: KeyPath,
-  context: BuildContext,
+  context: FileContext,
 ): Promise<string | null> {
   const content = await context.files.read(reference, key)
   if (content === null) return null
@@ -34,7 +38,7 @@ export async function readText(
 export async function readKeyPair(
   paths: { readonly certificate: string; readonly key: string },
   at: KeyPath,
-  context: BuildContext,
+  context: FileContext,
 ): Promise<CheckedKeyPair> {
   const certificate = await readText(paths.certificate, [...at, 'certificate'], context)
   const key = await readText(paths.key, [...at, 'key'], context)
@@ -53,7 +57,7 @@ const OTHERS = 0o007
  * A warning and not a fault: Kubernetes and Compose mount secrets readable for all inside a container of one user, and
  * a gateway that would not start there would teach people to copy keys about.
  */
-async function warnOfReaders(reference: string, key: KeyPath, { files, warn }: BuildContext): Promise<void> {
+async function warnOfReaders(reference: string, key: KeyPath, { files, warn }: FileContext): Promise<void> {
   const content = await files.read(reference, key)
   if (content?.mode === null || content === null || (content.mode & OTHERS) === 0) return
   warn(key, `${reference}: every user of this machine may read this private key`, `chmod 600 ${reference}`)
@@ -63,7 +67,7 @@ async function warnOfReaders(reference: string, key: KeyPath, { files, warn }: B
 export async function readRoots(
   reference: string,
   key: KeyPath,
-  context: BuildContext,
+  context: FileContext,
 ): Promise<readonly string[] | null> {
   return (await readRootCertificates(reference, key, context))?.map(String) ?? null
 }
@@ -72,7 +76,7 @@ export async function readRoots(
 export async function readRootCertificates(
   reference: string,
   key: KeyPath,
-  context: BuildContext,
+  context: FileContext,
 ): Promise<readonly X509Certificate[] | null> {
   const text = await readText(reference, key, context)
   if (text === null) return null

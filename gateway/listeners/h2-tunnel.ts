@@ -28,6 +28,7 @@ export interface H2Request {
   readonly stream: http2.ServerHttp2Stream
   readonly inbox: H2Inbox
   readonly headers: http2.IncomingHttpHeaders
+  readonly onIdentified: () => void
 }
 
 export class H2Tunnel implements Tunnel {
@@ -38,18 +39,20 @@ export class H2Tunnel implements Tunnel {
   readonly #proxyAuthorization: string | null
   readonly #stream: http2.ServerHttp2Stream
   readonly #inbox: H2Inbox
+  readonly #onIdentified: () => void
   readonly #gone = new AbortController()
   readonly #onGone = () => this.#gone.abort()
 
   constructor(
     connection: ClientConnection,
-    { stream, inbox, headers }: H2Request,
+    { stream, inbox, headers, onIdentified }: H2Request,
     requested: { readonly host: string; readonly port: number },
     facts: TunnelFacts,
   ) {
     this.#connection = connection
     this.#stream = stream
     this.#inbox = inbox
+    this.#onIdentified = onIdentified
     this.requested = requested
     this.facts = facts
     // Node joins what stands twice by a comma, which is no credential.
@@ -67,6 +70,7 @@ export class H2Tunnel implements Tunnel {
 
   accept(): RelaySide {
     const stream = this.#stream
+    this.#onIdentified()
     stream.off('close', this.#onGone)
     stream.respond({ [HTTP2_HEADER_STATUS]: 200 })
     return {

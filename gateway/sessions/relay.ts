@@ -197,9 +197,12 @@ class HandDrivenRelay implements Relay {
   }
 }
 
+/** Node raises ERR_HTTP2_STREAM_ERROR for RST_STREAM(INTERNAL_ERROR) and the like where our side has ended already. */
+const RESETS: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'EPIPE', 'ERR_HTTP2_STREAM_ERROR'])
+
 function clientCode(error: Error | null): ReasonCode {
-  const code = error === null ? 'ECONNRESET' : (error as NodeJS.ErrnoException).code
-  return code === 'ECONNRESET' || code === 'EPIPE' ? 'relay-client-reset' : 'relay-client-failed'
+  if (error === null) return 'relay-client-reset'
+  return RESETS.has((error as NodeJS.ErrnoException).code) ? 'relay-client-reset' : 'relay-client-failed'
 }
 
 function describe(error: Error): string {

@@ -23,6 +23,10 @@ async function writeBeside(file: string, content: string, mode: number): Promise
   try {
     await handle.writeFile(content)
     await handle.sync()
+  } catch (error) {
+    // Part of a secret on a disk that is full, under a name that nobody looks for.
+    await unlink(temporary).catch(() => undefined)
+    throw error
   } finally {
     await handle.close()
   }

@@ -1,5 +1,6 @@
 // The parts of the authority that stand on AWS services. Apart from `build.ts`, so that who runs on files loads no SDK.
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
+import { AWS_CALLS } from './authority/aws-calls.ts'
 import {
   createSecretsManagerAuthority,
   type SecretsManagerAuthorityOptions,
@@ -12,14 +13,11 @@ import { createDynamoRateCounter } from './limits/counter.ts'
 import type { IdentityAppOptions } from './options.ts'
 import { createDynamoReplayStore } from './replay/dynamodb.ts'
 
-/** Milliseconds; a mint at a cold start waits for it. */
-const SECRETS_TIMEOUTS = { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true }
-
 /** The authority of an issuing secret, with a client of its own. */
 export function buildSecretsManagerAuthority(
   options: Omit<SecretsManagerAuthorityOptions, 'client'>,
 ): Authority {
-  const client = new SecretsManagerClient({ maxAttempts: 2, requestHandler: SECRETS_TIMEOUTS })
+  const client = new SecretsManagerClient(AWS_CALLS)
   return createSecretsManagerAuthority({ ...options, client })
 }
 
@@ -29,12 +27,17 @@ export interface DynamoStores {
   issuances(table: string): IssuanceStore
 }
 
+interface DynamoStoresOptions {
+  readonly clock: () => Date
+  readonly random: (bytes: number) => Uint8Array
+}
+
 /** Stores on DynamoDB, with one client for all. */
-export function buildDynamoStores({ clock }: { readonly clock: () => Date }): DynamoStores {
+export function buildDynamoStores({ clock, random }: DynamoStoresOptions): DynamoStores {
   const client = createDynamoClient()
   return {
     replay: (table) => ({
-      replay: createDynamoReplayStore({ client, table, clock }),
+      replay: createDynamoReplayStore({ client, table, clock, random }),
       rates: createDynamoRateCounter({ client, table, clock }),
     }),
     issuances: (table) => createDynamoIssuanceStore({ client, table }),

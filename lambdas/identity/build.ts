@@ -40,6 +40,9 @@ function warn({ config, log }: BuildOptions): void {
   for (const name of config.overridden) {
     log({ event: 'config.overridden', level: 'info', variable: name })
   }
+  for (const { file, line, key, message, remedy } of config.warnings) {
+    log({ event: 'config.warning', level: 'warn', file, line, key, reason: message, remedy })
+  }
 }
 
 async function buildAuthority({ config, ...parts }: Parts): Promise<Authority> {
@@ -53,11 +56,11 @@ async function buildAuthority({ config, ...parts }: Parts): Promise<Authority> {
 
 type Stores = Pick<IdentityAppOptions, 'replay' | 'rates' | 'issuances'>
 
-async function buildStores({ config, clock }: Parts): Promise<Stores> {
+async function buildStores({ config, clock, random }: Parts): Promise<Stores> {
   const { replay, issuances } = config
   const aws =
     replay !== 'memory' || 'dynamodb' in issuances
-      ? (await import('./build-aws.ts')).buildDynamoStores({ clock })
+      ? (await import('./build-aws.ts')).buildDynamoStores({ clock, random })
       : null
   return {
     ...(replay === 'memory' || aws === null

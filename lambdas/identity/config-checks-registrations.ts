@@ -3,9 +3,9 @@
 import { nearest } from '../../common/nearest.ts'
 import type { KeyPath } from '../../common/schema-faults.ts'
 import { checkUnique, type Report } from './config-report.ts'
-import type { IdentityDocument, RegistrationDocument } from './config-schema.ts'
+import { MAX_JWT_TTL_MS, type IdentityDocument, type RegistrationDocument } from './config-schema.ts'
 import { messageOf } from './log.ts'
-import { parseFunctionPattern, parseRolePattern } from './proofs/aws/arn.ts'
+import { parseFunctionPattern, parseRolePattern, type RoleArn } from './proofs/aws/arn.ts'
 import { knownIssuer } from './proofs/known-issuers.ts'
 import { RESERVED_SEGMENT } from './registrations/registration.ts'
 import { parseTemplate, type SpiffeIdTemplate } from './registrations/template.ts'
@@ -89,6 +89,16 @@ function checkOidcMatch(
   }
 }
 
+function checkFunction(text: string, role: RoleArn | null, keys: KeyPath, report: Report): void {
+  const found = parseFunctionPattern(text)
+  if (found === null) {
+    report([...keys, 'lambdaFunction'], 'expected arn:aws:lambda:<region>:<account>:function:<name>')
+  } else if (role !== null && (found.account !== role.account || found.partition !== role.partition)) {
+    const message = `can never match: a function runs as a role of its own account, which ${found.account} is not`
+    report([...keys, 'lambdaFunction'], message, `name a function of ${role.account}`)
+  }
+}
+
 function checkAwsMatch(
   match: NonNullable<RegistrationDocument['match']['aws']>,
   document: IdentityDocument,
@@ -103,6 +113,9 @@ function checkAwsMatch(
   } else if (aws !== undefined && !Object.hasOwn(aws.accounts, role.account)) {
     report([...keys, 'role'], `the account ${role.account} is not listed`, 'add it to proofs.aws.accounts')
   }
+  if (match.anyPath && role !== null && role.path !== '/') {
+    report([...keys, 'anyPath'], `contradicts the path ${role.path} of role`, 'name the role without a path')
+  }
   // These three are seen in web identity tokens alone; without them the rule would wait for ever.
   const webIdentity = aws === undefined || aws.webIdentity
   const missing = 'is seen by web identity alone, which proofs.aws does not accept'
@@ -113,9 +126,7 @@ function checkAwsMatch(
   if (match.roleId !== undefined && aws !== undefined && aws.sigv4 === undefined) {
     report([...keys, 'roleId'], 'is seen by SigV4 alone, which proofs.aws does not accept')
   }
-  if (match.lambdaFunction !== undefined && parseFunctionPattern(match.lambdaFunction) === null) {
-    report([...keys, 'lambdaFunction'], 'expected arn:aws:lambda:<region>:<account>:function:<name>')
-  }
+  if (match.lambdaFunction !== undefined) checkFunction(match.lambdaFunction, role, keys, report)
   for (const tag of Object.keys(match.principalTags)) {
     if (aws?.principalTags.includes(tag) === true) continue
     report([...keys, 'principalTags', tag], 'is not one of proofs.aws.principalTags', 'list it there')
@@ -143,12 +154,27 @@ function checkMatch(
   } else checkOidcMatch(match, document, keys, report)
 }
 
+/** A token that lives for hours must be asked for by name. */
+function checkBearer({ bearer, jwt }: RegistrationDocument, keys: KeyPath, report: Report): void {
+  if (bearer && jwt.audiences.length === 0) {
+    report([...keys, 'bearer'], 'is about JWT-SVIDs, and jwt.audiences lists none', 'add jwt, or remove it')
+  }
+  if (!bearer && jwt.ttl > MAX_JWT_TTL_MS) {
+    report(
+      [...keys, 'jwt', 'ttl'],
+      'more than 1h is for tokens that stand in an HTTPS_PROXY',
+      'say bearer: true, or make it shorter',
+    )
+  }
+}
+
 /** Reports what is wrong under `registrations`. */
 export function checkRegistrations(document: IdentityDocument, report: Report): void {
   for (const [index, registration] of document.registrations.entries()) {
     const keys = ['registrations', index] as const
     checkTemplate(registration, document, keys, report)
     checkMatch(registration, document, [...keys, 'match'], report)
+    checkBearer(registration, keys, report)
   }
   checkUnique(
     document.registrations.map(({ name }) => name),

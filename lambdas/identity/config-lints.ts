@@ -2,32 +2,51 @@
 // authority when it starts.
 import type { Fault } from '../../common/fault.ts'
 import type { IdentityConfig } from './config.ts'
+import { lintAws } from './config-lints-aws.ts'
+import { lintClaims } from './config-lints-claims.ts'
+import { lintIds } from './config-lints-ids.ts'
 import { type CheckOptions, createReport, type Report } from './config-report.ts'
 import type { IdentityDocument, RegistrationDocument } from './config-schema.ts'
-import { knownIssuer, lastingClaim } from './proofs/known-issuers.ts'
+import { knownIssuer, platformOf } from './proofs/known-issuers.ts'
+import { mutableClaim } from './proofs/mutable-claims.ts'
 import { canOverlap } from './registrations/overlap.ts'
 
 type Keys = readonly (string | number)[]
 
-function issuerOf(registration: RegistrationDocument, document: IdentityDocument): string {
-  const { oidc } = registration.match
-  return document.proofs.oidc.find(({ name }) => name === oidc)?.issuer ?? ''
+function providerOf({ match }: RegistrationDocument, document: IdentityDocument) {
+  return document.proofs.oidc.find(({ name }) => name === match.oidc)
 }
 
-/** A lasting claim beside it makes a name harmless: then both must hold. */
+function placeholders({ spiffeId }: RegistrationDocument): readonly string[] {
+  return [...spiffeId.matchAll(/\{([^}]*)\}/g)].map(([, name = '']) => name)
+}
+
+/** A lasting id of the same thing beside it makes a name harmless: then both must hold. */
 function lintMutable(registration: RegistrationDocument, issuer: string, keys: Keys, report: Report): void {
   const matched = Object.keys(registration.match.claims ?? {})
-  const lasting = matched.some((name) => name.endsWith('_id') || name === 'oid' || name === 'cid')
+  const used = placeholders(registration)
+  const platform = platformOf(issuer, [...matched, ...used])
   for (const name of matched) {
-    const better = lasting ? null : lastingClaim(issuer, name)
-    if (better === null) continue
-    report([...keys, 'match', 'claims', name], `${name} may mean somebody else tomorrow`, `match ${better}`)
+    const found = mutableClaim(platform, name)
+    if (found === null || found.ids.some((id) => matched.includes(id))) continue
+    const message = `${name} may mean somebody else tomorrow`
+    report([...keys, 'match', 'claims', name], message, `match ${found.better}`)
   }
-  for (const [, name = ''] of registration.spiffeId.matchAll(/\{([^}]*)\}/g)) {
-    const better = lastingClaim(issuer, name)
-    if (better === null || matched.includes(name)) continue
-    report([...keys, 'spiffeId'], `{${name}} may mean somebody else tomorrow`, `use ${better}`)
+  for (const name of used) {
+    const found = mutableClaim(platform, name)
+    if (found === null || matched.includes(name)) continue
+    report([...keys, 'spiffeId'], `{${name}} may mean somebody else tomorrow`, `use ${found.better}`)
   }
+}
+
+function lintBearer({ bearer, jwt }: RegistrationDocument, keys: Keys, report: Report): void {
+  if (!bearer) return
+  const minutes = Math.round(jwt.ttl / 60_000)
+  report(
+    [...keys, 'bearer'],
+    `whoever reads one of its tokens is this workload, for up to ${minutes} minutes`,
+    'keep them short where the caller can fetch new ones; they can be revoked by their id',
+  )
 }
 
 function lintIssuer(registration: RegistrationDocument, issuer: string, keys: Keys, report: Report): void {
@@ -54,7 +73,8 @@ function lintIssuer(registration: RegistrationDocument, issuer: string, keys: Ke
     }
   }
   // Both write booleans as text; the rule would wait for ever.
-  if (knownIssuer(issuer)?.shared !== true) return
+  const platform = platformOf(issuer, Object.keys(claims))
+  if (platform !== 'GitHub' && platform !== 'GitLab') return
   for (const [name, value] of Object.entries(claims)) {
     if (typeof value === 'boolean' && name.endsWith('_protected')) {
       report(
@@ -63,38 +83,6 @@ function lintIssuer(registration: RegistrationDocument, issuer: string, keys: Ke
         `say "${value}"`,
       )
     }
-  }
-}
-
-function lintAws(
-  registration: RegistrationDocument,
-  document: IdentityDocument,
-  keys: Keys,
-  report: Report,
-): void {
-  const { aws } = registration.match
-  if (aws === undefined) return
-  const at = [...keys, 'match', 'aws', 'role']
-  const narrowed =
-    aws.lambdaFunction !== undefined || aws.roleId !== undefined || Object.keys(aws.principalTags).length > 0
-  const name = aws.role.slice(aws.role.lastIndexOf('/') + 1)
-  if (name === '*' && !narrowed) report(at, 'matches every role of the account', 'name roles, or tags')
-  else if (aws.role.includes('*')) {
-    report(at, 'whoever may create roles in the account chooses who matches the *', 'name each role')
-  }
-  if (
-    name !== '*' &&
-    aws.role.includes('*') &&
-    !/\{(?:role|lambda\.name|principalTag\.)/.test(registration.spiffeId)
-  ) {
-    report([...keys, 'spiffeId'], 'several roles get one and the same ID', 'put {role} into it')
-  }
-  const accounts: Readonly<Record<string, { issuer?: string | undefined }>> =
-    document.proofs.aws?.accounts ?? {}
-  const [, account = ''] = /^arn:[^:]+:iam::(\d{12}):/.exec(aws.role) ?? []
-  const needsToken = /:role\/.+\//.test(aws.role) || aws.lambdaFunction !== undefined
-  if (needsToken && Object.hasOwn(accounts, account) && accounts[account]?.issuer === undefined) {
-    report(at, `can never match: it needs web identity, and the account ${account} has no issuer`)
   }
 }
 
@@ -119,11 +107,15 @@ export function lintDocument(
   const { faults, report } = createReport(options)
   for (const [index, registration] of document.registrations.entries()) {
     const keys = ['registrations', index] as const
-    const issuer = issuerOf(registration, document)
+    const provider = providerOf(registration, document)
+    const issuer = provider?.issuer ?? ''
     lintMutable(registration, issuer, keys, report)
     lintIssuer(registration, issuer, keys, report)
+    lintClaims(registration, provider, keys, report)
     lintAws(registration, document, keys, report)
+    lintBearer(registration, keys, report)
   }
   lintOverlaps(config, report)
+  lintIds(config.registrations, report)
   return faults
 }

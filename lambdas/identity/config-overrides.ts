@@ -2,6 +2,7 @@
 // tables only after the file was written.
 import type { Fault } from '../../common/fault.ts'
 import { dnsName, type IdentityDocument, secretId, tableName } from './config-schema.ts'
+import { findOwnIssuerFault } from './config-urls.ts'
 import type { IdentityEnvironment } from './environment.ts'
 
 interface Overridden {
@@ -11,9 +12,11 @@ interface Overridden {
 }
 
 /** The document with the value in it, or what is wrong with the value. */
-type Override = (document: IdentityDocument, value: string) => IdentityDocument | string
+type Override = (document: IdentityDocument, value: string, dev: boolean) => IdentityDocument | string
 
-const setIssuer: Override = (document, issuer) => ({ ...document, issuer })
+/** Judged here as the file's is judged later: a fault must name the place where the value stands. */
+const setIssuer: Override = (document, issuer, dev) =>
+  findOwnIssuerFault(issuer, { dev }) ?? { ...document, issuer }
 
 const setSecret: Override = (document, issuing) => {
   if (!secretId.safeParse(issuing).success)
@@ -60,7 +63,7 @@ export function applyOverrides(document: IdentityDocument, environment: Identity
   const faults: Fault[] = []
   let result = document
   for (const [name, value] of Object.entries(environment.overrides)) {
-    const changed = OVERRIDES[name]?.(result, value) ?? result
+    const changed = OVERRIDES[name]?.(result, value, environment.dev) ?? result
     if (typeof changed !== 'string') result = changed
     else faults.push({ file: 'environment', line: null, key: name, message: changed, remedy: null })
   }

@@ -5,7 +5,9 @@ import { parseDuration } from '../../common/duration.ts'
 const MAX_TTL_MS = 24 * 3_600_000
 const MIN_TTL_MS = 60_000
 /** A JWT-SVID is a bearer token; an hour is as long as AWS's own may live. */
-const MAX_JWT_TTL_MS = 3_600_000
+export const MAX_JWT_TTL_MS = 3_600_000
+/** One that stands in `HTTPS_PROXY` for a working day, where the registration says that this is meant. */
+const MAX_BEARER_TTL_MS = 12 * 3_600_000
 const HOUR_MS = 3_600_000
 const MINUTES_5_MS = 300_000
 const DEFAULT_PER_MINUTE = 600
@@ -83,6 +85,7 @@ const aws = z.strictObject({
 
 const awsMatch = z.strictObject({
   role: z.string(),
+  anyPath: z.boolean().default(false),
   roleId: z
     .string()
     .regex(/^AROA[A-Z0-9]{8,124}$/, 'expected the unique id of a role, AROA…')
@@ -99,6 +102,7 @@ const registration = z.strictObject({
   name,
   spiffeId: z.string(),
   reserved: z.boolean().default(false),
+  bearer: z.boolean().default(false),
   match: z.strictObject({
     oidc: z.string().optional(),
     claims: z.record(z.string(), z.union([z.string(), z.boolean()])).optional(),
@@ -117,7 +121,9 @@ const registration = z.strictObject({
         .array(z.string().regex(/^[\x21-\x7e]{1,1000}$/))
         .min(1)
         .max(64),
-      ttl: duration(MIN_TTL_MS, MAX_JWT_TTL_MS, 'of 1m to 1h').default(MINUTES_5_MS),
+      ttl: duration(MIN_TTL_MS, MAX_BEARER_TTL_MS, 'of 1m to 1h, with bearer: true to 12h').default(
+        MINUTES_5_MS,
+      ),
     })
     .default({ audiences: [], ttl: MINUTES_5_MS }),
   limits: z

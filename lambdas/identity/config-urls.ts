@@ -27,11 +27,35 @@ export function findUrlFault(
   return text === url.href || `${text}/` === url.href ? null : `write it as ${url.href.replace(/\/$/, '')}`
 }
 
+/**
+ * What is wrong with the authority's own issuer, or null. Beside what holds for all: clients take the URL without a
+ * slash as the audience, and verifiers compare `iss` as text.
+ */
+export function findOwnIssuerFault(text: string, options: { readonly dev: boolean }): string | null {
+  return findUrlFault(text, options) ?? (text.endsWith('/') ? `write it as ${text.slice(0, -1)}` : null)
+}
+
+const OF_OURS = 'use a URL or a host name of this installation'
+const OF_OTHERS = `is another service’s audience, and tokens for it are tokens for that service: ${OF_OURS}`
+
+/**
+ * Audiences for which workloads and jobs everywhere get tokens already, with or without scheme, port and slash: AWS STS (IAM
+ * roles for service accounts), EKS Pod Identity, a cluster's own API server, and Entra's token exchange. A token that was
+ * made for one of them, and seen there, would be a proof here.
+ */
+const OTHERS = [
+  /^(?:https?:\/\/)?sts(?:-fips)?(?:\.[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?(?::\d+)?\/?$/i,
+  /^(?:https?:\/\/)?pods\.eks\.amazonaws\.com(?:\.cn)?(?::\d+)?\/?$/i,
+  /^(?:https?:\/\/)?kubernetes\.default(?:\.svc(?:\.[a-z0-9.-]+)?)?(?::\d+)?\/?$/i,
+  /^api:\/\/AzureADTokenExchange[a-z]*\/?$/i,
+]
+
 /** What is wrong with an audience, or null: a URL or a host name with a dot, which no other service can have. */
 export function findAudienceFault(text: string): string | null {
   if (text.length > 1000 || !/^[\x21-\x7e]+$/.test(text)) return 'expected a URL or a host name'
   if (text.includes('#')) return 'the character # is reserved'
+  if (OTHERS.some((form) => form.test(text))) return OF_OTHERS
   if (/^[a-z][a-z0-9+.-]*:\/\/[^/]/i.test(text)) return null
   if (/^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/i.test(text)) return null
-  return 'a bare word may be another service’s audience too: use a URL or a host name of this installation'
+  return `a bare word may be another service’s audience too: ${OF_OURS}`
 }

@@ -60,6 +60,7 @@ function toAwsMatch(match: NonNullable<RegistrationDocument['match']['aws']>): A
   if (role === null) return null
   return {
     role,
+    anyPath: match.anyPath,
     roleId: match.roleId ?? null,
     principalTags: match.principalTags,
     lambdaFunction: match.lambdaFunction === undefined ? null : parseFunctionPattern(match.lambdaFunction),
@@ -98,7 +99,7 @@ function toAuthority({ authority }: IdentityDocument, absolute: Absolute): Ident
 export function toConfig(
   document: IdentityDocument,
   base: string,
-): Omit<IdentityConfig, 'overridden' | 'dev'> {
+): Omit<IdentityConfig, 'overridden' | 'dev' | 'warnings'> {
   const absolute: Absolute = (file) => path.resolve(base, file)
   const { tls, proofs, replay } = document
   return {

@@ -1,6 +1,7 @@
 // identity.yaml as one immutable value. Whatever is wrong with it is found here, all at once, each with its line.
 import path from 'node:path'
 import { ConfigurationError, type Fault } from '../../common/fault.ts'
+import type { KeyPath } from '../../common/schema-faults.ts'
 import { loadYamlFile } from '../../common/yaml-file.ts'
 import { checkDocument } from './config-checks.ts'
 import { lintDocument } from './config-lints.ts'
@@ -48,6 +49,8 @@ export interface IdentityConfig {
   readonly dev: boolean
   /** The environment variables that won over the file. */
   readonly overridden: readonly string[]
+  /** What is allowed and yet hardly meant; said when the authority starts. */
+  readonly warnings: readonly Fault[]
 }
 
 export interface IdentityConfigInput {
@@ -58,7 +61,13 @@ export interface IdentityConfigInput {
 }
 
 export type IdentityConfigResult =
-  | { readonly ok: true; readonly value: IdentityConfig; readonly warnings: readonly Fault[] }
+  | {
+      readonly ok: true
+      readonly value: IdentityConfig
+      readonly warnings: readonly Fault[]
+      /** For faults that are found later, in files that it names. */
+      readonly lineOf: (keys: KeyPath) => number | null
+    }
   | { readonly ok: false; readonly faults: readonly Fault[] }
 
 /** Reads identity.yaml; touches no file that it names. */
@@ -69,12 +78,10 @@ export function readIdentityConfig(input: IdentityConfigInput): IdentityConfigRe
   const checks = { ...input, lineOf: loaded.lineOf }
   const all = [...faults, ...checkDocument(document, checks)]
   if (all.length > 0) return { ok: false, faults: all }
-  const value = {
-    ...toConfig(document, path.dirname(path.resolve(input.file))),
-    dev: input.environment.dev,
-    overridden,
-  }
-  return { ok: true, value, warnings: lintDocument(document, value, checks) }
+  const values = toConfig(document, path.dirname(path.resolve(input.file)))
+  const warnings = lintDocument(document, values, checks)
+  const value = { ...values, dev: input.environment.dev, overridden, warnings }
+  return { ok: true, value, warnings, lineOf: loaded.lineOf }
 }
 
 /** As readIdentityConfig. @throws ConfigurationError with all faults */

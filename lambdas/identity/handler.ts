@@ -3,31 +3,52 @@
 // but the HTTP request itself is looked at: a direct invocation can forge all the rest.
 import { readFile } from 'node:fs/promises'
 import { Hono } from 'hono'
-import { handle } from 'hono/aws-lambda'
+import { SallyportError } from '../../common/errors.ts'
 import type { IdentityEnv } from './app-env.ts'
 import { buildIdentityApp } from './build.ts'
-import { loadIdentityConfig } from './config.ts'
+import { type IdentityConfig, loadIdentityConfig } from './config.ts'
 import { readIdentityEnvironment } from './environment.ts'
+import { createLambdaHandler } from './lambda-adapter.ts'
 import { createLambdaLog } from './lambda-log.ts'
 import { messageOf } from './log.ts'
 import { ProblemError, problemResponse, toProblem } from './problem.ts'
 
 const { log } = createLambdaLog()
 
+class HandlerError extends SallyportError<'configuration-not-named' | 'store-of-one-instance'> {}
+
+/**
+ * On Lambda there are as many instances as there are requests at a time, and the disk of each goes with it: used proofs
+ * in memory would be taken once by every instance, and a record in a file would be gone before anybody asks for it.
+ */
+function checkStores({ replay, issuances }: IdentityConfig, env: NodeJS.ProcessEnv): void {
+  if ((env.AWS_LAMBDA_FUNCTION_NAME ?? '') === '') return
+  const wrong = replay === 'memory' ? 'replay: memory' : 'file' in issuances ? 'issuances in a file' : null
+  if (wrong === null) return
+  throw new HandlerError('store-of-one-instance', `${wrong}: on Lambda both must be in DynamoDB`)
+}
+
 async function load(): Promise<Hono<IdentityEnv>> {
   const file = process.env.SALLYPORT_IDENTITY_CONFIG ?? ''
-  if (file === '') throw new Error('SALLYPORT_IDENTITY_CONFIG names no file')
+  if (file === '')
+    throw new HandlerError('configuration-not-named', 'SALLYPORT_IDENTITY_CONFIG names no file')
   const environment = readIdentityEnvironment(process.env)
   const config = loadIdentityConfig({ file, text: await readFile(file, 'utf8'), environment })
+  checkStores(config, process.env)
   return buildIdentityApp({ config, log })
 }
 
-let loaded: Promise<Hono<IdentityEnv>> | null = null
+/** After a load that failed: every request asks, and each would read the issuing secret once more. */
+const RETRY_MS = 5_000
 
-/** One load for all requests of this instance; a load that failed is tried again by the next request. */
+let loaded: Promise<Hono<IdentityEnv>> | null = null
+let failedAt: number | null = null
+
+/** One load for all requests of this instance; one that failed is tried again a little later. */
 function identityApp(): Promise<Hono<IdentityEnv>> {
+  if (failedAt !== null && Math.abs(Date.now() - failedAt) >= RETRY_MS) loaded = failedAt = null
   loaded ??= load().catch((error: unknown) => {
-    loaded = null
+    failedAt = Date.now()
     throw error
   })
   return loaded
@@ -44,5 +65,4 @@ app.all('*', async (context) => {
   }
 })
 
-/** All answers are text: without this the adapter would send PEM as base64. */
-export const handler = handle(app, { isContentTypeBinary: () => false })
+export const handler = createLambdaHandler(app)

@@ -15,6 +15,7 @@ const COUNTERS: Readonly<Record<string, { readonly metric: string; readonly by: 
   'issuer.keys-failed': { metric: 'IssuerKeysFailed', by: 'provider' },
   'health.failed': { metric: 'HealthFailed', by: null },
   'rotation.failed': { metric: 'RotationFailed', by: 'code' },
+  'rotation.blocked': { metric: 'RotationBlocked', by: 'code' },
   'rotation.finished': { metric: 'RotationFinished', by: null },
   'start.failed': { metric: 'StartFailed', by: null },
 }

@@ -30,6 +30,7 @@ function toAscii(text: string): string {
 /** The record with long values cut and no character but printable ASCII, for a writer that is not ours. */
 export function cleanRecord(record: LogRecord): LogRecord {
   const clean = (value: LogValue): LogValue => {
+    if (Array.isArray(value)) return value.map((text: string) => toAscii(text))
     const short = cut(value)
     return typeof short === 'string' ? toAscii(short) : short
   }

@@ -20,6 +20,8 @@ export const PROBLEMS = {
   'csr-refused': [400, 'The certificate request was refused.'],
   'request-malformed': [400, 'The request cannot be read.'],
   'request-too-large': [413, 'The request is too large.'],
+  'request-timeout': [408, 'The request did not come to its end in time.'],
+  'headers-too-large': [431, 'The headers are too large.'],
   'request-media-type': [415, 'The body must be application/json.'],
   'not-found': [404, 'There is nothing here.'],
   'method-not-allowed': [405, 'This method is not available here.'],

@@ -7,17 +7,23 @@ import { parseStrictJson } from './strict-json.ts'
 /** A CSR of 8 KiB with its line ends escaped, a session token of 16 KiB, and room for the rest. */
 export const MAX_BODY_BYTES = 32 * 1024
 
-/** @throws ProblemError `request-too-large` */
+/** @throws ProblemError `request-too-large`, `request-malformed` */
 export async function readBody(request: Request): Promise<Uint8Array> {
   const tooLarge = (): ProblemError =>
     new ProblemError('request-too-large', { detail: `at most ${MAX_BODY_BYTES} bytes` })
   if (Number(request.headers.get('content-length') ?? 0) > MAX_BODY_BYTES) throw tooLarge()
   const parts: Uint8Array[] = []
   let size = 0
-  for await (const part of request.body ?? []) {
-    size += part.byteLength
-    if (size > MAX_BODY_BYTES) throw tooLarge()
-    parts.push(part)
+  try {
+    for await (const part of request.body ?? []) {
+      size += part.byteLength
+      if (size > MAX_BODY_BYTES) throw tooLarge()
+      parts.push(part)
+    }
+  } catch (error) {
+    if (error instanceof ProblemError) throw error
+    // The caller went away, or its chunks are none: nothing of ours is broken.
+    throw new ProblemError('request-malformed', { detail: 'the body did not come to its end', cause: error })
   }
   return Buffer.concat(parts)
 }

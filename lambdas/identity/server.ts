@@ -10,6 +10,7 @@ import { formatListenAddress, type ListenAddress, parseListenAddress } from './a
 import type { IdentityEnv } from './app-env.ts'
 import { buildIdentityApp } from './build.ts'
 import type { IdentityConfig } from './config.ts'
+import { answerClientErrors, refuseRequest } from './http-faults.ts'
 import { type AuthorityLog, createStderrLog, messageOf } from './log.ts'
 
 export type ServerErrorCode = 'address-malformed' | 'tls-required' | 'tls-unreadable' | 'listen-failed'
@@ -37,6 +38,8 @@ const MAX_HEADER_BYTES = 24 * 1024
 const LIMITS = {
   maxHeaderSize: MAX_HEADER_BYTES,
   headersTimeout: 10_000,
+  // Refused by the listener, which says why.
+  requireHostHeader: false,
   requestTimeout: 20_000,
   keepAliveTimeout: 5_000,
 } as const
@@ -52,7 +55,10 @@ async function readTls(tls: { readonly certificate: string; readonly key: string
 }
 
 async function createServer(config: IdentityConfig, app: Hono<IdentityEnv>): Promise<Server> {
-  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false })
+  const listener = getRequestListener(app.fetch, {
+    overrideGlobalObjects: false,
+    errorHandler: refuseRequest,
+  })
   const onRequest = (...[request, response]: Parameters<typeof listener>): void => {
     void listener(request, response)
   }
@@ -113,6 +119,7 @@ export async function startAuthority(options: StartAuthorityOptions): Promise<Ru
   const app = await buildIdentityApp(options.clock === undefined ? build : { ...build, clock: options.clock })
   const server = await createServer(config, app)
   server.maxConnections = MAX_CONNECTIONS
+  answerClientErrors(server)
   const address = await listen(server, wanted)
   let closing: Promise<void> | null = null
   const stop = (): Promise<void> => (closing ??= close(server))

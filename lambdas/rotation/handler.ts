@@ -3,19 +3,14 @@
 import { randomBytes } from 'node:crypto'
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
 import * as z from 'zod'
+import { AWS_CALLS } from '../identity/authority/aws-calls.ts'
 import { createCaTools, type RootKeys } from '../identity/authority/root-keys.ts'
 import { createLambdaLog } from '../identity/lambda-log.ts'
-import { messageOf } from '../identity/log.ts'
+import { type AuthorityLog, messageOf } from '../identity/log.ts'
 import { parseTrustDomain } from '../../spiffe/id.ts'
 import { createCheck } from './check.ts'
-import {
-  createSecret,
-  finishSecret,
-  RotationError,
-  type RotationOptions,
-  setSecret,
-  testSecret,
-} from './steps.ts'
+import { RotationError, type RotationOptions } from './rotation.ts'
+import { createSecret, finishSecret, setSecret, testSecret } from './steps.ts'
 
 const EVENT = z.object({
   Step: z.enum(['createSecret', 'setSecret', 'testSecret', 'finishSecret']),
@@ -31,7 +26,25 @@ function wrong(message: string): never {
   throw new RotationError('rotation-environment', message)
 }
 
-async function openRootKeys(env: NodeJS.ProcessEnv, client: SecretsManagerClient): Promise<RootKeys> {
+function readKeyArns(value: string, log: AuthorityLog): readonly string[] {
+  const keyArns = value.split(',').map((arn) => arn.trim())
+  const bad = keyArns.find((arn) => !KEY_ARN.test(arn))
+  // An alias could be pointed at another key, and the document would not notice.
+  if (bad !== undefined) return wrong(`SALLYPORT_ROOT_KEYS: expected ARNs of KMS keys, found ${bad}`)
+  // It would be taken for a spare key, and found out when the root needs its successor.
+  if (new Set(keyArns).size < keyArns.length) return wrong('SALLYPORT_ROOT_KEYS: one key stands there twice')
+  if (keyArns.length === 1) {
+    const reason = 'SALLYPORT_ROOT_KEYS has one key: a root gets no successor without a second'
+    log({ event: 'rotation.no-spare-key', level: 'warn', reason })
+  }
+  return keyArns
+}
+
+async function openRootKeys(
+  env: NodeJS.ProcessEnv,
+  client: SecretsManagerClient,
+  log: AuthorityLog,
+): Promise<RootKeys> {
   const keys = env.SALLYPORT_ROOT_KEYS ?? ''
   const secretArn = env.SALLYPORT_ROOT_SECRET ?? ''
   if ((keys === '') === (secretArn === ''))
@@ -42,27 +55,25 @@ async function openRootKeys(env: NodeJS.ProcessEnv, client: SecretsManagerClient
     const { createSecretRootKeys } = await import('../identity/authority/root-keys-secret.ts')
     return createSecretRootKeys({ client, secretArn, clock: () => new Date() })
   }
-  const keyArns = keys.split(',').map((arn) => arn.trim())
-  const bad = keyArns.find((arn) => !KEY_ARN.test(arn))
-  // An alias could be pointed at another key, and the document would not notice.
-  if (bad !== undefined) return wrong(`SALLYPORT_ROOT_KEYS: expected ARNs of KMS keys, found ${bad}`)
+  const keyArns = readKeyArns(keys, log)
   const [{ KMSClient }, { createKmsRootKeys }] = await Promise.all([
     import('@aws-sdk/client-kms'),
     import('../identity/authority/root-keys-kms.ts'),
   ])
-  return createKmsRootKeys({ client: new KMSClient({}), keyArns })
+  return createKmsRootKeys({ client: new KMSClient(AWS_CALLS), keyArns })
 }
 
 async function buildOptions(env: NodeJS.ProcessEnv): Promise<Omit<RotationOptions, 'token' | 'secretId'>> {
   const trustDomain = parseTrustDomain(env.SALLYPORT_TRUST_DOMAIN ?? '')
-  const client = new SecretsManagerClient({})
+  const client = new SecretsManagerClient(AWS_CALLS)
   const random = (bytes: number): Uint8Array => randomBytes(bytes)
+  const { log } = createLambdaLog()
   return {
     client,
-    tools: createCaTools({ trustDomain, random, rootKeys: await openRootKeys(env, client) }),
+    tools: createCaTools({ trustDomain, random, rootKeys: await openRootKeys(env, client, log) }),
     check: createCheck({ trustDomain, random }),
     clock: () => new Date(),
-    log: createLambdaLog().log,
+    log,
   }
 }
 

@@ -22,10 +22,18 @@ function isNamed(error: unknown, name: string): boolean {
   return error instanceof Error && error.name === name
 }
 
-/** The stages of each version, by version id; null where rotation is switched off. */
-export async function readStages({ client, secretId }: IssuingSecret) {
+export interface SecretDescription {
+  /** Of each version, by version id; null where rotation is switched off. */
+  readonly stages: Readonly<Record<string, readonly string[]>> | null
+  readonly tags: ReadonlyMap<string, string>
+}
+
+export async function describeSecret({ client, secretId }: IssuingSecret): Promise<SecretDescription> {
   const found = await client.send(new DescribeSecretCommand({ SecretId: secretId }))
-  return found.RotationEnabled === true ? (found.VersionIdsToStages ?? {}) : null
+  return {
+    stages: found.RotationEnabled === true ? (found.VersionIdsToStages ?? {}) : null,
+    tags: new Map(found.Tags?.map(({ Key = '', Value = '' }) => [Key, Value])),
+  }
 }
 
 export async function readCurrent({ client, secretId }: IssuingSecret): Promise<SecretVersion> {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes what `npm run test:real` has AWS calls judged by: a Debian 13 tree with moto, an emulator of AWS that checks
-# signatures, and botocore, AWS's own client library for Python. Debian 12 has no moto, so the tree is run by chroot.
+# signatures, and botocore, AWS's own client library for Python; and a psql that begins with TLS. Debian 12 has no moto
+# and an older psql, so the tree is run by chroot.
 #
 #   scripts/real-parts/trixie.sh          makes $SALLYPORT_REAL_ROOT/trixie unless it is there and complete
 #   scripts/real-parts/trixie.sh --path   prints where the tree is; fails where it is missing or not complete
@@ -13,6 +14,7 @@ packages=(
   ca-certificates python3-moto python3-botocore
   # Only suggested by python3-moto, and what its server imports.
   python3-flask python3-flask-cors python3-joserfc python3-xmltodict python3-yaml python3-docker
+  postgresql-client-17
 )
 root=${SALLYPORT_REAL_ROOT:-${TMPDIR:-/tmp}/sallyport-real}
 tree=$root/trixie

@@ -10,15 +10,8 @@ import { signAwsProof } from '../fixtures/aws-proof.ts'
 import { needProgram, run } from '../fixtures/process.ts'
 import { REPOSITORY, runSallyport, type Sallyport, startSallyport } from '../fixtures/sallyport.ts'
 import { createWorld, type World } from '../fixtures/world.ts'
-import {
-  ACCOUNT,
-  makeFolderInTree,
-  type Moto,
-  REGION,
-  type RoleCredentials,
-  runInTree,
-  startMoto,
-} from './moto.ts'
+import { ACCOUNT, type Moto, REGION, type RoleCredentials, startMoto } from './moto.ts'
+import { makeFolderInTree, runInTree } from './tree.ts'
 
 const AUDIENCE = 'https://identity.example.org'
 

@@ -13,7 +13,7 @@ import { callHttpApi } from '../fakes/http-api.ts'
 import { goodClaims, type RunningFakeIssuer, startFakeOidcIssuer } from '../fakes/oidc-issuer.ts'
 import { needProgram, run } from '../fixtures/process.ts'
 import { createWorld, type World } from '../fixtures/world.ts'
-import { createCsr } from '../unit/lambdas/identity/support.ts'
+import { createCsr, random } from '../unit/lambdas/identity/support.ts'
 import { ACCOUNT, type Moto, REGION, type RoleCredentials, startMoto } from './moto.ts'
 
 const AUDIENCE = 'https://identity.example.org'
@@ -134,7 +134,7 @@ test('a CA whose root key is in KMS issues what OpenSSL verifies, once a token, 
 })
 
 test('a token is tied to what it was first shown for', async () => {
-  const store = createDynamoReplayStore({ client: dynamo, table: 'replay', clock: () => new Date() })
+  const store = createDynamoReplayStore({ client: dynamo, table: 'replay', clock: () => new Date(), random })
   const keepUntil = new Date(Date.now() + 60_000)
   const put = (binding: string) => store.put({ id: 'one', binding, keepUntil })
   expect(await put('x509:a')).toBe('stored')
@@ -145,10 +145,13 @@ test('a token is tied to what it was first shown for', async () => {
 test('as many are counted as the limit allows', async () => {
   const now = new Date()
   const counter = createDynamoRateCounter({ client: dynamo, table: 'replay', clock: () => now })
-  const results: boolean[] = []
+  const results: (number | null)[] = []
   // One after the other: moto's writes are not atomic. That they are in use is tried with dynalite.
   for (let count = 0; count < 10; count++) results.push(await counter.take('busy', 7))
-  expect(results.map(Number)).toEqual([1, 1, 1, 1, 1, 1, 1, 0, 0, 0])
+  const counted = results.map((minute) => minute !== null)
+  expect(counted.map(Number)).toEqual([1, 1, 1, 1, 1, 1, 1, 0, 0, 0])
+  await counter.giveBack('busy', results[0] ?? 0)
+  expect([await counter.take('busy', 7), await counter.take('busy', 7)]).toEqual([results[0], null])
 })
 
 test('with other credentials nothing is stored', async () => {
@@ -157,7 +160,12 @@ test('with other credentials nothing is stored', async () => {
     credentials: { ...role, secretAccessKey: 'wrong' },
   })
   try {
-    const store = createDynamoReplayStore({ client: stranger, table: 'replay', clock: () => new Date() })
+    const store = createDynamoReplayStore({
+      client: stranger,
+      table: 'replay',
+      clock: () => new Date(),
+      random,
+    })
     await expect(store.put({ id: 'x', binding: 'b', keepUntil: new Date() })).rejects.toMatchObject({
       $response: { statusCode: 403 },
     })

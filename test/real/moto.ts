@@ -1,11 +1,9 @@
 // moto, an emulator of AWS that nobody here wrote, as a second judge of what we send to AWS: with its signature check on,
 // for a role that is made before. It runs in the Debian 13 tree that scripts/real-parts/trixie.sh makes.
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts'
-import { mkdtemp, rm } from 'node:fs/promises'
-import path from 'node:path'
 import type { Credentials } from '../fakes/sts/sigv4.ts'
-import { freePort, type Ran, run, startProgram } from '../fixtures/process.ts'
-import { REPOSITORY } from '../fixtures/sallyport.ts'
+import { freePort, startProgram } from '../fixtures/process.ts'
+import { needTree } from './tree.ts'
 
 export const ACCOUNT = '111122223333'
 export const REGION = 'eu-west-1'
@@ -21,34 +19,6 @@ export interface Moto extends AsyncDisposable {
   assume(role: string): Promise<RoleCredentials>
   /** From here on every request is judged by its signature. */
   checkSignatures(): Promise<void>
-}
-
-/** The Debian 13 tree; fails with how to get it. */
-export async function needTree(): Promise<string> {
-  const script = path.join(REPOSITORY, 'scripts/real-parts/trixie.sh')
-  const { code, stdout } = await run('/bin/bash', [script, '--path'])
-  if (code !== 0) throw new Error('moto and botocore are missing: run scripts/real-parts/trixie.sh as root')
-  return stdout.trim()
-}
-
-/** A new folder of the tree, by its path here and its path there. */
-export async function makeFolderInTree() {
-  const here = await mkdtemp(path.join(await needTree(), 'tmp/sallyport-'))
-  return {
-    here,
-    there: `/tmp/${path.basename(here)}`,
-    [Symbol.asyncDispose]: () => rm(here, { recursive: true, force: true }),
-  }
-}
-
-/** Runs a program of the tree to its end, with nothing of our environment. */
-export async function runInTree(
-  args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
-): Promise<Ran> {
-  const variables = Object.entries({ PATH: '/usr/bin:/bin', HOME: '/tmp', ...env })
-  const settings = variables.map(([name, value]) => `${name}=${value}`)
-  return run('/usr/sbin/chroot', [await needTree(), '/usr/bin/env', '-i', ...settings, ...args])
 }
 
 /** IAM's query API, which the product has no client for. Unsigned: moto judges nothing yet. */

@@ -94,13 +94,25 @@ function accept(raw: net.Socket, options: IntakeOptions): void {
 }
 
 async function bring(arrival: Arrival, options: IntakeOptions): Promise<void> {
-  const { raw } = arrival
-  const reader = new RawReader(raw)
+  const reader = new RawReader(arrival.raw)
+  try {
+    const bytes = await readToHello(arrival, reader, options)
+    reader.release(bytes)
+  } catch (error) {
+    // Else nobody could read and drop what the client still sends while it is told why.
+    reader.release(Buffer.alloc(0))
+    throw error
+  }
+  if (!arrival.settled) options.onHello(arrival)
+}
+
+/** Gives the bytes of the ClientHello, with what came behind it. */
+async function readToHello(arrival: Arrival, reader: RawReader, options: IntakeOptions): Promise<Buffer> {
   const rest = await readFront(arrival, reader, options)
   count(arrival, options)
   const begin = rest.length > 0 ? rest : await reader.next()
   arrival.stage = 'client-hello'
-  const { first, mustOffer } = (await options.preamble?.(raw, reader, begin)) ?? {
+  const { first, mustOffer } = (await options.preamble?.(arrival.raw, reader, begin)) ?? {
     first: begin,
     mustOffer: null,
   }
@@ -111,8 +123,7 @@ async function bring(arrival: Arrival, options: IntakeOptions): Promise<void> {
   arrival.hello = result.state === 'done' ? result.hello : null
   if (mustOffer !== null && arrival.hello?.alpn.includes(mustOffer.protocol) !== true)
     throw mustOffer.otherwise
-  reader.release(bytes)
-  if (!arrival.settled) options.onHello(arrival)
+  return bytes
 }
 
 /** The PROXY header, where the listener demands one; what came behind it in the same bytes. */

@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { SallyportError } from '../../../common/errors.ts'
 import { messageOf } from '../log.ts'
 import { parseStrictJson } from '../strict-json.ts'
+import { MAX_REFRESH_HINT, MIN_REFRESH_HINT } from './publication.ts'
 
 /** A secret in Secrets Manager holds 64 KiB; the rest is room for one rotation. */
 export const MAX_DOCUMENT_BYTES = 48 * 1024
@@ -18,9 +19,9 @@ export type AuthorityErrorCode =
   | 'authority-unwritable'
   | 'authority-unborn'
   | 'authority-busy'
+  | 'authority-too-late'
+  | 'authority-owner'
   | 'authority-root-key'
-  | 'authority-successor-waits'
-  | 'authority-too-many-keys'
 
 export class AuthorityError extends SallyportError<AuthorityErrorCode> {}
 
@@ -33,14 +34,17 @@ export const MAX_KEYS = 8
 /** Where a root's key is: a file beside the document, a key in KMS, or a key of that id in another secret. */
 const ROOT_KEY = /^(?:file:root-[0-9a-f]{16}\.key|kms:arn:[!-~]+|secretsmanager:arn:[!-"$-~]+#[0-9a-f]{16})$/
 
+/** What names a request for a rotation by hand: characters that a tag of AWS may have, without spaces. */
+export const REQUEST_WORD = /^[A-Za-z0-9+=._:/@-]{1,64}$/
+
 const date = z.iso.datetime()
 /** Published from the first date, used from the second, gone after the third; null = has no successor yet. */
 const dates = { publishedAt: date, activateAt: date, removeAfter: date.nullable() }
 const DOCUMENT = z.strictObject({
   /** Grows with each change of the published bundle. */
   sequence: z.int().min(1),
-  /** Seconds. */
-  refreshHint: z.int().min(10).max(86_400),
+  /** Seconds. Below the minimum, five hints were too short for bundles and clocks that differ (publication.ts). */
+  refreshHint: z.int().min(MIN_REFRESH_HINT).max(MAX_REFRESH_HINT),
   roots: z
     .array(
       z.strictObject({
@@ -73,6 +77,8 @@ const DOCUMENT = z.strictObject({
     .max(MAX_KEYS),
   /** The version of the secret that this document was computed from: it may replace that one alone. */
   basedOn: z.string().nullable().optional(),
+  /** The word of the last rotation that was asked for by hand, so that asking once does it once. */
+  lastRequest: z.string().regex(REQUEST_WORD).optional(),
 })
 export type AuthorityDocument = z.infer<typeof DOCUMENT>
 export type RootEntry = AuthorityDocument['roots'][number]

@@ -4,19 +4,18 @@
 import type { AuthorityDocument, JwtKeyEntry, RootEntry } from './document.ts'
 import { MAX_KEYS } from './document.ts'
 import { MAX_JWT_LIFETIME_MS } from './jwt-keys.ts'
+import { datesOf, type KeyDates } from './publication.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 
-/** A verifier that asks at each refresh hint has a key this many hints after it was published, with some to spare. */
-export const HINTS_BEFORE_USE = 5
 /** Rotation runs daily, but its hour may differ from day to day. */
-export const ISSUING_RENEWAL_MS = 20 * HOUR_MS
-export const ROOT_SUCCESSION_MS = 365 * DAY_MS
+const ISSUING_RENEWAL_MS = 20 * HOUR_MS
+const ROOT_SUCCESSION_MS = 365 * DAY_MS
 /** A JWT key signs for 30 days; its successor is published by the rotation of the day before. */
-export const JWT_SUCCESSION_MS = 29 * DAY_MS
+const JWT_SUCCESSION_MS = 29 * DAY_MS
 /** For clocks that differ. */
-export const REMOVAL_MARGIN_MS = HOUR_MS
+const REMOVAL_MARGIN_MS = HOUR_MS
 
 /** What only the certificates say. */
 export interface CaFacts {
@@ -44,16 +43,17 @@ export interface PlanOptions {
   /** Whether there is a key for one more root besides these. */
   readonly hasSpare: (keys: readonly string[]) => boolean
   readonly wanted?: Wanted
-}
-
-export interface KeyDates {
-  readonly publishedAt: string
-  readonly activateAt: string
-  readonly removeAfter: null
+  /** Successors that could not be made: everything else is still due. */
+  readonly failed?: Pick<Wanted, 'root' | 'jwt'>
 }
 
 /** Why something that is due, or was asked for, does not happen. */
-export type Blocked = 'no-root-may-sign' | 'no-spare-root-key' | 'too-many-keys' | 'successor-waits'
+export type Blocked =
+  | 'no-root-may-sign'
+  | 'no-spare-root-key'
+  | 'too-many-keys'
+  | 'successor-waits'
+  | 'successor-failed'
 
 export interface Plan {
   /** Whether anything changes. */
@@ -73,12 +73,6 @@ type Dated = Pick<RootEntry, 'activateAt' | 'removeAfter'>
 
 const activeFrom = (entry: Dated): number => Date.parse(entry.activateAt)
 const iso = (time: number): string => new Date(time).toISOString()
-
-/** The dates of a key that is published at that moment. */
-export function datesOf(now: Date, refreshHint: number, hints = HINTS_BEFORE_USE): KeyDates {
-  const activateAt = iso(now.getTime() + hints * refreshHint * 1000)
-  return { publishedAt: now.toISOString(), activateAt, removeAfter: null }
-}
 
 /** The one with the latest activation of those that are not on their way out. */
 function newest<Entry extends Dated>(entries: readonly Entry[]): Entry | null {
@@ -104,6 +98,7 @@ interface SuccessionInput {
   readonly waits: boolean
   readonly count: number
   readonly spare: boolean
+  readonly failed: boolean
 }
 
 function planSuccession(document: AuthorityDocument, now: Date, input: SuccessionInput): Succession {
@@ -112,6 +107,7 @@ function planSuccession(document: AuthorityDocument, now: Date, input: Successio
   if (input.waits && !input.due) return { publish: null, blocked: ['successor-waits'] }
   if (input.count >= MAX_KEYS) return { publish: null, blocked: ['too-many-keys'] }
   if (!input.spare) return { publish: null, blocked: ['no-spare-root-key'] }
+  if (input.failed) return { publish: null, blocked: ['successor-failed'] }
   return { publish: datesOf(now, document.refreshHint), blocked: [] }
 }
 
@@ -127,6 +123,7 @@ function planRoots(document: AuthorityDocument, roots: readonly RootEntry[], opt
     waits,
     count: roots.length,
     spare: options.hasSpare(roots.map(({ key }) => key)),
+    failed: options.failed?.root === true,
   })
 }
 
@@ -139,6 +136,7 @@ function planJwtKeys(document: AuthorityDocument, keys: readonly JwtKeyEntry[], 
     waits: last !== null && activeFrom(last) > now,
     count: keys.length,
     spare: true,
+    failed: options.failed?.jwt === true,
   })
 }
 

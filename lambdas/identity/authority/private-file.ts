@@ -1,5 +1,5 @@
 // Files that hold keys: bounded, and refused where anybody but their owner may read them.
-import { open } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { errnoOf } from '../errno.ts'
 import { messageOf } from '../log.ts'
 import { AuthorityError } from './document.ts'
@@ -28,4 +28,21 @@ export async function readPrivateFile(file: string): Promise<string | null> {
   } finally {
     await handle.close()
   }
+}
+
+/**
+ * A file is replaced by a new one that belongs to whoever runs, and is his alone to read.
+ * @param user the effective user; null where the platform has none, the process's own where it is left out
+ * @throws AuthorityError `authority-owner` where the owner would be locked out
+ */
+export async function checkOwner(
+  file: string,
+  user: number | null = process.geteuid?.() ?? null,
+): Promise<void> {
+  const { uid } = await stat(file)
+  if (user === null || uid === user) return
+  throw new AuthorityError(
+    'authority-owner',
+    `${file} belongs to user ${uid} and this is user ${user}: run it as its owner, who could not read the file any more`,
+  )
 }

@@ -1,16 +1,21 @@
 // What a proof would get, step by step, without giving it. Of a registration that does not match, the conditions that
-// are not met are named; what they ask for is not.
+// are not met are named; what they ask for is not. A stranger, who has a token of a shared issuer, is told of none.
 import { SallyportError } from '../../../common/errors.ts'
 import { chooseLifetime } from '../mint/lifetime.ts'
 import type { IdentityAppOptions } from '../options.ts'
 import { toProblem } from '../problem.ts'
+import { knownIssuer } from '../proofs/known-issuers.ts'
 import type { Proof } from '../proofs/proof.ts'
 import { isAbout, missingConditions } from '../registrations/match.ts'
+import type { Registration } from '../registrations/registration.ts'
 import { checkCredentials, type Granted, grant, type IssueContext } from './grant.ts'
 import { chooseJwtLifetime } from './jwt.ts'
+import { checkProof } from './spend.ts'
 
 export interface ExplainRequest {
   readonly kind: 'x509' | 'jwt'
+  /** What the credential would be made for. */
+  readonly binding: string
   readonly registration: string | null
   readonly audience: string | null
   readonly ttlSeconds: number | null
@@ -54,6 +59,24 @@ function describeProof(proof: Proof): Explanation['proof'] {
   }
 }
 
+/**
+ * Anybody in the world can get a token of GitHub, GitLab.com or Google, so the names of registrations for those are told
+ * to those alone whom they are for.
+ */
+function describeRegistrations(
+  registrations: readonly Registration[],
+  proof: Proof,
+): Explanation['registrations'] {
+  const shared = knownIssuer(proof.issuer)?.shared === true
+  return registrations
+    .filter(({ match }) => isAbout(match, proof))
+    .map(({ name, match }) => {
+      const missing = missingConditions(match, proof)
+      return { name, matches: missing.length === 0, missing }
+    })
+    .filter(({ matches }) => matches || !shared)
+}
+
 async function describeGrant(
   options: IdentityAppOptions,
   granted: Granted,
@@ -67,11 +90,13 @@ async function describeGrant(
   if (wanted.kind === 'jwt') {
     const audience = wanted.audience ?? ''
     const expiresAt = chooseJwtLifetime(granted, audience, state, now).toISOString()
+    await checkProof(options, proof, wanted.binding)
     return { ...given, expiresAt, audience }
   }
   const { ttlSeconds, dnsNames } = registration.x509
   const terms = { ttlSeconds, requestedSeconds: wanted.ttlSeconds, proofEnds: proof.endsAt }
   const { notAfter } = chooseLifetime({ ...terms, now, authority: state.issuing })
+  await checkProof(options, proof, wanted.binding)
   return { ...given, expiresAt: notAfter.toISOString(), dnsNames }
 }
 
@@ -82,12 +107,7 @@ export async function explain(
   wanted: ExplainRequest,
   context: IssueContext,
 ): Promise<Explanation> {
-  const registrations = options.config.registrations
-    .filter(({ match }) => isAbout(match, proof))
-    .map(({ name, match }) => {
-      const missing = missingConditions(match, proof)
-      return { name, matches: missing.length === 0, missing }
-    })
+  const registrations = describeRegistrations(options.config.registrations, proof)
   const about = { proof: describeProof(proof), registrations }
   try {
     const granted = grant(options, proof, wanted.registration, context)

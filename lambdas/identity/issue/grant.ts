@@ -1,12 +1,11 @@
-// The steps that every issuance shares: who gets what, whether the proof may be used for it, and the record without
-// which nothing leaves.
+// The steps that every issuance shares: who gets what, and the record without which nothing leaves. What each issuance
+// costs (the proof, and one of the registration's count) is in `spend.ts`.
 import type { SpiffeId } from '../../../spiffe/id.ts'
 import type { Issuance } from '../issuances/store.ts'
 import type { IdentityAppOptions } from '../options.ts'
 import { ProblemError } from '../problem.ts'
-import { type Proof, ProofError } from '../proofs/proof.ts'
+import type { Proof } from '../proofs/proof.ts'
 import { expandSpiffeId, type Registration, selectRegistration } from '../registrations/registration.ts'
-import { useToken } from '../replay/guard.ts'
 
 /** Below this the caller's SDK is about to fetch new credentials anyway. */
 export const MIN_SESSION_LEFT_MS = 5 * 60_000
@@ -60,41 +59,11 @@ export function grant(
 }
 
 /** @throws ProblemError where the credentials behind an AWS token are about to end: what they get would too */
-export function checkCredentials(proof: Proof, now: Date): void {
-  if (proof.kind !== 'aws-web-identity' || proof.endsAt === null) return
-  if (proof.endsAt.getTime() - now.getTime() < MIN_SESSION_LEFT_MS) {
+export function checkCredentials({ aws }: Proof, now: Date): void {
+  // The end of the token itself is no such end: by default AWS lets a token live for five minutes in all.
+  const ends = aws?.sessionEnds ?? null
+  if (ends !== null && ends.getTime() - now.getTime() < MIN_SESSION_LEFT_MS) {
     throw new ProblemError('credentials-expiring')
-  }
-}
-
-/**
- * Counts one SVID of the registration, after all checks that could still refuse it.
- * @throws ProblemError `rate-limited`, or where nothing can be counted
- */
-export async function countIssue(options: IdentityAppOptions, registration: Registration): Promise<void> {
-  let allowed: boolean
-  try {
-    allowed = await options.rates.take(registration.name, registration.perMinute)
-  } catch (error) {
-    throw new ProblemError('rate-counter-unavailable', { cause: error })
-  }
-  if (!allowed) {
-    throw new ProblemError('rate-limited', {
-      detail: `the registration ${registration.name} gives ${registration.perMinute} a minute`,
-    })
-  }
-}
-
-/**
- * Uses the proof up, or ties it to what it is used for. After all other checks.
- * @throws ProofError `token-used`, ProblemError where the store does not answer
- */
-export async function useProof(options: IdentityAppOptions, proof: Proof, binding: string): Promise<void> {
-  try {
-    await useToken(options.replay, proof, binding)
-  } catch (error) {
-    if (error instanceof ProofError) throw error
-    throw new ProblemError('replay-store-unavailable', { cause: error })
   }
 }
 

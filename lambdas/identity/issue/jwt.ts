@@ -8,16 +8,8 @@ import { mintJwt } from '../mint/jwt.ts'
 import type { IdentityAppOptions } from '../options.ts'
 import type { Proof } from '../proofs/proof.ts'
 import { RegistrationError } from '../registrations/registration.ts'
-import {
-  checkCredentials,
-  countIssue,
-  describeGrant,
-  type Granted,
-  grant,
-  type IssueContext,
-  record,
-  useProof,
-} from './grant.ts'
+import { checkCredentials, describeGrant, type Granted, grant, type IssueContext, record } from './grant.ts'
+import { spend } from './spend.ts'
 
 /** Less would end while the clocks of the two sides still disagree. */
 const MIN_JWT_SECONDS = 30
@@ -81,8 +73,7 @@ export async function issueJwt(
   checkCredentials(proof, now)
   const expiresAt = chooseJwtLifetime(granted, audience, state, now)
   const key = signingKey(state, now)
-  await countIssue(options, granted.registration)
-  await useProof(options, proof, request.binding)
+  await spend(options, granted, request.binding)
   const tokenId = randomSerial(options.random)
   const { spiffeId } = granted
   const token = await mintJwt({

@@ -6,16 +6,8 @@ import { chooseLifetime } from '../mint/lifetime.ts'
 import { type MintedX509, mintX509 } from '../mint/x509.ts'
 import type { IdentityAppOptions } from '../options.ts'
 import type { Proof } from '../proofs/proof.ts'
-import {
-  checkCredentials,
-  countIssue,
-  describeGrant,
-  type Granted,
-  grant,
-  type IssueContext,
-  record,
-  useProof,
-} from './grant.ts'
+import { checkCredentials, describeGrant, type Granted, grant, type IssueContext, record } from './grant.ts'
+import { spend } from './spend.ts'
 
 export interface X509Request {
   /** Canonical SPKI DER, as `readCsr` gives it. */
@@ -84,8 +76,7 @@ export async function issueX509(
   checkCredentials(proof, now)
   // Asked before the proof is used up, so that a token is not spent on a certificate that cannot be.
   chooseLifetime({ ...terms, now, authority: state.issuing })
-  await countIssue(options, granted.registration)
-  await useProof(options, proof, request.binding)
+  await spend(options, granted, request.binding)
   const minted = await mintX509({
     ...terms,
     state,

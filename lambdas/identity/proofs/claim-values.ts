@@ -34,11 +34,17 @@ export function flattenClaims(claims: Readonly<Record<string, unknown>>): Map<st
   return values
 }
 
+const PATH_CLAIM = /^path\.\d+of\d+$/
+
 /**
- * The path of a SPIFFE ID as claims: `path.1of2`, `path.2of2`. The number of segments is in each name, so a template for
- * two segments never fits an ID of three, and no two IDs become one.
+ * Puts the path of a SPIFFE ID into its claims: `path.1of2`, `path.2of2`. The number of segments is in each name, so a
+ * template for two segments never fits an ID of three, and no two IDs become one. Claims of the token's own by such
+ * names go: `path.1of1` in a token of two segments would otherwise stand beside ours.
  */
-export function pathClaims(path: string): readonly (readonly [string, string])[] {
+export function setPathClaims(claims: Map<string, ClaimValue>, path: string): void {
+  for (const name of claims.keys()) if (PATH_CLAIM.test(name)) claims.delete(name)
   const segments = path.split('/').slice(1)
-  return segments.map((segment, index) => [`path.${index + 1}of${segments.length}`, segment] as const)
+  for (const [index, segment] of segments.entries()) {
+    claims.set(`path.${index + 1}of${segments.length}`, segment)
+  }
 }

@@ -6,9 +6,13 @@ import type { CompactToken } from './token.ts'
 
 /** How far the issuer's clock may be from ours, in seconds. */
 export const CLOCK_SKEW_SECONDS = 30
-const MAX_LIFETIME_SECONDS = 24 * 3600
+/**
+ * From `iat` to `exp`. Entra gives managed identities tokens for 24 hours and dates `iat` five minutes back, so a day
+ * alone would refuse them.
+ */
+export const MAX_LIFETIME_SECONDS = 24 * 3600 + 10 * 60
 /** One below 2^53, in seconds, is far past what Date holds; this is the year 9999. */
-const MAX_TIME = 253_402_300_799
+export const MAX_TIME = 253_402_300_799
 /** What follows the audience in its key-bound form (design §5.4): SHA-256 in base64url. */
 const BINDING = /^(?:x509|jwt):[A-Za-z0-9_-]{43}$/
 
@@ -71,7 +75,10 @@ function checkTimes(claims: Claims, provider: OidcProvider, now: Date): void {
   if (claims.exp <= seconds - CLOCK_SKEW_SECONDS)
     throw new ProofError('token-expired', 'the token has expired')
   if (claims.exp <= claims.iat || claims.exp - claims.iat > MAX_LIFETIME_SECONDS) {
-    throw new ProofError('token-lives-too-long', 'the token does not end within 24 hours of its issue')
+    throw new ProofError(
+      'token-lives-too-long',
+      'the token does not end within 24 hours and 10 minutes of its issue',
+    )
   }
   if (provider.maxTokenAgeMs === null) return
   if (seconds - claims.iat > provider.maxTokenAgeMs / 1000 + CLOCK_SKEW_SECONDS) {

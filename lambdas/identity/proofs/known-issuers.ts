@@ -1,15 +1,19 @@
-// What is known of the issuers that most installations trust: which claims name a caller for good, which ones change or
-// are chosen by the caller, and whether strangers have tokens of the same issuer. For the linter, and for the address of
-// Google's keys; verification itself treats all issuers alike.
+// What is known of the issuers that most installations trust: whether strangers have tokens of the same issuer, and which
+// claims then name an owner. For configuration and its linter, for `explain`, and for the address of Google's keys;
+// verification itself treats all issuers alike.
+
+export type Platform = 'GitHub' | 'GitLab' | 'Google' | 'Okta' | 'Entra'
 
 export interface KnownIssuer {
   readonly name: string
+  readonly platform: Platform
   /** Anybody can get a token of it for any audience: a rule must name an owner. */
   readonly shared: boolean
-  /** Claims that, alone or with others, say whose token it is. */
+  /**
+   * Claims that, alone or with others, say whose token it is. `job_workflow_ref` is none: everybody may call a public
+   * reusable workflow.
+   */
   readonly owners: readonly string[]
-  /** Claims whose value may mean another party tomorrow, with the lasting claim to use instead. */
-  readonly mutable: Readonly<Record<string, string>>
   /** A claim that must be bound too, because `sub` alone does not tell clients apart. */
   readonly required?: string
   /** Where its keys are, when not on its own origin. */
@@ -20,17 +24,13 @@ interface Entry extends KnownIssuer {
   readonly issuer: RegExp
 }
 
-/** Names of people and things that their owners change; true of every issuer. */
-const COMMON = {
-  email: 'sub',
-  name: 'sub',
-  preferred_username: 'sub',
-  login: 'sub',
-}
+/** An installation of its own, whose tokens all belong to one company. */
+const OWN = { shared: false, owners: [] } as const
 
 const ISSUERS: readonly Entry[] = [
   {
     name: 'GitHub Actions',
+    platform: 'GitHub',
     issuer: /^https:\/\/token\.actions\.githubusercontent\.com(?:\/|$)/,
     shared: true,
     // `sub` holds names in the old format and names with ids in the new one (default for repositories made, renamed or
@@ -43,37 +43,30 @@ const ISSUERS: readonly Entry[] = [
       'repository_owner_id',
       'enterprise',
       'enterprise_id',
-      'job_workflow_ref',
     ],
-    mutable: {
-      repository: 'repository_id',
-      repository_owner: 'repository_owner_id',
-      enterprise: 'enterprise_id',
-      actor: 'actor_id',
-      head_ref: 'ref and ref_protected',
-      base_ref: 'ref and ref_protected',
-      workflow: 'job_workflow_ref with repository_id',
-      workflow_ref: 'job_workflow_ref with repository_id',
-      job_workflow_ref: 'repository_id beside it',
-      sub: 'repository_id beside it',
-    },
+  },
+  {
+    name: 'GitHub Enterprise Cloud with data residency',
+    platform: 'GitHub',
+    issuer: /^https:\/\/[a-z0-9.-]+\.ghe\.com(?:\/|$)/,
+    ...OWN,
+  },
+  {
+    name: 'GitHub Enterprise Server',
+    platform: 'GitHub',
+    issuer: /^https:\/\/[^/]+\/_services\/token(?:\/|$)/,
+    ...OWN,
   },
   {
     name: 'GitLab.com',
+    platform: 'GitLab',
     issuer: /^https:\/\/gitlab\.com$/,
     shared: true,
     owners: ['sub', 'project_id', 'project_path', 'namespace_id', 'namespace_path', 'ci_config_ref_uri'],
-    mutable: {
-      project_path: 'project_id',
-      namespace_path: 'namespace_id',
-      ci_config_ref_uri: 'project_id beside it',
-      user_login: 'user_id',
-      user_email: 'user_id',
-      sub: 'project_id beside it',
-    },
   },
   {
     name: 'Google',
+    platform: 'Google',
     issuer: /^https:\/\/accounts\.google\.com$/,
     shared: true,
     owners: [
@@ -84,24 +77,21 @@ const ISSUERS: readonly Entry[] = [
       'google:compute_engine:project_id',
       'google:compute_engine:instance_id',
     ],
-    mutable: { email: 'sub', hd: 'sub' },
     jwksUri: 'https://www.googleapis.com/oauth2/v3/certs',
   },
   {
     name: 'Okta custom authorization server',
+    platform: 'Okta',
     issuer: /^https:\/\/[^/]+\/oauth2\/[^/]+$/,
-    shared: false,
-    owners: [],
-    mutable: {},
+    ...OWN,
     // With client credentials `sub` is an expression that an Okta administrator may change; `cid` is the client.
     required: 'cid',
   },
   {
     name: 'Entra ID',
+    platform: 'Entra',
     issuer: /^https:\/\/(?:login\.microsoftonline\.com\/[^/]+\/v2\.0|sts\.windows\.net\/[^/]+\/)$/,
-    shared: false,
-    owners: [],
-    mutable: { upn: 'oid', unique_name: 'oid', app_displayname: 'azp' },
+    ...OWN,
   },
 ]
 
@@ -110,9 +100,9 @@ export function knownIssuer(issuer: string): KnownIssuer | null {
   return ISSUERS.find((entry) => entry.issuer.test(issuer)) ?? null
 }
 
-/** The claim to use instead of one that may change its meaning, or null where it may be used. */
-export function lastingClaim(issuer: string, claim: string): string | null {
-  const known = knownIssuer(issuer)?.mutable ?? {}
-  if (Object.hasOwn(known, claim)) return known[claim] ?? null
-  return Object.hasOwn(COMMON, claim) ? COMMON[claim as keyof typeof COMMON] : null
+/** By its issuer, or, for a GitLab that may have any name, by claims that GitLab alone has; null where neither tells. */
+export function platformOf(issuer: string, claims: readonly string[]): Platform | null {
+  const known = knownIssuer(issuer)
+  if (known !== null) return known.platform
+  return claims.some((name) => name === 'project_path' || name === 'namespace_path') ? 'GitLab' : null
 }

@@ -4,7 +4,7 @@ import { errors, jwtVerify } from 'jose'
 import { parseSpiffeId } from '../../../spiffe/id.ts'
 import type { AuthorityLog } from '../log.ts'
 import { toAwsProof } from './aws/web-identity.ts'
-import { flattenClaims, pathClaims } from './claim-values.ts'
+import { flattenClaims, setPathClaims } from './claim-values.ts'
 import { CLOCK_SKEW_SECONDS, checkClaims, type TokenFacts } from './claims.ts'
 import type { Fetch } from './guarded-fetch.ts'
 import { createIssuerKeys, type IssuerKeys } from './issuer-keys.ts'
@@ -62,7 +62,7 @@ function toProof(token: CompactToken, provider: OidcProvider, facts: TokenFacts)
   const claims = flattenClaims(token.claims)
   if (provider.kind === 'spiffe') {
     try {
-      for (const [name, value] of pathClaims(parseSpiffeId(facts.subject).path)) claims.set(name, value)
+      setPathClaims(claims, parseSpiffeId(facts.subject).path)
     } catch (error) {
       throw new ProofError('claims-malformed', 'sub is no SPIFFE ID', { cause: error })
     }
@@ -92,7 +92,8 @@ function findIssuer(issuers: ReadonlyMap<string, Issuer>, token: CompactToken): 
   const [trustDomain] = typeof sub === 'string' ? (/^spiffe:\/\/[^/]+(?=\/)/.exec(sub) ?? []) : []
   const bySubject = trustDomain === undefined ? undefined : issuers.get(trustDomain)
   if (bySubject !== undefined) return bySubject
-  throw new ProofError('issuer-unknown', `no configured issuer is ${String(iss)}`)
+  // Not every JSON value has a text: to make one of `{"toString": 1}` is a TypeError.
+  throw new ProofError('issuer-unknown', `no configured issuer is ${typeof iss === 'string' ? iss : 'that'}`)
 }
 
 /** A verifier for the configured issuers. Keys are fetched when the first token of an issuer comes. */
@@ -101,17 +102,28 @@ export function createOidcVerifier(options: OidcVerifierOptions): OidcVerifier {
   for (const provider of options.providers) {
     issuers.set(provider.issuer, { provider, keys: createIssuerKeys({ ...options, provider }) })
   }
+
+  async function verify(text: string): Promise<Proof> {
+    const token = parseCompactToken(text)
+    const { provider, keys } = findIssuer(issuers, token)
+    const key = await keys.find(token.keyId, token.algorithm)
+    const now = options.clock()
+    await checkSignature(token, key, now)
+    // The same bytes that jose just verified: `token.claims` was read from `token.text` and never changes.
+    const facts = checkClaims(token, provider, { audience: options.audience, now })
+    if (provider.kind !== 'aws') return toProof(token, provider, facts)
+    return toAwsProof(token, provider, facts, options.principalTags ?? [])
+  }
+
   return {
     async verify(text) {
-      const token = parseCompactToken(text)
-      const { provider, keys } = findIssuer(issuers, token)
-      const key = await keys.find(token.keyId, token.algorithm)
-      const now = options.clock()
-      await checkSignature(token, key, now)
-      // The same bytes that jose just verified: `token.claims` was read from `token.text` and never changes.
-      const facts = checkClaims(token, provider, { audience: options.audience, now })
-      if (provider.kind !== 'aws') return toProof(token, provider, facts)
-      return toAwsProof(token, provider, facts, options.principalTags ?? [])
+      try {
+        return await verify(text)
+      } catch (error) {
+        // A token that nobody foresaw is refused like any other: another answer would tell how far it came.
+        if (error instanceof ProofError) throw error
+        throw new ProofError('token-malformed', 'the token cannot be judged', { cause: error })
+      }
     },
   }
 }

@@ -74,6 +74,8 @@ export interface AwsPrincipal {
   /** The Lambda function that the credentials were given to; null where it is none, or not shown. */
   readonly lambdaFunction: string | null
   readonly organization: string | null
+  /** When the credentials behind the proof end; null where it does not show that. */
+  readonly sessionEnds: Date | null
 }
 
 export type ProofKind = 'oidc' | 'jwt-svid' | 'aws-web-identity' | 'aws-sigv4'

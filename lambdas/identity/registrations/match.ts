@@ -6,6 +6,8 @@ import type { AwsPrincipal, ClaimValue, Proof } from '../proofs/proof.ts'
 export interface AwsMatch {
   /** `*` in path and name stands for characters of one segment. */
   readonly role: RoleArn
+  /** The role may be under any path; then `role` has none. */
+  readonly anyPath: boolean
   readonly roleId: string | null
   readonly principalTags: Readonly<Record<string, string>>
   readonly lambdaFunction: FunctionArn | null
@@ -37,11 +39,20 @@ function fitsPath(pattern: string, path: string): boolean {
   return wanted.length === found.length && wanted.every((part, index) => fitsGlob(part, found[index] ?? ''))
 }
 
-function fitsRole(pattern: RoleArn, aws: AwsPrincipal): boolean {
+function fitsRole({ role: pattern, anyPath }: AwsMatch, aws: AwsPrincipal): boolean {
   if (pattern.partition !== aws.partition || pattern.account !== aws.account) return false
   if (!fitsGlob(pattern.name, aws.role)) return false
-  // Whoever may create roles under /team/ alone could name one like a core role; SigV4 would not show the difference.
+  if (anyPath && pattern.path === '/') return true
+  // SigV4 shows no path. A whole name stands for one role of the account wherever it is.
   return aws.path === null ? pattern.path === '/' : fitsPath(pattern.path, aws.path)
+}
+
+/**
+ * Whoever may create roles under /team/ alone could name one so that it fits a `*`, and a proof that shows no path would
+ * not show the difference. So such a proof needs the word of the registration.
+ */
+function knowsPath({ role: pattern, anyPath }: AwsMatch, aws: AwsPrincipal): boolean {
+  return anyPath || aws.path !== null || !pattern.name.includes('*')
 }
 
 function fitsFunction(pattern: FunctionArn, text: string | null): boolean {
@@ -56,8 +67,10 @@ function missingOfAws(match: AwsMatch, proof: Proof): readonly string[] {
   const tags = Object.entries(match.principalTags).filter(
     ([name, text]) => proof.claims.get(`principalTag.${name}`) !== text,
   )
+  const role = fitsRole(match, aws)
   const conditions: readonly (readonly [string, boolean])[] = [
-    ['role', fitsRole(match.role, aws)],
+    ['role', role],
+    ['anyPath', !role || knowsPath(match, aws)],
     ['roleId', match.roleId === null || match.roleId === aws.roleId],
     ['organization', match.organization === null || match.organization === aws.organization],
     [

@@ -25,15 +25,31 @@ function agree(one: Readonly<Record<string, unknown>>, other: Readonly<Record<st
   return Object.entries(one).every(([name, value]) => !Object.hasOwn(other, name) || other[name] === value)
 }
 
+/**
+ * Claims that hold one text wherever they occur. Of every other one an issuer may make a list (`scp`, `roles`, `groups`,
+ * `amr`), in which two texts stand side by side and two registrations both find theirs.
+ */
+const SINGLE =
+  /^(?:sub|iss|cid|azp|appid|oid|tid|ref|ref_type|ref_protected|environment|event_name|pipeline_source|project_path|namespace_path|job_workflow_ref|repository.*|.*_id|kubernetes\.io:.*|path\..*)$/
+
+/** Whether one token can have both; a boolean never stands in a list. */
+function claimsMeet(one: OidcMatch['claims'], other: OidcMatch['claims']): boolean {
+  return Object.entries(one).every(([name, value]) => {
+    const wanted = Object.hasOwn(other, name) ? other[name] : value
+    if (wanted === value) return true
+    return typeof wanted === 'string' && typeof value === 'string' && !SINGLE.test(name)
+  })
+}
+
 function oidcMeets(one: OidcMatch, other: OidcMatch): boolean {
-  return one.provider === other.provider && agree(one.claims, other.claims)
+  return one.provider === other.provider && claimsMeet(one.claims, other.claims)
 }
 
 function awsMeets(one: AwsMatch, other: AwsMatch): boolean {
   const roles =
     one.role.partition === other.role.partition &&
     one.role.account === other.role.account &&
-    globsMeet(one.role.path, other.role.path) &&
+    (one.anyPath || other.anyPath || globsMeet(one.role.path, other.role.path)) &&
     globsMeet(one.role.name, other.role.name)
   const either = (a: string | null, b: string | null): boolean => a === null || b === null || globsMeet(a, b)
   return (
@@ -41,6 +57,7 @@ function awsMeets(one: AwsMatch, other: AwsMatch): boolean {
     agree(one.principalTags, other.principalTags) &&
     either(one.roleId, other.roleId) &&
     either(one.organization, other.organization) &&
+    either(one.lambdaFunction?.region ?? null, other.lambdaFunction?.region ?? null) &&
     either(one.lambdaFunction?.name ?? null, other.lambdaFunction?.name ?? null)
   )
 }

@@ -14,11 +14,13 @@ export interface SpiffeIdTemplate {
   readonly claims: readonly string[]
   /** The first path segment where it is fixed; null where it holds a claim. */
   readonly firstSegment: string | null
+  readonly segments: readonly Segment[]
   /** @throws TemplateError, SpiffeIdError where the whole is too long or not a SPIFFE ID */
   expand(claims: ReadonlyMap<string, string>): SpiffeId
 }
 
-interface Segment {
+/** One path segment: fixed text in `before`, or a claim with fixed text around it. */
+export interface Segment {
   readonly before: string
   readonly claim: string | null
   readonly after: string
@@ -71,6 +73,7 @@ export function parseTemplate(text: string): SpiffeIdTemplate {
   const [first] = segments
   return {
     text,
+    segments,
     claims: names,
     firstSegment: first === undefined || first.claim !== null ? null : first.before,
     expand: build,

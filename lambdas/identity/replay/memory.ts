@@ -35,6 +35,11 @@ export function createMemoryReplayStore(options: MemoryReplayOptions): ReplaySto
     return 'stored'
   }
 
+  function peek(id: string): string | null {
+    const found = entries.get(id)
+    return found !== undefined && found.keepUntil.getTime() > options.clock().getTime() ? found.binding : null
+  }
+
   // No await inside: look-up and write happen in one turn, so two parallel requests cannot both find nothing.
-  return { put: async (entry) => put(entry) }
+  return { put: async (entry) => put(entry), peek: async (id) => peek(id) }
 }

@@ -18,4 +18,10 @@ export interface ReplayStore {
    * @throws where the entry can be neither stored nor looked up; the request must then be refused
    */
   put(entry: ReplayEntry): Promise<PutResult>
+  /**
+   * What the token of that id is tied to at the moment; null = it is not remembered. For telling alone: between this and
+   * a put there may be another request.
+   * @throws where nothing can be looked up
+   */
+  peek(id: string): Promise<string | null>
 }

@@ -2,17 +2,22 @@
 // clouds) verify our JWT-SVIDs. These are the JWT keys of the bundle with `use: sig`: such readers skip `jwt-svid`.
 import type { Context } from 'hono'
 import type { IdentityEnv } from '../app-env.ts'
+import type { AuthorityState } from '../authority/state.ts'
 import type { IdentityAppOptions } from '../options.ts'
-import { cacheHeaders } from './bundle.ts'
+import { publish } from './bundle.ts'
 
 type Options = Pick<IdentityAppOptions, 'authority' | 'config' | 'clock'>
 
+function keysOf({ jwt }: AuthorityState): string {
+  return JSON.stringify({
+    keys: jwt.published.map(({ kid, alg, jwk }) => ({ ...jwk, kid, alg, use: 'sig' })),
+  })
+}
+
 /** GET /v1/jwks (RFC 7517). */
 export function createJwksRoute(options: Options) {
-  return async function getJwks(context: Context<IdentityEnv>): Promise<Response> {
-    const state = await options.authority.current()
-    const keys = state.jwt.published.map(({ kid, alg, jwk }) => ({ ...jwk, kid, alg, use: 'sig' }))
-    return context.body(JSON.stringify({ keys }), 200, cacheHeaders(state, 'application/json', options))
+  return function getJwks(context: Context<IdentityEnv>): Promise<Response> {
+    return publish(context, options, 'application/json', keysOf)
   }
 }
 

@@ -1,5 +1,6 @@
 // POST /v1/explain: what a proof would get, by which registration, and what was missing. It issues nothing, uses no
-// proof up, and tells a caller no value of a registration: whoever holds a token of a listed issuer may ask.
+// proof up, and tells a caller no value of a registration: whoever holds a token of a listed issuer may ask, and of an
+// issuer that all the world has tokens of, nothing but what matches.
 import * as z from 'zod'
 import { explain } from '../issue/explain.ts'
 import type { IdentityAppOptions } from '../options.ts'
@@ -15,7 +16,7 @@ export const EXPLAIN_BODY = z.discriminatedUnion('for', [
 
 export function createExplainRoute(options: IdentityAppOptions, prover: Prover) {
   return createProvedRoute(options, async (request, context) => {
-    const { proof, body } = await prover.prove(request, {
+    const { proof, body, asked } = await prover.prove(request, {
       schema: EXPLAIN_BODY,
       prepare: async (asked: z.infer<typeof EXPLAIN_BODY>) =>
         asked.for === 'x509' ? prepareX509(asked) : prepareJwt(asked),
@@ -25,6 +26,7 @@ export function createExplainRoute(options: IdentityAppOptions, prover: Prover) 
     })
     const wanted = {
       kind: body.for,
+      binding: asked.binding,
       registration: body.registration ?? null,
       audience: body.for === 'jwt' ? body.audience : null,
       ttlSeconds: body.for === 'x509' ? (body.ttlSeconds ?? null) : null,

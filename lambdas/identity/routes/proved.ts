@@ -39,7 +39,8 @@ function refusedRecord(context: IssueContext, error: unknown, problem: Problem):
 /** As the socket or API Gateway names it. A forged event can name any: it is a limit of convenience, not a proof. */
 function sourceOf(context: Context<IdentityEnv>): string | null {
   const { incoming, event } = context.env ?? {}
-  const source = incoming?.socket?.remoteAddress ?? event?.requestContext?.http?.sourceIp
+  const { http, identity } = event?.requestContext ?? {}
+  const source = incoming?.socket?.remoteAddress ?? http?.sourceIp ?? identity?.sourceIp
   return typeof source === 'string' ? source.slice(0, 64) : null
 }
 

@@ -20,6 +20,8 @@ export interface FakeSecretsManager extends AsyncDisposable {
   readonly secrets: Map<string, SecretsStore>
   /** While set, every request is answered with 500. */
   failing: boolean
+  /** While set, no request is answered. */
+  hanging: boolean
   readonly requests: string[]
 }
 
@@ -55,7 +57,7 @@ export function directClient(store: SecretsStore, interrupt: Interrupt = () => u
 export async function startFakeSecretsManager(): Promise<FakeSecretsManager> {
   const secrets = new Map<string, SecretsStore>()
   const requests: string[] = []
-  const fake = { failing: false }
+  const fake = { failing: false, hanging: false }
   const server = createServer((request, response) => {
     let text = ''
     request.on('data', (part: Buffer) => {
@@ -67,6 +69,7 @@ export async function startFakeSecretsManager(): Promise<FakeSecretsManager> {
       const reply = (status: number, body: object) => {
         response.writeHead(status, { 'content-type': 'application/x-amz-json-1.1' }).end(JSON.stringify(body))
       }
+      if (fake.hanging) return
       if (fake.failing) {
         reply(500, { __type: 'InternalServiceError', Message: 'x' })
         return

@@ -1,6 +1,6 @@
 // Secrets Manager's versions and staging labels, judged as AWS judges them ("Secrets Manager secret versions", and the
-// API reference of each action): a token keeps its content, a label is on one version at a time, and moving AWSCURRENT
-// needs the version that has it.
+// API reference of each action): a token keeps its content, a repeated put does nothing, a label is on one version at a
+// time, and moving AWSCURRENT needs the version that has it.
 import { randomUUID } from 'node:crypto'
 
 export interface Version {
@@ -15,6 +15,11 @@ export class ServiceError extends Error {
   }
 }
 
+interface GetInput {
+  readonly VersionId?: string | undefined
+  readonly VersionStage?: string | undefined
+}
+
 interface PutInput {
   readonly ClientRequestToken?: string | undefined
   readonly SecretString?: string | undefined
@@ -27,10 +32,26 @@ interface MoveInput {
   readonly RemoveFromVersionId?: string | undefined
 }
 
+const MAX_VALUE_BYTES = 65_536
+
+function invalid(message: string): never {
+  throw new ServiceError('InvalidParameterException', message)
+}
+
+/** Length constraints of the API reference. */
+function checkPut(token: string, value: string): void {
+  const bytes = Buffer.byteLength(value)
+  if (token.length < 32 || token.length > 64) invalid('ClientRequestToken must have 32 to 64 characters.')
+  if (bytes < 1 || bytes > MAX_VALUE_BYTES) invalid('SecretString must have 1 to 65536 bytes.')
+}
+
 /** One secret. */
 export class SecretsStore {
   readonly versions = new Map<string, Version>()
+  readonly tags = new Map<string, string>()
   rotationEnabled = true
+  /** AWS takes AWSCURRENT where a reading names no stage; our readers are to name theirs. */
+  needsStage = true
 
   constructor(value: string) {
     this.versions.set(randomUUID(), { value, stages: new Set(['AWSCURRENT']) })
@@ -45,12 +66,11 @@ export class SecretsStore {
   }
 
   /** What RotateSecret does before it calls the function: an empty version that is pending. */
-  beginRotation(): string {
+  beginRotation(token: string = randomUUID()): string {
     const pending = this.holderOf('AWSPENDING')
     if (pending !== null && pending !== this.holderOf('AWSCURRENT')) {
       throw new ServiceError('InvalidRequestException', 'A previous rotation isn’t complete.')
     }
-    const token = randomUUID()
     this.versions.set(token, { value: null, stages: new Set() })
     this.#label(token, 'AWSPENDING')
     return token
@@ -61,10 +81,12 @@ export class SecretsStore {
     return {
       RotationEnabled: this.rotationEnabled,
       VersionIdsToStages: Object.fromEntries(stages.filter(([, labels]) => labels.length > 0)),
+      Tags: [...this.tags].map(([Key, Value]) => ({ Key, Value })),
     }
   }
 
-  get(input: { readonly VersionId?: string | undefined; readonly VersionStage?: string | undefined }) {
+  get(input: GetInput) {
+    if (this.needsStage && input.VersionStage === undefined) invalid('The reading names no stage.')
     const id = input.VersionId ?? this.holderOf(input.VersionStage ?? 'AWSCURRENT') ?? ''
     const version = this.versions.get(id)
     const staged = input.VersionStage === undefined || version?.stages.has(input.VersionStage) === true
@@ -80,8 +102,11 @@ export class SecretsStore {
   put(input: PutInput) {
     const id = input.ClientRequestToken ?? randomUUID()
     const value = input.SecretString ?? ''
+    checkPut(id, value)
     const known = this.versions.get(id)
-    if (known !== undefined && known.value !== null && known.value !== value) {
+    if (known !== undefined && known.value !== null) {
+      // "the operation succeeds but does nothing": labels stay where they are.
+      if (known.value === value) return { VersionId: id }
       throw new ServiceError(
         'ResourceExistsException',
         'A resource with the ID you requested already exists.',
@@ -94,21 +119,15 @@ export class SecretsStore {
 
   move({ VersionStage: stage = '', MoveToVersionId: to, RemoveFromVersionId: from }: MoveInput) {
     const holder = this.holderOf(stage)
+    if (to === undefined && from === undefined) invalid('MoveToVersionId or RemoveFromVersionId is missing.')
     if (from !== undefined && holder !== from) {
-      throw new ServiceError(
-        'InvalidParameterException',
-        `The staging label ${stage} is not on version ${from}.`,
-      )
+      invalid(`The staging label ${stage} is not on version ${from}.`)
     }
     if (to !== undefined && holder !== null && holder !== to && from === undefined) {
-      throw new ServiceError(
-        'InvalidParameterException',
-        `The staging label ${stage} is on version ${holder}.`,
-      )
+      invalid(`The staging label ${stage} is on version ${holder}.`)
     }
     if (to === undefined) {
-      if (stage === 'AWSCURRENT')
-        throw new ServiceError('InvalidParameterException', 'AWSCURRENT can only be moved.')
+      if (stage === 'AWSCURRENT') invalid('AWSCURRENT can only be moved.')
       this.versions.get(from ?? '')?.stages.delete(stage)
       return {}
     }

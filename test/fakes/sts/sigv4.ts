@@ -27,6 +27,7 @@ export type Refusal =
 export interface JudgeOptions<C extends Credentials> {
   readonly find: (accessKeyId: string) => C | undefined
   readonly now: Date
+  readonly hasExpired: (credentials: C) => boolean
   /** The region whose host this is; null where the host is none of ours. */
   readonly regionOfHost: (host: string) => string | null
 }
@@ -65,13 +66,18 @@ function canonical(
   return [request.method, path, sorted, lines, names.join(';'), hash(request.body)].join('\n')
 }
 
-function parseDate(text: string): number {
-  return Date.parse(text.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z'))
+/** Null where it is no time of that form: a comparison with NaN would let it through. */
+function parseDate(text: string): number | null {
+  const form = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/
+  const time = form.test(text) ? Date.parse(text.replace(form, '$1-$2-$3T$4:$5:$6Z')) : Number.NaN
+  return Number.isNaN(time) ? null : time
 }
 
-/** Names that must be signed where they are there: the host, and all that AWS itself reads. */
+/** Names that must be signed where they are there: the host, the content type, and all that AWS itself reads. */
 function isUnsigned(headers: ReadonlyMap<string, string>, names: readonly string[]): boolean {
-  const must = [...headers.keys()].filter((name) => name === 'host' || name.startsWith('x-amz-'))
+  const must = [...headers.keys()].filter(
+    (name) => name === 'host' || name === 'content-type' || name.startsWith('x-amz-'),
+  )
   return must.some((name) => !names.includes(name)) || names.some((name) => !headers.has(name))
 }
 
@@ -95,8 +101,11 @@ export function judge<C extends Credentials>(
   if (credentials === undefined) return 'InvalidClientTokenId'
   if ((headers.get('x-amz-security-token') ?? null) !== credentials.sessionToken)
     return 'InvalidClientTokenId'
+  if (options.hasExpired(credentials)) return 'ExpiredToken'
   const date = headers.get('x-amz-date') ?? ''
-  if (Math.abs(parseDate(date) - options.now.getTime()) > WINDOW_MS || !date.startsWith(day)) {
+  const signedAt = parseDate(date)
+  if (signedAt === null) return 'IncompleteSignature'
+  if (Math.abs(signedAt - options.now.getTime()) > WINDOW_MS || !date.startsWith(day)) {
     return 'SignatureDoesNotMatch'
   }
   if (service !== 'sts' || options.regionOfHost(headers.get('host') ?? '') !== region) {

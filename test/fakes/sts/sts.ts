@@ -16,6 +16,7 @@ export interface RoleInput {
   readonly partition?: string
   readonly tags?: Readonly<Record<string, string>>
   readonly lambdaFunction?: string
+  /** From then on the credentials are refused as expired. Default: never. */
   readonly sessionEnds?: Date
   /** Instead of a role session: the ARN and id of another principal. */
   readonly principal?: { readonly arn: string; readonly userId: string }
@@ -59,11 +60,12 @@ const HOST =
   /^sts(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.(?:amazonaws\.com(?:\.cn)?|api\.aws|api\.amazonwebservices\.com\.cn)$/
 const OUTBOUND = 'OutboundWebIdentityFederationDisabled'
 
-/** Only the real names: a client that signed for this very address gets nothing. */
+/**
+ * The real names, and this server's own address as eu-west-1: an SDK client with an endpoint of its own signs for that
+ * endpoint's host, and says in the scope alone which region it means. The authority names the real host always.
+ */
 function regionOfHost(host: string, own: string): string | null {
-  // The SDK with an endpoint of its own signs for that; which region it means it says in the scope alone.
-  if (host === own) return 'eu-west-1'
-  return HOST.exec(host)?.[1] ?? null
+  return host === own ? 'eu-west-1' : (HOST.exec(host)?.[1] ?? null)
 }
 
 function readForm(body: string): ReadonlyMap<string, string> {
@@ -117,6 +119,7 @@ class Sts {
     const judged = judge(request, {
       find: (id) => this.credentials.get(id),
       now: this.now(),
+      hasExpired: ({ input }) => input.sessionEnds !== undefined && input.sessionEnds <= this.now(),
       regionOfHost: (host) => regionOfHost(host, this.own),
     })
     if (typeof judged === 'string') return failure(json, 403, judged, 'The request signature was refused.')

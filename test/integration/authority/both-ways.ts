@@ -18,6 +18,8 @@ export type Way = 'socket' | 'Lambda'
 
 export interface BothWays extends AsyncDisposable {
   readonly issuer: RunningFakeIssuer
+  /** Of the one on the socket. */
+  readonly address: string
   /** What the one on the socket logged. */
   readonly log: readonly LogRecord[]
   /** A token that is good but for these claims; `undefined` removes one. */
@@ -63,6 +65,7 @@ export async function startBothWays(): Promise<BothWays> {
     way === 'Lambda' ? callHttpApi(handler, request) : callSocket(server.address, request)
   return {
     issuer,
+    address: server.address,
     log,
     token: (claims = {}) => {
       const merged = Object.entries({

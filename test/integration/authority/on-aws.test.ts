@@ -2,7 +2,7 @@
 // proofs, counts and records in DynamoDB; all by the real SDK clients.
 import { ScanCommand } from '@aws-sdk/client-dynamodb'
 import { X509Certificate } from 'node:crypto'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { handler } from '../../../lambdas/identity/handler.ts'
 import { handler as rotate } from '../../../lambdas/rotation/handler.ts'
 import { SecretsStore } from '../../fakes/aws/secrets-store.ts'
@@ -83,8 +83,14 @@ async function mint(bearer: string) {
 }
 
 test('before birth there is nothing but 503; after it an SVID, a record and a used token', async () => {
-  expect((await mint(await token())).status).toBe(503)
+  for (let request = 0; request < 20; request++) expect((await mint(await token())).status).toBe(503)
+  // An instance without a CA does not ask for it at each request.
+  expect(secrets.requests).toEqual(['GetSecretValue'])
   await rotateOnce()
+  await vi.waitFor(
+    async () => expect((await callHttpApi(handler, { method: 'GET', path: '/healthz' })).status).toBe(200),
+    { timeout: 20_000, interval: 100 },
+  )
   const used = await token()
   const answer = await mint(used)
   expect(answer.status).toBe(201)
@@ -121,6 +127,47 @@ test('attack 52: where the issuances cannot be written there is no certificate',
   expect(before.Count).toBe(1)
 })
 
+const KMS_KEY = 'arn:aws:kms:eu-west-1:111122223333:key/1'
+
+/** Calls the rotation function in another environment. */
+async function rotateWith(env: Record<string, string>, event: object): Promise<void> {
+  const kept = { ...process.env }
+  Object.assign(process.env, env)
+  try {
+    await rotate(event)
+  } finally {
+    for (const name of Object.keys(env)) delete process.env[name]
+    Object.assign(process.env, kept)
+  }
+}
+
+test('a KMS key alone is warned of; and KMS that does not answer is not waited for without end', async () => {
+  await using silent = await startFakeSecretsManager()
+  silent.hanging = true
+  const other = ISSUING.replace('issuing', 'other')
+  const store = new SecretsStore(UNBORN)
+  secrets.secrets.set(other, store)
+  const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+  const event = { Step: 'createSecret', SecretId: other, ClientRequestToken: store.beginRotation() }
+  const env = {
+    SALLYPORT_ROOT_SECRET: '',
+    SALLYPORT_ROOT_KEYS: KMS_KEY,
+    AWS_ENDPOINT_URL_KMS: silent.endpoint,
+  }
+  await expect(rotateWith(env, event)).rejects.toMatchObject({ code: 'authority-root-key' })
+  const lines = written.mock.calls.map(([text]) => String(text))
+  written.mockRestore()
+  expect(lines.join('')).toMatch(/"level":"WARN".*rotation\.no-spare-key/)
+  expect(store.current).toBe(UNBORN)
+})
+
+test('Secrets Manager that does not answer is not waited for without end', async () => {
+  secrets.hanging = true
+  const event = { Step: 'createSecret', SecretId: ISSUING, ClientRequestToken: 'x'.repeat(36) }
+  await expect(rotate(event)).rejects.toThrow(/time/i)
+  secrets.hanging = false
+})
+
 test.each<[string, object, Record<string, string>, RegExp]>([
   ['no event', {}, {}, /not an event of Secrets Manager/],
   [
@@ -142,12 +189,12 @@ test.each<[string, object, Record<string, string>, RegExp]>([
     { SALLYPORT_ROOT_SECRET: '', SALLYPORT_ROOT_KEYS: 'alias/root' },
     /expected ARNs of KMS keys/,
   ],
+  [
+    'one key as two',
+    { Step: 'createSecret', SecretId: ISSUING, ClientRequestToken: 'x'.repeat(36) },
+    { SALLYPORT_ROOT_SECRET: '', SALLYPORT_ROOT_KEYS: `${KMS_KEY}, ${KMS_KEY}` },
+    /stands there twice/,
+  ],
 ])('the rotation function refuses %s', async (_name, event, env, message) => {
-  const kept = { ...process.env }
-  Object.assign(process.env, env)
-  try {
-    await expect(rotate(event)).rejects.toThrow(message)
-  } finally {
-    Object.assign(process.env, { SALLYPORT_ROOT_SECRET: kept.SALLYPORT_ROOT_SECRET, SALLYPORT_ROOT_KEYS: '' })
-  }
+  await expect(rotateWith(env, event)).rejects.toThrow(message)
 })

@@ -31,6 +31,26 @@ test('publishes successors, and says what it did and did not do', async () => {
   expect(bundle).toHaveProperty('spiffe_sequence')
 })
 
+test('before there is a CA, says how to get one, without a stack trace', async () => {
+  await using world = await createWorld()
+  const config = await world.file('identity.yaml', CONFIG)
+  const { code, stderr } = await runSallyport(['authority', 'rotate', '--config', config])
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/^sallyport: there is no CA in .*ca yet: [^\n]+\n$/)
+})
+
+test('of a CA in Secrets Manager, says by which tag it is asked for there', async () => {
+  await using world = await createWorld()
+  const aws = `secretsManager: {issuing: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:issuing-AbCdEf"}`
+  const config = await world.file(
+    'identity.yaml',
+    `${CONFIG.replace('files: {directory: ca}', aws.trim())}replay: {dynamodb: {table: replay}}\n`,
+  )
+  const { code, stderr } = await runSallyport(['authority', 'rotate', '--config', config, '--root'])
+  expect(code).toBe(2)
+  expect(stderr).toMatch(/tag .*sallyport:rotate.*rotate-secret/)
+})
+
 test.each<[string, string[], RegExp]>([
   ['no configuration', ['authority', '--address', '127.0.0.1:0'], /--config is missing/],
   ['no address', ['authority', '--config', 'x.yaml'], /--address is missing/],

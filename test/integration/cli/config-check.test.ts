@@ -46,4 +46,31 @@ describe('sallyport config check', () => {
     })
     expect((await run('nothing.yaml')).stderr).toMatch(/^nothing\.yaml: no such file/)
   })
+
+  test('reads what identity.yaml refers to, and says its warnings', async () => {
+    await using place = await createConfigDirectory()
+    await place.write(
+      'identity.yaml',
+      `version: 1
+trustDomain: example.org
+issuer: https://identity.example.org
+tls: {certificate: file:nothing.pem, key: file:nothing.key}
+authority: {files: {directory: ca}}
+proofs: {oidc: [{name: main, issuer: "https://issuer.example"}]}
+registrations:
+  - {name: one, spiffeId: spiffe://example.org/one, match: {oidc: main, claims: {email: a@example.org}}}
+`,
+    )
+    const { code, stdout, stderr } = await runSallyport(['config', 'check', 'identity.yaml'], {
+      cwd: place.path,
+    })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr.trimEnd().split('\n')).toEqual([
+      expect.stringContaining('identity.yaml:4: tls.certificate: nothing.pem: no such file'),
+      expect.stringContaining('identity.yaml:4: tls.key: nothing.key: no such file'),
+      expect.stringContaining(
+        'warning: identity.yaml:8: registrations[0].match.claims.email: email may mean',
+      ),
+    ])
+  })
 })

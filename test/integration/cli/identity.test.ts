@@ -1,6 +1,7 @@
 // `sallyport authority` and `sallyport identity fetch` as processes, with an issuer that misbehaves on demand.
 import { X509Certificate } from 'node:crypto'
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import net from 'node:net'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { goodClaims, type RunningFakeIssuer, startFakeOidcIssuer } from '../../fakes/oidc-issuer.ts'
@@ -61,7 +62,10 @@ describe('sallyport identity fetch', () => {
     expect(leaf.subjectAltName).toBe('URI:spiffe://example.org/workload')
     expect(await read('bundle.pem')).toContain('BEGIN CERTIFICATE')
     expect(JSON.parse(await read('bundle.json'))).toHaveProperty('keys')
-    expect((await readdir(out)).sort()).toEqual(['bundle.json', 'bundle.pem', 'certificate.pem', 'key.pem'])
+    expect((await readdir(out)).sort()).toEqual([
+      expect.stringMatching(/^\.\.\d{4}_/),
+      ...['..data', 'bundle.json', 'bundle.pem', 'certificate.pem', 'key.pem'],
+    ])
     authority.signal('SIGTERM')
     expect(await authority.exited).toBe(0)
   })
@@ -92,7 +96,42 @@ describe('sallyport identity fetch', () => {
     const { code, stdout, stderr } = await runSallyport(fetchArgs(world, await urlOf(authority), token))
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toBe('sallyport: proof-refused (401): The proof of identity was refused.\n')
-    await expect(readdir(path.join(world.directory, 'out'))).rejects.toMatchObject({ code: 'ENOENT' })
+    expect(await readdir(path.join(world.directory, 'out'))).toEqual([])
+  })
+
+  test('shows no proof where the identity could not be kept', async () => {
+    await using world = await createWorld()
+    await using issuer = await startFakeOidcIssuer()
+    await using authority = await startAuthority(world, issuer.issuer)
+    const args = fetchArgs(world, await urlOf(authority), await tokenFile(world, issuer))
+    const out = await world.file('out', 'a file')
+    expect(await runSallyport(args)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`${out}: EEXIST`),
+    })
+    await rm(out)
+    await mkdir(out)
+    await world.file('out/bundle.json', '{')
+    expect(await runSallyport(args)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/out\/bundle\.json: .* is not JSON \(restore it, or remove it/),
+    })
+    // The first showing of the token: with another key before it this would be refused.
+    await rm(path.join(out, 'bundle.json'))
+    expect(await runSallyport(args)).toMatchObject({ code: 0 })
+  })
+
+  test.for<[NodeJS.Signals, number]>([
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+  ])('%s ends it at once while the authority does not answer, with %i', async ([signal, expected]) => {
+    await using world = await createWorld()
+    await using silent = await startSilentServer()
+    const token = await world.file('token.jwt', 'a.b.c')
+    await using fetching = startSallyport(fetchArgs(world, silent.url, token, '--watch'))
+    await expect.poll(silent.connections, { timeout: 20_000 }).toBe(1)
+    fetching.signal(signal)
+    expect(await fetching.exited).toBe(expected)
   })
 
   test.for<[string, readonly string[], number, RegExp]>([
@@ -114,12 +153,32 @@ describe('sallyport identity fetch', () => {
       'a lifetime of seconds',
       ['--trust-domain', 'x.org', '--oidc-token-file', 't', '--ttl', '5s'],
       2,
-      /--ttl: expected a duration of 1m or more/,
+      /--ttl: expected a duration of 1m to 24h/,
     ],
+    [
+      'a lifetime of days',
+      ['--trust-domain', 'x.org', '--oidc-token-file', 't', '--ttl', '25h'],
+      2,
+      /--ttl: expected a duration of 1m to 24h/,
+    ],
+    [
+      'a kind of AWS proof with a token',
+      ['--trust-domain', 'x.org', '--oidc-token-file', 't', '--aws-proof', 'sigv4'],
+      2,
+      /--aws-proof goes with --aws/,
+    ],
+    [
+      'a region with a token',
+      ['--trust-domain', 'x.org', '--oidc-token-file', 't', '--aws-region', 'eu-west-1'],
+      2,
+      /--aws-region goes with --aws/,
+    ],
+    ['a kind of AWS proof alone', ['--trust-domain', 'x.org', '--aws-proof', 'auto'], 2, /expected one of/],
   ])('wrong use: %s', async ([, args, expected, message]) => {
+    await using world = await createWorld()
+    const out = path.join(world.directory, 'out')
     const { code, stdout, stderr } = await runSallyport([
-      ...['identity', 'fetch', '--authority', 'http://127.0.0.1:9', '--out', '/nonexistent/out'],
-      ...args,
+      ...['identity', 'fetch', '--authority', 'http://127.0.0.1:9', '--out', out, ...args],
     ])
     expect({ code, stdout }).toEqual({ code: expected, stdout: '' })
     expect(stderr).toMatch(message)
@@ -128,6 +187,14 @@ describe('sallyport identity fetch', () => {
 })
 
 describe('sallyport authority', () => {
+  test('says in its help which proofs it takes and what it issues', async () => {
+    const { code, stdout } = await runSallyport(['authority', '--help'])
+    expect(code).toBe(0)
+    for (const word of ['AWS IAM role', 'GetCallerIdentity', 'OIDC', 'X.509-SVIDs', 'JWT-SVIDs']) {
+      expect(stdout).toContain(word)
+    }
+  })
+
   test('a wrong configuration: exit 1 and a line for each fault', async () => {
     await using world = await createWorld()
     const file = await world.file('identity.yaml', 'version: 1\ntrustDomain: example.org\nregistration: []\n')
@@ -163,6 +230,21 @@ issuances: {store: "file:issuances.jsonl"}
     expect(stderr).toMatch(message)
   })
 })
+
+/** Takes connections and says nothing. */
+async function startSilentServer() {
+  const sockets: net.Socket[] = []
+  const server = net.createServer((socket) => sockets.push(socket.on('error', () => undefined)))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`,
+    connections: () => sockets.length,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
 
 async function startAwsAuthority(world: World, sts: FakeSts): Promise<Sallyport> {
   const config = await world.file(
@@ -227,6 +309,36 @@ describe('sallyport identity fetch --aws', () => {
       expect(stdout + stderr).not.toContain(role.sessionToken)
     }
     expect(authority.stderr()).not.toContain(role.sessionToken)
+  })
+
+  test('signs where the authority takes no token of the account, and says so', async () => {
+    await using world = await createWorld()
+    await using sts = await startFakeSts()
+    await using authority = await startAwsAuthority(world, sts)
+    const role = sts.addRole({ role: 'api' })
+    const env = {
+      AWS_ACCESS_KEY_ID: role.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: role.secretAccessKey,
+      AWS_SESSION_TOKEN: role.sessionToken,
+      AWS_REGION: 'eu-west-1',
+      AWS_ENDPOINT_URL_STS: sts.endpoint,
+    }
+    // A token that the authority cannot verify: it does not get the issuer's keys.
+    sts.issuer.misbehave('/.well-known/openid-configuration', { kind: 'status', status: 404 })
+    const args = [
+      ...['identity', 'fetch', '--authority', await urlOf(authority), '--trust-domain', 'example.org'],
+      ...['--aws', '--audience', AUDIENCE, '--out', path.join(world.directory, 'out'), '--json'],
+    ]
+    const refused = await runSallyport([...args, '--aws-proof', 'web-identity'], { env })
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('proof-refused (401)') })
+    const fetched = await runSallyport(args, { env })
+    expect(fetched).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(
+        /^sallyport: the web identity token was refused \(proof-refused \(401\).*\): GetCallerIdentity is signed instead\n$/,
+      ),
+    })
+    expect(JSON.parse(fetched.stdout)).toMatchObject({ registration: 'signed' })
   })
 
   test('says what is missing', async () => {

@@ -11,6 +11,7 @@ import {
   encodeInteger,
   FLAG,
   FRAME,
+  INTERNAL_ERROR,
   PROTOCOL_ERROR,
   RawH2,
   uint32,
@@ -18,7 +19,6 @@ import {
 import { type PartnerHandler, partnerDestination, startPartner, toLoopback } from '../../fixtures/partner.ts'
 import { createWorld, startTestGateway } from '../../fixtures/world.ts'
 
-const INTERNAL_ERROR = 2
 const FLOW_CONTROL_ERROR = 3
 const STREAM_CLOSED = 5
 const ENHANCE_YOUR_CALM = 0xb

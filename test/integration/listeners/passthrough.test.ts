@@ -30,6 +30,7 @@ async function setUp(options: Options = {}) {
     tls: passthrough
     allowAddresses: [127.0.0.0/8]
 ${options.destination ?? ''}
+  - {name: other, hosts: [other.test], ports: [8443], tls: passthrough}
   - {name: originated, hosts: [originated.test], ports: [${partner.port}]}`,
     policy:
       options.policy ??

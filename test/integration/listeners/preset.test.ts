@@ -22,7 +22,7 @@ async function setUp(options: { policy?: string; startTls?: boolean } = {}) {
     listeners: `  - name: names
     address: "127.0.0.1:0"
     protocol: sni
-    serverNames: {bank.egress.internal: partner, Orders.egress.internal: orders}
+    serverNames: {bank.egress.internal: partner, orders.egress.internal: orders}
   - {name: orders, address: "127.0.0.1:0", protocol: fixed, destination: orders${options.startTls ? ', startTls: postgres' : ''}}`,
     destinations: `${partnerDestination(partner.port)}
   - {name: orders, hosts: [orders.test], ports: [${database.port}], tls: opaque, allowAddresses: [127.0.0.0/8]}`,

@@ -10,7 +10,7 @@ import { createWorld, startTestGateway } from '../../fixtures/world.ts'
 const GATEWAY = 'spiffe://example.org/sallyport/gateway'
 const ID = 'spiffe://example.org/payments/agent'
 
-async function setUp(listener = ', clientAuthentication: svid-or-token') {
+async function setUp(listener = ', clientAuthentication: svid-or-token', extra = '') {
   const world = await createWorld()
   const { publicKey, privateKey } = await generateKeyPair('ES256')
   const key = await exportJWK(publicKey)
@@ -22,6 +22,7 @@ async function setUp(listener = ', clientAuthentication: svid-or-token') {
     destinations: partnerDestination(partner.port),
     policy: '@id("p") permit (principal in Path::"spiffe://example.org/payments", action, resource);',
     bundle: 'pki/bundle.json',
+    extra: `drain: {delay: 0s, deadline: 1s}\n${extra}`,
     resolve: toLoopback,
   })
   const target = `partner.test:${partner.port}`
@@ -208,4 +209,19 @@ test('a listener that takes certificates alone takes no token', async () => {
   const answer = await place.ask(`Bearer ${await place.token()}`)
   expect(answer.status).toBe(403)
   expect((await place.gateway.closed(1))[0]?.outcome.code).toBe('client-certificate-missing')
+})
+
+test('over HTTP/2, who shows no good token does not keep the connection', async () => {
+  await using place = await setUp(undefined, 'arrivals: {timeout: 400ms}')
+  const client = http2.connect(`https://localhost:${place.gateway.port}`, { ca: place.world.root.pem })
+  client.on('error', () => {})
+  const stream = client.request({ ':method': 'CONNECT', ':authority': place.target })
+  stream.on('error', () => {})
+  const status = await new Promise((resolve) =>
+    stream.on('response', (headers) => resolve(headers[':status'])),
+  )
+  expect(status).toBe(407)
+  // Reads nothing of the answer, as one who means no good.
+  await expect.poll(() => place.gateway.metric('sallyport_connections_open'), { timeout: 10_000 }).toBe(0)
+  client.destroy()
 })

@@ -66,7 +66,7 @@ test('what the authority sends for it is judged good, and by one letter of the a
     const rawHeaders = Object.entries(request?.headers ?? {}).flat()
     return judge(
       { method: 'POST', url: '/', rawHeaders, body: request?.body ?? '' },
-      { find: () => credentials, now: DATE, regionOfHost: () => aws.region },
+      { find: () => credentials, now: DATE, hasExpired: () => false, regionOfHost: () => aws.region },
     )
   }
   expect(judged(audience)).toBe(credentials)

@@ -3,6 +3,7 @@ import { GetCallerIdentityCommand, GetWebIdentityTokenCommand, STSClient } from 
 import { Hash } from '@smithy/hash-node'
 import { SignatureV4 } from '@smithy/signature-v4'
 import { decodeJwt } from 'jose'
+import { createHash, createHmac } from 'node:crypto'
 import http from 'node:http'
 import { describe, expect, test } from 'vitest'
 import { type FakeSts, type RoleCredentials, startFakeSts } from '../../fakes/sts/sts.ts'
@@ -84,6 +85,76 @@ describe('refuses', () => {
     const old = await sign(role, false, new Date(Date.now() - 16 * 60_000))
     expect((await send(sts, old)).text).toContain('SignatureDoesNotMatch')
   })
+})
+
+const NOW = new Date('2026-11-24T12:00:00.000Z')
+const MINUTE_MS = 60_000
+
+/** Signed in full, so that nothing but what the case changes can be the reason. */
+async function signWith(
+  role: RoleCredentials,
+  change: (headers: Record<string, string>) => Record<string, string>,
+) {
+  const signer = new SignatureV4({
+    ...{ credentials: role, region: 'eu-west-1', service: 'sts', applyChecksum: false },
+    sha256: Hash.bind(null, 'sha256'),
+  })
+  const headers = change({ host: HOST, 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' })
+  const request = { method: 'POST', protocol: 'https:', hostname: HOST, path: '/', headers, body: BODY }
+  return (await signer.sign(request, { signingDate: NOW })).headers
+}
+
+test('refuses a content type that nobody signed, though the signature holds', async () => {
+  await using sts = await startFakeSts({ clock: () => NOW })
+  const role = sts.addRole({ role: 'api' })
+  const headers = await signWith(role, ({ 'content-type': _gone, ...rest }) => rest)
+  const type = 'application/x-www-form-urlencoded; charset=utf-8'
+  expect(await send(sts, headers)).toMatchObject({ status: 200 })
+  expect(await send(sts, { ...headers, 'content-type': type })).toMatchObject({
+    status: 403,
+    text: expect.stringContaining('SignatureDoesNotMatch'),
+  })
+})
+
+/** Signature Version 4 over any text as date, which no client library would sign. */
+function signDate(role: RoleCredentials, date: string): Record<string, string> {
+  const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+  const hmac = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest()
+  const headers = { host: HOST, 'x-amz-date': date, 'x-amz-security-token': role.sessionToken }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}:${value}\n`)
+  const names = Object.keys(headers).join(';')
+  const canonical = ['POST', '/', '', lines.join(''), names, sha256(BODY)].join('\n')
+  const scope = ['20261124', 'eu-west-1', 'sts', 'aws4_request']
+  const text = ['AWS4-HMAC-SHA256', date, scope.join('/'), sha256(canonical)].join('\n')
+  const key = scope.reduce<Buffer | string>(hmac, `AWS4${role.secretAccessKey}`)
+  const credential = `${role.accessKeyId}/${scope.join('/')}`
+  const signature = hmac(key, text).toString('hex')
+  return {
+    ...headers,
+    authorization: `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=${names}, Signature=${signature}`,
+  }
+}
+
+test.each<[string, string]>([
+  ['a day alone', '20261124'],
+  ['a time that is none', '20261124T996060Z'],
+  ['another form of the time', '20261124T12:00:00Z'],
+])('refuses a date that cannot be read, though it was signed: %s', async (_name, date) => {
+  await using sts = await startFakeSts({ clock: () => NOW })
+  const role = sts.addRole({ role: 'api' })
+  expect(await send(sts, signDate(role, '20261124T120000Z'))).toMatchObject({ status: 200 })
+  expect((await send(sts, signDate(role, date))).text).toContain('IncompleteSignature')
+})
+
+test.each<[string, number, string]>([
+  ['before the session ends', 1, '<Arn>'],
+  ['from its end on', 0, 'ExpiredToken'],
+  ['after it', -MINUTE_MS, 'ExpiredToken'],
+])('answers %s', async (_name, left, expected) => {
+  await using sts = await startFakeSts({ clock: () => NOW })
+  const role = sts.addRole({ role: 'api', sessionEnds: new Date(NOW.getTime() + left) })
+  const { text } = await send(sts, await signWith(role, (headers) => headers))
+  expect(text).toContain(expected)
 })
 
 test("AWS's own client gets the identity and a token", async () => {

@@ -65,7 +65,7 @@ function toProof(fields: SigV4Fields, binding: string, date: Date, identity: Cal
   const aws: AwsPrincipal = {
     ...{ partition, account, role: name, roleId },
     // AWS leaves the path out of an assumed role's ARN, so a rule with a path never matches this proof.
-    ...{ path: null, lambdaFunction: null, organization: null },
+    ...{ path: null, lambdaFunction: null, organization: null, sessionEnds: null },
   }
   const digest = createHash('sha256').update(
     JSON.stringify([fields.accessKeyId, fields.date, fields.signature]),

@@ -3,8 +3,9 @@
 // each other. `request_tags` are the caller's own words and are never read.
 // Source: IAM User Guide, "Federating AWS identities to external services", and STS API reference.
 import * as z from 'zod'
-import type { TokenFacts } from '../claims.ts'
+import { MAX_TIME, type TokenFacts } from '../claims.ts'
 import { type AwsPrincipal, type ClaimValue, type OidcProvider, type Proof, ProofError } from '../proof.ts'
+import { parseRfc3339 } from '../rfc3339.ts'
 import type { CompactToken } from '../token.ts'
 import { parseFunctionArn, parseRoleArn, type RoleArn } from './arn.ts'
 
@@ -16,7 +17,7 @@ const DETAILS = z.looseObject({
   aws_account: z.string(),
   org_id: z.string().max(64).optional(),
   principal_tags: z.record(z.string(), z.string()).optional(),
-  original_session_exp: z.union([z.string().max(64), z.int()]).optional(),
+  original_session_exp: z.union([z.string().max(64), z.int().min(0).max(MAX_TIME)]).optional(),
   lambda_source_function_arn: z.string().max(256).optional(),
 })
 type Details = z.infer<typeof DETAILS>
@@ -36,14 +37,12 @@ function readRole(subject: string, details: Details, provider: OidcProvider): Ro
   return role
 }
 
-/** The end of the credentials behind the token; without a readable one, that of the token itself. */
-function readSessionEnd(details: Details, facts: TokenFacts): Date {
+/** The end of the credentials behind the token, or null where it does not say. */
+function readSessionEnd(details: Details): Date | null {
   const value = details.original_session_exp
-  if (value === undefined) return facts.expiresAt
-  const end = new Date(typeof value === 'number' ? value * 1000 : value)
-  if (Number.isNaN(end.getTime())) {
-    throw new ProofError('claims-malformed', 'the claim original_session_exp is not usable')
-  }
+  if (value === undefined) return null
+  const end = typeof value === 'number' ? new Date(value * 1000) : parseRfc3339(value)
+  if (end === null) throw new ProofError('claims-malformed', 'the claim original_session_exp is not usable')
   return end
 }
 
@@ -90,6 +89,7 @@ export function toAwsProof(
   }
   const details = readDetails(token)
   const role = readRole(facts.subject, details, provider)
+  const sessionEnds = readSessionEnd(details)
   const aws: AwsPrincipal = {
     partition: role.partition,
     account: role.account,
@@ -98,6 +98,7 @@ export function toAwsProof(
     roleId: null,
     lambdaFunction: readFunction(role, details),
     organization: details.org_id ?? null,
+    sessionEnds,
   }
   return {
     ...facts,
@@ -106,7 +107,8 @@ export function toAwsProof(
     issuer: provider.issuer,
     claims: readClaims(role, details, principalTags),
     reuse: provider.reuse,
-    endsAt: readSessionEnd(details, facts),
+    // Nothing else is known to bound the SVID where the token does not name its session's end.
+    endsAt: sessionEnds ?? facts.expiresAt,
     aws,
   }
 }

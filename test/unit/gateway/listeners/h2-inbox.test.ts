@@ -8,6 +8,7 @@ import { H2Inbox } from '../../../../gateway/listeners/h2-inbox.ts'
 /** What of an Http2Stream the inbox needs; `push` is what Node's reading calls. */
 class FakeStream extends Duplex {
   state: { remoteClose?: number } = { remoteClose: 0 }
+  endAfterHeaders = false
   /** As after RST_STREAM. */
   cut = false
   constructor() {
@@ -98,6 +99,13 @@ describe('an end', () => {
   test('may have been there from the beginning', () => {
     const { inbox } = scene((stream) => {
       stream.state = { remoteClose: 1 }
+    })
+    expect(inbox.ended).toBe(true)
+  })
+
+  test('may have come with the request', () => {
+    const { inbox } = scene((stream) => {
+      stream.endAfterHeaders = true
     })
     expect(inbox.ended).toBe(true)
   })

@@ -7,7 +7,15 @@ import type { Registration } from '../../../../lambdas/identity/registrations/re
 import { failure, success } from '../../../fakes/sts/answers.ts'
 import { type FakeSts, type RoleInput, startFakeSts, type StsMisbehaviour } from '../../../fakes/sts/sts.ts'
 import { type AwsProofInput, signAwsProof } from '../../../fixtures/aws-proof.ts'
-import { AUDIENCE, createClock, createCsr, createKeys, createTestAuthority, registration } from './support.ts'
+import {
+  AUDIENCE,
+  createClock,
+  createCsr,
+  createKeys,
+  createTestAuthority,
+  type RegistrationInput,
+  registration,
+} from './support.ts'
 
 const ACCOUNT = '111122223333'
 let sts: FakeSts
@@ -17,10 +25,10 @@ beforeAll(async () => {
 beforeEach(() => sts.misbehave(null))
 afterAll(() => sts[Symbol.asyncDispose]())
 
-function forRole(pattern: string, more: Partial<Parameters<typeof registration>[0]> = {}): Registration {
+function forRole(pattern: string, more: RegistrationInput = {}, anyPath = false): Registration {
   const role = parseRolePattern(pattern)
   if (role === null) throw new Error(pattern)
-  const aws = { role, roleId: null, principalTags: {}, lambdaFunction: null, organization: null }
+  const aws = { role, anyPath, roleId: null, principalTags: {}, lambdaFunction: null, organization: null }
   return registration({ aws, ...more })
 }
 
@@ -195,12 +203,17 @@ describe('whose signature it is', () => {
       'aws-principal-refused',
     ],
     [
-      'an id of another session',
+      'attack 46: an id of another session',
       principal(`arn:aws:sts::${ACCOUNT}:assumed-role/payments-api/aa`, 'AROAAAAAAAAAAAAAAAAAA:bb'),
       'sts-answer-refused',
     ],
     [
-      'a user id',
+      'attack 46: an id of another session that begins alike',
+      principal(`arn:aws:sts::${ACCOUNT}:assumed-role/payments-api/aa`, 'AROAAAAAAAAAAAAAAAAAA:aab'),
+      'sts-answer-refused',
+    ],
+    [
+      'attack 46: a user id',
       principal(`arn:aws:sts::${ACCOUNT}:assumed-role/payments-api/aa`, 'AIDAAAAAAAAAAAAAAAAAA:aa'),
       'sts-answer-refused',
     ],
@@ -208,16 +221,59 @@ describe('whose signature it is', () => {
     await expectRefused(code === 'registration-none' ? 403 : 401, code, role)
   })
 
+  test('attack 11: an account that is not that of the role, though both are listed', async () => {
+    const other = '444455556666'
+    const each = [ACCOUNT, other].map((account) =>
+      forRole(`arn:aws:iam::${account}:role/payments-api`, { name: `of-${account}` }),
+    )
+    const { authority, csr, prove } = await setUp(each, [ACCOUNT, other])
+    const arn = `arn:aws:sts::${other}:assumed-role/payments-api/aa`
+    const mixed = { role: 'x', principal: { arn, userId: 'AROAAAAAAAAAAAAAAAAAA:aa' } }
+    expect((await authority.post({ csr, aws: await prove({ ...mixed, account: other }) }, null)).status).toBe(
+      201,
+    )
+    expect(
+      (await authority.post({ csr, aws: await prove({ ...mixed, account: ACCOUNT }) }, null)).status,
+    ).toBe(401)
+    expect(authority.log.at(-1)).toMatchObject({ code: 'sts-answer-refused' })
+  })
+
   test('attack 9: a wildcard for roles takes no session', async () => {
-    const { authority, csr, prove } = await setUp([forRole(`arn:aws:iam::${ACCOUNT}:role/*-admin`)])
+    const rule = forRole(`arn:aws:iam::${ACCOUNT}:role/*-admin`, {}, true)
+    const { authority, csr, prove } = await setUp([rule])
     const aws = await prove({ role: 'reader', session: 'x-admin' })
     expect((await authority.post({ csr, aws }, null)).status).toBe(403)
+    const named = await prove({ role: 'x-admin', session: 'reader' })
+    expect((await authority.post({ csr, aws: named }, null)).status).toBe(201)
   })
 
   test('attack 10: a registration whose role has a path takes no SigV4', async () => {
     const { authority, csr, prove } = await setUp([forRole(`arn:aws:iam::${ACCOUNT}:role/team/payments-api`)])
     const aws = await prove({ role: 'payments-api', path: '/team/' })
     expect((await authority.post({ csr, aws }, null)).status).toBe(403)
+  })
+
+  test.each<[string, boolean, number]>([
+    ['attack 10: a wildcard takes no role of a path that is not shown', false, 403],
+    ['attack 10: but where the registration says anyPath', true, 201],
+  ])('%s', async (_name, anyPath, status) => {
+    const rule = forRole(`arn:aws:iam::${ACCOUNT}:role/payments-*`, {}, anyPath)
+    const { authority, csr, prove } = await setUp([rule])
+    // Its creator may make roles under /team/ alone, and chose the name.
+    const aws = await prove({ role: 'payments-api', path: '/team/' })
+    expect((await authority.post({ csr, aws }, null)).status).toBe(status)
+  })
+
+  test('attack 10: explain names anyPath, and no pattern', async () => {
+    const { authority, csr, prove } = await setUp([forRole(`arn:aws:iam::${ACCOUNT}:role/payments-*`)])
+    const answer = await authority.app.request('/v1/explain', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ for: 'x509', csr, aws: await prove() }),
+    })
+    const text = await answer.text()
+    expect(JSON.parse(text)).toMatchObject({ registrations: [{ matches: false, missing: ['anyPath'] }] })
+    expect(text).not.toContain('*')
   })
 
   test('attack 11: two accounts with one role name get two identities, in any order', async () => {

@@ -8,12 +8,21 @@ import { AUDIENCE, createCsr, createTestAuthority, provider, registration } from
 
 const ACCOUNT = '111122223333'
 const ISSUER = 'https://0a1b2c3d-0000-4000-8000-000000000000.tokens.sts.global.api.aws'
+const PARTNER = 'https://api.partner.example'
 const OTHER = 'https://9f9f9f9f-0000-4000-8000-000000000000.tokens.sts.global.api.aws'
 
 function match(role: string, more: Partial<AwsMatch> = {}): AwsMatch {
   const parsed = parseRolePattern(`arn:aws:iam::${ACCOUNT}:role/${role}`)
   if (parsed === null) throw new Error(role)
-  return { role: parsed, roleId: null, principalTags: {}, lambdaFunction: null, organization: null, ...more }
+  return {
+    role: parsed,
+    anyPath: false,
+    roleId: null,
+    principalTags: {},
+    lambdaFunction: null,
+    organization: null,
+    ...more,
+  }
 }
 
 interface Details {
@@ -54,7 +63,16 @@ async function setUp(registrations: readonly Registration[] = [registration({ aw
   }
   const post = async (details?: Details, more?: Details) =>
     authority.post({ csr: await createCsr() }, await issuer.sign(claims(details, more)))
-  return { authority, issuer, stranger, claims, post }
+  const postJwt = async (details?: Details) =>
+    authority.app.request('/v1/svid/jwt', {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        authorization: `Bearer ${await issuer.sign(claims(details))}`,
+      },
+      body: JSON.stringify({ audience: PARTNER }),
+    })
+  return { authority, issuer, stranger, claims, post, postJwt }
 }
 
 test('a role with its path gets its SVID, which ends with the session', async () => {
@@ -91,11 +109,56 @@ test('attack 18: under five minutes left: refused, with the hint to refresh the 
   expect(authority.issuances).toEqual([])
 })
 
-test('without original_session_exp the SVID ends with the token', async () => {
-  const { authority, post } = await setUp()
-  const answer = await post({ original_session_exp: undefined })
+test.each<[string, number, number]>([
+  ['attack 18: under five minutes left: no JWT-SVID either', 299, 401],
+  ['attack 18: with five minutes left a JWT-SVID, for no longer than they last', 300, 201],
+  ['with more left a JWT-SVID for its own time', 4_000, 201],
+])('%s', async (_name, left, status) => {
+  const jwt = registration({ aws: match('team/api'), audiences: [PARTNER], jwtTtlSeconds: 3_600 })
+  const { authority, postJwt } = await setUp([jwt])
+  const now = authority.clock.now().getTime()
+  const answer = await postJwt({ original_session_exp: new Date(now + left * 1000).toISOString() })
+  expect(answer.status).toBe(status)
+  expect(authority.issuances).toHaveLength(status === 201 ? 1 : 0)
+  const body = (await answer.json()) as { expiresAt?: string; code?: string }
+  if (status === 201) expect(Date.parse(body.expiresAt ?? '')).toBe(now + Math.min(left, 3_600) * 1000)
+  else expect(body.code).toBe('credentials-expiring')
+})
+
+test.each<[string, number]>([
+  ['at once', 0],
+  ['a second after its issue', 1],
+  ['four minutes after its issue', 240],
+])('a token without original_session_exp, shown %s: the SVID ends with the token', async (_name, wait) => {
+  const { authority, issuer, claims } = await setUp()
+  const token = await issuer.sign(claims({ original_session_exp: undefined }))
+  authority.clock.advance(wait * 1000)
+  const answer = await authority.post({ csr: await createCsr() }, token)
+  expect(answer.status).toBe(201)
   const { expiresAt } = (await answer.json()) as { expiresAt: string }
-  expect(Date.parse(expiresAt) - authority.clock.now().getTime()).toBe(300_000)
+  expect(Date.parse(expiresAt) - authority.clock.now().getTime()).toBe((300 - wait) * 1000)
+})
+
+test('attack 18: four minutes before the session ends a token is refused, though it is new itself', async () => {
+  const { authority, issuer, claims } = await setUp()
+  const ends = new Date(authority.clock.now().getTime() + 480_000).toISOString()
+  authority.clock.advance(240_000)
+  const token = await issuer.sign(claims({ original_session_exp: ends }))
+  expect((await authority.post({ csr: await createCsr() }, token)).status).toBe(401)
+  expect(authority.log.at(-1)).toMatchObject({ code: 'credentials-expiring' })
+})
+
+test.each<[string, (seconds: number) => unknown]>([
+  ['as a number', (seconds) => seconds],
+  ['as RFC 3339', (seconds) => new Date(seconds * 1000).toISOString()],
+  ['without fractions', (seconds) => new Date(seconds * 1000).toISOString().replace('.000', '')],
+  ['with an offset', (seconds) => new Date((seconds + 3600) * 1000).toISOString().replace('Z', '+01:00')],
+])('the end of the session is read %s', async (_name, write) => {
+  const { authority, post } = await setUp()
+  const seconds = authority.clock.now().getTime() / 1000 + 900
+  const answer = await post({ original_session_exp: write(seconds) })
+  const { expiresAt } = (await answer.json()) as { expiresAt: string }
+  expect(Date.parse(expiresAt)).toBe(seconds * 1000)
 })
 
 describe('what is refused', () => {
@@ -124,6 +187,12 @@ describe('what is refused', () => {
     ['no details', {}, { 'https://sts.amazonaws.com/': undefined }, 'claims-malformed'],
     ['details that are text', {}, { 'https://sts.amazonaws.com/': 'x' }, 'claims-malformed'],
     ['a session end that is no time', { original_session_exp: 'soon' }, {}, 'claims-malformed'],
+    ['a session end without zone', { original_session_exp: '2026-11-24T14:00:00' }, {}, 'claims-malformed'],
+    ['a session end that is a year', { original_session_exp: '2027' }, {}, 'claims-malformed'],
+    ['a session end in words', { original_session_exp: '24 Nov 2027 14:00 UTC' }, {}, 'claims-malformed'],
+    ['a session end in February', { original_session_exp: '2027-02-30T14:00:00Z' }, {}, 'claims-malformed'],
+    ['a session end in milliseconds', { original_session_exp: 1_795_528_800_000 }, {}, 'claims-malformed'],
+    ['a session end before there was time', { original_session_exp: -1 }, {}, 'claims-malformed'],
     ['attack 31: two audiences', {}, { aud: [AUDIENCE, 'https://other.example'] }, 'audience-mismatch'],
     [
       'attack 31: an audience that begins with ours',
@@ -186,7 +255,22 @@ describe('tags and functions', () => {
     expect(await answer.json()).toMatchObject({ spiffeId: 'spiffe://example.org/fn/pay-in' })
     expect((await post({ lambda_source_function_arn: arn('orders') })).status).toBe(403)
     expect((await post()).status).toBe(403)
-    const elsewhere = arn('pay-in').replace(ACCOUNT, '999999999999')
+  })
+
+  // The function of another account, in a token of ours: the two contradict, so it is no function at all.
+  const elsewhere = 'arn:aws:lambda:eu-west-1:999999999999:function:pay-in'
+  test.each<[string, Registration]>([
+    [
+      'attack 17: does not match a rule, not even one for that account',
+      registration({ aws: match('team/api', { lambdaFunction: parseFunctionPattern(elsewhere) }) }),
+    ],
+    [
+      'attack 17: does not fill a template',
+      registration({ aws: match('team/api'), spiffeId: 'spiffe://example.org/fn/{lambda.name}' }),
+    ],
+  ])('a function of another account %s', async (_name, rule) => {
+    const { authority, post } = await setUp([rule])
     expect((await post({ lambda_source_function_arn: elsewhere })).status).toBe(403)
+    expect(authority.issuances).toEqual([])
   })
 })

@@ -45,8 +45,11 @@ test('one plain role: no fault, no warning, and its values', () => {
   if (!result.ok) throw new Error('refused')
   expect(result.value.registrations[0]?.match.aws).toMatchObject({
     role: { partition: 'aws', account: '111122223333', path: '/team/', name: 'payments-*' },
+    anyPath: false,
     principalTags: { team: 'a' },
   })
+  const anyPath = read(BOTH, one(role('payments-*', ', anyPath: true')))
+  expect(anyPath).toMatchObject({ value: { registrations: [{ match: { aws: { anyPath: true } } }] } })
   expect(result.value.providers).toMatchObject([{ kind: 'aws', issuer: ISSUER, account: '111122223333' }])
 })
 
@@ -57,6 +60,12 @@ describe('what can never match is a fault', () => {
       SIGV4,
       role('team/api'),
       /match\.aws\.role: the path is seen by web identity alone/,
+    ],
+    [
+      'attack 10: any path, and a path',
+      BOTH,
+      role('team/api-*', ', anyPath: true'),
+      /match\.aws\.anyPath: contradicts the path \/team\/ of role/,
     ],
     [
       'a function where web identity is off',
@@ -128,6 +137,15 @@ describe('what can never match is a fault', () => {
       /spiffeId: an AWS proof has no \{principalTag\.owner\} \(known: account, role, .*principalTag\.team\)/,
     )
   })
+
+  test.each(['repository', 'sub', 'lambda.arn', 'principalTag', 'session', 'toString'])(
+    'attack 37: a claim in a template that no AWS proof has: {%s}',
+    (claim) => {
+      expect(faultsOf(BOTH, one(role('api'), `spiffe://example.org/{${claim}}`))).toContain(
+        `spiffeId: an AWS proof has no {${claim}} (known: account, role, lambda.region, lambda.name, principalTag.team)`,
+      )
+    },
+  )
 
   test('attack 40: a reserved path without the mark', () => {
     expect(faultsOf(BOTH, one(role('api'), 'spiffe://example.org/sallyport/gateway'))).toContain(
@@ -206,8 +224,40 @@ describe('the linter', () => {
     expect(warningsOf(BOTH, apart)).toBe('')
   })
 
-  test('warns of a rule that waits for a token that its account cannot give', () => {
-    const aws = BOTH.replace(`{issuer: "${ISSUER}"}`, '{}')
-    expect(warningsOf(aws, one(role('team/api')))).toMatch(/can never match: it needs web identity/)
+  const noIssuer = BOTH.replace(`{issuer: "${ISSUER}"}`, '{}')
+  test.each<[string, string, string, RegExp]>([
+    ['a path', noIssuer, role('team/api'), /role: can never match: it needs web identity, and the account/],
+    ['an organization', noIssuer, role('api', ', organization: o-0123456789'), /role: can never match: it/],
+    [
+      'attack 10: a wildcard',
+      noIssuer,
+      role('api-*'),
+      /role: can never match: with a \* .* the account 111122223333 has no issuer \(or say anyPath: true/,
+    ],
+    [
+      'attack 10: a wildcard where web identity is off',
+      SIGV4,
+      role('api-*'),
+      /role: can never match: with a \* .*, and proofs\.aws does not accept it/,
+    ],
+    [
+      'attack 10: a wildcard where web identity is off, though the account has an issuer',
+      SIGV4.replace('{}', `{issuer: "${ISSUER}"}`),
+      role('api-*'),
+      /role: can never match: with a \* .*, and proofs\.aws does not accept it/,
+    ],
+  ])(
+    'warns of a rule that waits for a token that its account cannot give: %s',
+    (_name, aws, match, expected) => {
+      expect(warningsOf(aws, one(match))).toMatch(expected)
+    },
+  )
+
+  test.each<[string, string, string]>([
+    ['a wildcard for any path', SIGV4, role('api-*', ', anyPath: true')],
+    ['a wildcard where tokens come', BOTH, role('api-*')],
+    ['a whole name', noIssuer, role('api')],
+  ])('says of no such rule that it can never match: %s', (_name, aws, match) => {
+    expect(warningsOf(aws, one(match))).not.toContain('never match')
   })
 })

@@ -31,6 +31,16 @@ function faultsOf(text: string, env: Record<string, string> = {}): readonly stri
 }
 
 describe('a good file', () => {
+  test('may give tokens for half a day where it says bearer, and is warned', () => {
+    const text = GOOD.replace('    x509:', '    bearer: true\n    jwt: {audiences: [x], ttl: 12h}\n    x509:')
+    const result = read(text)
+    if (!result.ok) throw new Error(result.faults.map(formatFault).join('\n'))
+    expect(result.value.registrations[0]?.jwt.ttlSeconds).toBe(12 * 3600)
+    expect(result.warnings.map(formatFault)).toEqual([
+      expect.stringMatching(/^identity\.yaml:12: registrations\[0\]\.bearer: whoever reads .* 720 minutes/),
+    ])
+  })
+
   test('gives its values, with paths from its own directory and the issuer as audience', () => {
     const result = read(GOOD)
     if (!result.ok) throw new Error(result.faults.map(formatFault).join('\n'))
@@ -54,6 +64,15 @@ describe('a good file', () => {
   })
 })
 
+test('attack 47: the environment decides whether used proofs are in memory of one of many', () => {
+  const secret = { SALLYPORT_ISSUING_SECRET: 'issuing' }
+  expect(faultsOf(GOOD, secret)).toEqual([expect.stringContaining('replay: memory is for one process')])
+  expect(faultsOf(GOOD, { ...secret, SALLYPORT_REPLAY_TABLE: 'replay' })).toEqual([])
+  const inMemory = GOOD.replace('issuances:', 'replay: {store: memory}\nissuances:')
+  expect(faultsOf(inMemory)).toEqual([])
+  expect(faultsOf(inMemory, secret)).toHaveLength(1)
+})
+
 describe('a bad file', () => {
   const cases: Record<string, [change: [string, string], line: RegExp]> = {
     'an unknown key': [
@@ -72,6 +91,14 @@ describe('a bad file', () => {
     'an audience that is a bare word': [
       ['authority:', 'audience: sallyport\nauthority:'],
       /^identity\.yaml:4: audience: /,
+    ],
+    'attack 31: an audience of another service': [
+      ['authority:', 'audience: https://kubernetes.default.svc\nauthority:'],
+      /^identity\.yaml:4: audience: is another service/,
+    ],
+    'attack 31: an audience of another service for one provider': [
+      ['maxTokenAge: 10m', 'audience: api://AzureADTokenExchange'],
+      /^identity\.yaml:7: proofs\.oidc\[0\]\.audience: is another service/,
     ],
     'a provider that is not there': [
       ['oidc: main, claims', 'oidc: mian, claims'],
@@ -93,6 +120,14 @@ describe('a bad file', () => {
       ['example.org/{team}/api', 'example.org/sallyport/gateway'],
       /^identity\.yaml:10: registrations\[0\]\.spiffeId: .*reserved: true/,
     ],
+    'a mark for a path that is not reserved': [
+      ['    x509:', '    reserved: true\n    x509:'],
+      /^identity\.yaml:12: registrations\[0\]\.reserved: true is for a spiffeId under \/sallyport\/ alone/,
+    ],
+    'a mark for a path that only begins like it': [
+      ['{team}/api"\n', 'sallyport-x/api"\n    reserved: true\n'],
+      /^identity\.yaml:11: registrations\[0\]\.reserved: true is for/,
+    ],
     'a lifetime over a day': [
       ['ttl: 1h', 'ttl: 25h'],
       /^identity\.yaml:12: registrations\[0\]\.x509\.ttl: .*1m to 24h/,
@@ -104,6 +139,10 @@ describe('a bad file', () => {
     'a CA in two places': [
       ['{files: {directory: ca}}', '{files: {directory: ca}, secretsManager: {issuing: s}}'],
       /^identity\.yaml:4: authority: expected either files or secretsManager/,
+    ],
+    'attack 47: used proofs in memory where several instances read one secret': [
+      ['{files: {directory: ca}}', '{secretsManager: {issuing: s}}'],
+      /^identity\.yaml: replay: memory is for one process: .*SALLYPORT_REPLAY_TABLE/,
     ],
     'AWS proofs that accept nothing': [
       ['  oidc:\n', '  aws: {accounts: {"111122223333": {}}}\n  oidc:\n'],
@@ -143,6 +182,30 @@ describe('a bad file', () => {
       ['https://issuer.example', 'https://dev-1.okta.com'],
       /^identity\.yaml:7: proofs\.oidc\[0\]\.issuer: .*custom authorization server/,
     ],
+    'our own issuer with a slash at its end': [
+      ['https://identity.example.org', 'https://identity.example.org/'],
+      /^identity\.yaml:3: issuer: write it as https:\/\/identity\.example\.org$/,
+    ],
+    'our own issuer with a path and a slash': [
+      ['https://identity.example.org', 'https://example.org/identity/'],
+      /^identity\.yaml:3: issuer: write it as https:\/\/example\.org\/identity$/,
+    ],
+    'our own issuer as proof': [
+      ['https://issuer.example', 'https://identity.example.org'],
+      /^identity\.yaml:7: proofs\.oidc\[0\]\.issuer: is this authority, which does not take its own SVIDs/,
+    ],
+    'our own issuer as proof, by a slash more': [
+      ['https://issuer.example', 'https://identity.example.org/'],
+      /^identity\.yaml:7: proofs\.oidc\[0\]\.issuer: is this authority/,
+    ],
+    'JWT-SVIDs for our own issuer': [
+      ['    x509:', '    jwt: {audiences: [x, "https://identity.example.org"]}\n    x509:'],
+      /^identity\.yaml:12: registrations\[0\]\.jwt\.audiences\[1\]: is this authority's own audience/,
+    ],
+    'JWT-SVIDs for our own audience, bound to a key': [
+      ['    x509:', '    jwt: {audiences: ["https://identity.example.org#x509:abc"]}\n    x509:'],
+      /^identity\.yaml:12: registrations\[0\]\.jwt\.audiences\[0\]: is this authority's own audience/,
+    ],
     'our own trust domain as proof': [
       ['issuer: "https://issuer.example"', 'trustDomain: example.org, bundle: "https://b.example/b"'],
       /^identity\.yaml:7: proofs\.oidc\[0\]\.trustDomain: an authority does not take its own SVIDs/,
@@ -161,7 +224,15 @@ describe('a bad file', () => {
     ],
     'a JWT that lives for hours': [
       ['    x509:', '    jwt: {audiences: [x], ttl: 2h}\n    x509:'],
-      /^identity\.yaml:12: registrations\[0\]\.jwt\.ttl: .*1m to 1h/,
+      /^identity\.yaml:12: registrations\[0\]\.jwt\.ttl: more than 1h .*bearer: true/,
+    ],
+    'a bearer token that lives for days': [
+      ['    x509:', '    bearer: true\n    jwt: {audiences: [x], ttl: 13h}\n    x509:'],
+      /^identity\.yaml:13: registrations\[0\]\.jwt\.ttl: .*with bearer: true to 12h/,
+    ],
+    'bearer tokens for nobody': [
+      ['    x509:', '    bearer: true\n    x509:'],
+      /^identity\.yaml:12: registrations\[0\]\.bearer: is about JWT-SVIDs/,
     ],
     'a replay store in two places': [
       ['issuances:', 'replay: {store: memory, dynamodb: {table: tokens}}\nissuances:'],
@@ -178,6 +249,22 @@ describe('a bad file', () => {
     const faults = faultsOf(text)
     expect(faults).toHaveLength(1)
     expect(faults[0]).toMatch(expected)
+  })
+
+  test('JWT-SVIDs for an audience of our own that is not the issuer', () => {
+    const text = GOOD.replace('authority:', 'audience: identity.internal\nauthority:').replace(
+      '    x509:',
+      '    jwt: {audiences: [identity.internal]}\n    x509:',
+    )
+    expect(faultsOf(text)).toEqual([expect.stringMatching(/jwt\.audiences\[0\]: is this authority's own/)])
+  })
+
+  test.each<[string, string, RegExp]>([
+    ['without TLS', 'http://other.example.org', /^environment: SALLYPORT_ISSUER: expected an https URL/],
+    ['with a slash', 'https://other.example.org/', /^environment: SALLYPORT_ISSUER: write it as https:/],
+    ['that is none', 'other', /^environment: SALLYPORT_ISSUER: expected a URL, found other$/],
+  ])('an issuer of the environment %s, by the name of the variable', (_name, value, expected) => {
+    expect(faultsOf(GOOD, { SALLYPORT_ISSUER: value })).toEqual([expect.stringMatching(expected)])
   })
 
   test('a trust domain in capitals, and with it every SPIFFE ID that is not in it', () => {

@@ -123,6 +123,20 @@ describe('a JWT-SVID', () => {
   })
 })
 
+test.each<[string, number, number]>([
+  ['29 seconds', 29, 401],
+  ['30 seconds', 30, 201],
+])('attack 44: of a token that ends in %s', async (_name, seconds, status) => {
+  const authority = await createTestAuthority({
+    provider: { reuse: 'untilExpiry', maxTokenAgeMs: 600_000 },
+    registrations: [listed()],
+  })
+  const exp = authority.clock.now().getTime() / 1000 + seconds
+  const answer = await ask(authority, { audience: PARTNER }, await authority.token({ exp }))
+  expect(answer.status).toBe(status)
+  expect(authority.issuances).toHaveLength(status === 201 ? 1 : 0)
+})
+
 describe('is refused', () => {
   test.each<[string, object, number]>([
     ['for an audience that is not listed', { audience: 'https://evil.example' }, 403],
@@ -178,7 +192,14 @@ describe('a proof', () => {
     await using sts = await startFakeSts({ clock: createClock().now })
     const role = parseRolePattern('arn:aws:iam::111122223333:role/api')
     if (role === null) throw new Error('no role')
-    const aws = { role, roleId: null, principalTags: {}, lambdaFunction: null, organization: null }
+    const aws = {
+      role,
+      anyPath: false,
+      roleId: null,
+      principalTags: {},
+      lambdaFunction: null,
+      organization: null,
+    }
     const authority = await createTestAuthority({
       aws: {
         accounts: new Set(['111122223333']),

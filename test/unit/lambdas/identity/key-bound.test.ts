@@ -9,7 +9,7 @@ async function boundTo(keys: CryptoKeyPair): Promise<string> {
 }
 
 describe('a token bound to a key', () => {
-  test('certifies that key and no other, however often its issuer lets it be shown', async () => {
+  test('attack 30: certifies that key and no other, however often its issuer lets it be shown', async () => {
     const keys = await createKeys('P-256')
     const authority = await createTestAuthority({
       providers: [provider({ reuse: 'untilExpiry', maxTokenAgeMs: 600_000 })],
@@ -20,6 +20,26 @@ describe('a token bound to a key', () => {
     expect((await authority.post({ csr }, token)).status).toBe(201)
     expect((await authority.post({ csr: await createCsr() }, token)).status).toBe(401)
     expect(authority.log.at(-1)).toMatchObject({ code: 'binding-mismatch' })
+  })
+
+  const digest = (text: string) => createHash('sha256').update(text).digest('base64url')
+  test.each<[string, string, number]>([
+    ['attack 30: for the audience it was made for', `jwt:${digest('https://a.example')}`, 201],
+    ['attack 30: for no other audience', `jwt:${digest('https://b.example')}`, 401],
+    ['attack 30: for none where it was made for a key', `x509:${digest('https://a.example')}`, 401],
+  ])('a token bound to an audience gets a JWT-SVID %s', async (_name, binding, status) => {
+    const authority = await createTestAuthority({
+      providers: [provider({ reuse: 'untilExpiry', maxTokenAgeMs: 600_000 })],
+      registrations: [registration({ audiences: ['https://a.example', 'https://b.example'] })],
+    })
+    const token = await authority.token({ aud: `${AUDIENCE}#${binding}` })
+    const answer = await authority.app.request('/v1/svid/jwt', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify({ audience: 'https://a.example' }),
+    })
+    expect(answer.status).toBe(status)
+    if (status === 401) expect(authority.log.at(-1)).toMatchObject({ code: 'binding-mismatch' })
   })
 
   test.each<[string, string]>([

@@ -3,44 +3,11 @@
 import { describe, expect, test } from 'vitest'
 import { parseAuthorityDocument } from '../../../../lambdas/identity/authority/document.ts'
 import { buildAuthorityState } from '../../../../lambdas/identity/authority/state.ts'
-import type { LogRecord } from '../../../../lambdas/identity/log.ts'
-import { createCheck } from '../../../../lambdas/rotation/check.ts'
-import {
-  createSecret,
-  finishSecret,
-  type RotationOptions,
-  setSecret,
-  testSecret,
-} from '../../../../lambdas/rotation/steps.ts'
-import { SecretsStore } from '../../../fakes/aws/secrets-store.ts'
-import { directClient, type Interrupt, startFakeSecretsManager } from '../../../fakes/aws/secrets-manager.ts'
-import { createClock, createMemoryRootKeys, createTools, random, TRUST_DOMAIN } from '../identity/support.ts'
-
-const UNBORN = '{"state":"unborn"}'
-const STEPS = [createSecret, setSecret, testSecret, finishSecret]
-const DAY = 86_400_000
-const MINUTE = 60_000
-
-function setUp(value = UNBORN) {
-  const clock = createClock()
-  const store = new SecretsStore(value)
-  const log: LogRecord[] = []
-  const tools = createTools(createMemoryRootKeys())
-  const options = (token: string, interrupt?: Interrupt): RotationOptions => ({
-    client: directClient(store, interrupt),
-    secretId: 'issuing',
-    token,
-    tools,
-    check: createCheck({ trustDomain: TRUST_DOMAIN, random }),
-    clock: clock.now,
-    log: (record) => log.push(record),
-  })
-  const rotate = async (token = store.beginRotation()) => {
-    for (const step of STEPS) await step(options(token))
-    return token
-  }
-  return { clock, store, log, tools, options, rotate, document: () => parseAuthorityDocument(store.current) }
-}
+import { createSecret, finishSecret, testSecret } from '../../../../lambdas/rotation/steps.ts'
+import { type Interrupt, startFakeSecretsManager } from '../../../fakes/aws/secrets-manager.ts'
+import type { SecretsStore } from '../../../fakes/aws/secrets-store.ts'
+import { TRUST_DOMAIN } from '../identity/support.ts'
+import { DAY, HOUR, MINUTE, setUp, STEPS } from './support.ts'
 
 test('the real client: birth, then a day later a new issuing CA under the same root', async () => {
   await using manager = await startFakeSecretsManager()
@@ -137,19 +104,10 @@ describe('what is given up, with AWSPENDING taken off', () => {
     clock.advance(DAY)
     const slow = store.beginRotation()
     await createSecret(options(slow))
-    // Somebody forces a second one: the label moves, which AWS allows to PutSecretValue.
-    const fast = crypto.randomUUID()
-    store.put({
-      ClientRequestToken: fast,
-      SecretString: store.versions.get(slow)?.value ?? '',
-      VersionStages: ['AWSPENDING'],
-    })
-    await finishSecret(options(fast))
-    store.put({
-      ClientRequestToken: slow,
-      SecretString: store.versions.get(slow)?.value ?? '',
-      VersionStages: ['AWSPENDING'],
-    })
+    // An impatient operator takes the label off, rotates, and puts it on the first one again.
+    store.move({ VersionStage: 'AWSPENDING', RemoveFromVersionId: slow })
+    const fast = await rotate()
+    store.move({ VersionStage: 'AWSPENDING', MoveToVersionId: slow, RemoveFromVersionId: fast })
     await expect(finishSecret(options(slow))).rejects.toMatchObject({ code: 'rotation-base-moved' })
     expect(store.holderOf('AWSCURRENT')).toBe(fast)
     expect(store.versions.get(slow)?.stages.size).toBe(0)
@@ -168,24 +126,62 @@ describe('what is given up, with AWSPENDING taken off', () => {
     const token = store.beginRotation()
     await createSecret(options(token))
     expect(parseAuthorityDocument(store.versions.get(token)?.value ?? '').jwtKeys).toHaveLength(2)
-    clock.advance(6 * MINUTE)
+    clock.advance(2.5 * MINUTE + 1)
     await expect(finishSecret(options(token))).rejects.toMatchObject({ code: 'rotation-too-late' })
     expect(document().jwtKeys).toHaveLength(1)
     await rotate()
     expect(document().jwtKeys).toHaveLength(2)
   })
 
-  test('a document that does not sign what the current bundle verifies', async () => {
-    const { clock, store, options, rotate } = setUp()
+  test('an issuing CA that waited for hours, at birth too', async () => {
+    const { clock, store, options, rotate, document } = setUp()
+    for (const when of ['birth', 'later']) {
+      const token = store.beginRotation()
+      await createSecret(options(token))
+      await testSecret(options(token))
+      clock.advance(4 * HOUR)
+      await expect(finishSecret(options(token)), when).rejects.toMatchObject({ code: 'rotation-too-late' })
+      expect(store.versions.get(token)?.stages.size).toBe(0)
+      await rotate()
+      expect(Date.parse(document().issuing.notAfter) - clock.now().getTime()).toBe(7 * DAY)
+      clock.advance(DAY)
+    }
+  })
+
+  test.each<[string, (ca: ReturnType<typeof setUp>, token: string) => void, string]>([
+    ['is out of date', ({ clock }) => clock.advance(5 * HOUR), 'rotation-too-late'],
+    [
+      'nobody can read',
+      ({ store }, token) => store.versions.set(token, { value: '{}', stages: new Set(['AWSPENDING']) }),
+      'rotation-test-failed',
+    ],
+  ])(
+    'a version that is to be created again and %s: its content cannot change',
+    async (_name, spoil, code) => {
+      const ca = setUp()
+      await ca.rotate()
+      ca.clock.advance(DAY)
+      const token = ca.store.beginRotation()
+      await createSecret(ca.options(token))
+      spoil(ca, token)
+      await expect(createSecret(ca.options(token))).rejects.toMatchObject({ code })
+      expect(ca.store.versions.get(token)?.stages.size).toBe(0)
+      expect(ca.events('rotation.abandoned')).toMatchObject([{ code, level: 'error' }])
+      await ca.rotate()
+      expect(Date.parse(ca.document().issuing.notAfter) - ca.clock.now().getTime()).toBe(7 * DAY)
+    },
+  )
+
+  test('but not a document that changes nothing, however long it waited', async () => {
+    const { clock, store, options, rotate, events } = setUp()
     await rotate()
-    clock.advance(DAY)
+    clock.advance(HOUR)
     const token = store.beginRotation()
-    const foreign = setUp()
-    await foreign.rotate()
-    const text = JSON.stringify({ ...foreign.document(), basedOn: store.holderOf('AWSCURRENT') })
-    store.put({ ClientRequestToken: token, SecretString: text, VersionStages: ['AWSPENDING'] })
-    await expect(testSecret(options(token))).rejects.toMatchObject({ code: 'rotation-test-failed' })
-    expect(store.versions.get(token)?.stages.size).toBe(0)
+    await createSecret(options(token))
+    expect(events('rotation.nothing-due')).toMatchObject([{ level: 'info' }])
+    clock.advance(5 * HOUR)
+    await finishSecret(options(token))
+    expect(store.holderOf('AWSCURRENT')).toBe(token)
   })
 })
 

@@ -1,5 +1,5 @@
 // The CA in a directory: born once, never replaced, renewed in time, and an error where anything is not as it was left.
-import { chmod, mkdtemp, readdir, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -53,14 +53,62 @@ describe('birth', () => {
     expect((await readdir(ca.directory)).filter((name) => name.endsWith('.key'))).toHaveLength(1)
   })
 
-  test('that was killed half way is told, and nothing is made over it', async () => {
+  const killed: Record<string, readonly string[]> = {
+    'before it made a key': ['authority.birth'],
+    'before it wrote the document': ['authority.birth', 'root-0123456789abcdef.key'],
+    'while it wrote the document': [
+      'authority.birth',
+      'root-0123456789abcdef.key',
+      '.authority.json.0123456789ab.tmp',
+    ],
+  }
+  test.each(Object.entries(killed))('that was killed %s is done again', async (_name, names) => {
     await using ca = await place()
-    await ca.open().current()
-    await unlink(ca.file('authority.json'))
-    const before = await readdir(ca.directory)
-    await expect(ca.open().current()).rejects.toMatchObject({ code: 'authority-inconsistent' })
-    expect(await readdir(ca.directory)).toEqual(before)
+    await mkdir(ca.directory)
+    for (const name of names) await writeFile(ca.file(name), 'half', { mode: 0o600 })
+    const state = await ca.open().current()
+    expect(state.bundle.x509Authorities).toHaveLength(1)
+    expect(await readdir(ca.directory)).not.toContain('authority.birth')
+    expect((await ca.open().current()).bundleText).toBe(state.bundleText)
   })
+
+  test('that failed half way leaves a key, and is done again', async () => {
+    await using ca = await place()
+    const random = () => {
+      throw new Error('no randomness')
+    }
+    const failing = { directory: ca.directory, trustDomain: TRUST_DOMAIN, clock: ca.clock.now, random }
+    const authority = createFileAuthority({ ...failing, log: () => undefined })
+    await expect(authority.current()).rejects.toMatchObject({ code: 'authority-unwritable' })
+    expect((await readdir(ca.directory)).filter((name) => name.endsWith('.key'))).toHaveLength(1)
+    expect((await ca.open().current()).bundle.x509Authorities).toHaveLength(1)
+  })
+
+  test('that was killed when all was there but its mark goes on, and from then on nothing is made over it', async () => {
+    await using ca = await place()
+    const first = await ca.open().current()
+    await writeFile(ca.file('authority.birth'), '')
+    expect((await ca.open().current()).bundleText).toBe(first.bundleText)
+    await unlink(ca.file('authority.json'))
+    await expect(ca.open().current()).rejects.toMatchObject({ code: 'authority-inconsistent' })
+  })
+
+  test('waits while another process is at it, and says so', async () => {
+    await using ca = await place()
+    await mkdir(ca.directory)
+    await writeFile(ca.file('authority.lock'), 'theirs')
+    await expect(ca.open().current()).rejects.toMatchObject({ code: 'authority-busy' })
+    expect(await readdir(ca.directory)).toEqual(['authority.lock'])
+  })
+})
+
+test('a CA whose document is lost is told, and nothing is made over it', async () => {
+  await using ca = await place()
+  await ca.open().current()
+  await unlink(ca.file('authority.json'))
+  const before = await readdir(ca.directory)
+  await expect(ca.open().current()).rejects.toMatchObject({ code: 'authority-inconsistent' })
+  expect(await readdir(ca.directory)).toEqual(before)
 })
 
 describe('a CA that is not as it was left', () => {
@@ -157,5 +205,25 @@ describe('over time', () => {
       expect((await authority.current()).bundleText).toBe(first.bundleText)
       expect(ca.log.at(-1)).toMatchObject({ event: 'authority.read-failed', level: 'error' })
     }
+  })
+
+  test('what is due and cannot be done is logged each time', async () => {
+    await using ca = await place()
+    const authority = ca.open()
+    await authority.current()
+    // A root whose key is elsewhere: it may not sign here, and its successor does not yet.
+    const elsewhere = 'kms:arn:aws:kms:eu-west-1:111122223333:key/1'
+    await writeFile(ca.file('authority.json'), (await ca.document()).replace(/file:root-[^"]+/, elsewhere))
+    ca.clock.advance(DAY_MS)
+    for (const due of ['a root is published', 'nothing else is due']) {
+      await authority.current()
+      const blocked = ca.log.filter(({ event }) => event === 'rotation.blocked')
+      expect(blocked, due).toMatchObject([{ code: 'no-root-may-sign', level: 'error' }])
+      ca.log.length = 0
+      ca.clock.advance(61_000)
+    }
+    ca.clock.advance(25 * 60_000)
+    await authority.current()
+    expect(ca.log).toMatchObject([{ event: 'authority.advanced', issuingRenewed: true }])
   })
 })

@@ -61,6 +61,17 @@ describe('KMS', () => {
     await expect(giveBirth(tools, new Date())).rejects.toMatchObject({ code: 'authority-root-key' })
   })
 
+  test('a signature that is of something else is refused', async () => {
+    const kms = createFakeKms()
+    const key = kms.addKey()
+    kms.signWrongly(key)
+    const tools = createTools(createKmsRootKeys({ client: kms.client, keyArns: [key] }))
+    await expect(giveBirth(tools, new Date())).rejects.toMatchObject({
+      code: 'authority-root-key',
+      message: expect.stringContaining('does not verify'),
+    })
+  })
+
   test('toP1363 takes DER signatures and nothing else', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 120 }), (bytes) => {
@@ -86,6 +97,24 @@ describe('a root secret', () => {
     const next = await advance(document, tools, { now: now(), wanted: { root: true } })
     expect(JSON.parse(store.current)).toMatchObject({ keys: [{ id: expect.any(String) }, {}] })
     await buildAuthorityState(next.document, TRUST_DOMAIN)
+  })
+
+  test('keeps what a document may be about to name: what is used, and for a week what is not', async () => {
+    const store = new SecretsStore('{"state":"unborn"}')
+    const { now, advance: wait } = createClock()
+    const rootKeys = createSecretRootKeys({ client: directClient(store), secretArn, clock: now })
+    const ids = () => (JSON.parse(store.current) as { keys: { id: string }[] }).keys.map(({ id }) => id)
+    const { reference: used } = await rootKeys.create([])
+    wait(2 * 3_600_000)
+    // Of a rotation that died: its key serves the next try for an hour, and stays for a week.
+    const { reference: unused } = await rootKeys.create([used])
+    expect((await rootKeys.create([used])).reference).toBe(unused)
+    wait(6 * DAY)
+    const { reference: third } = await rootKeys.create([used])
+    expect(ids().map((id) => `secretsmanager:${secretArn}#${id}`)).toEqual([used, unused, third])
+    wait(DAY)
+    const { reference: fourth } = await rootKeys.create([used, third])
+    expect(ids().map((id) => `secretsmanager:${secretArn}#${id}`)).toEqual([used, third, fourth])
   })
 
   test.each(['', '{}', '{"state":"born"}', 'x'])(

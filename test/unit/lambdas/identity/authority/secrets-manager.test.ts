@@ -62,6 +62,14 @@ test('is read once a minute, once for all, and a new one is picked up without a 
   expect((await test.authority.current()).bundle.sequence).toBe(2)
 })
 
+test('attack 49: a version that is pending is not looked at', async () => {
+  await using test = await setUp()
+  const pending = formatAuthorityDocument({ ...test.document, sequence: 2 })
+  const token = crypto.randomUUID()
+  test.store.put({ ClientRequestToken: token, SecretString: pending, VersionStages: ['AWSPENDING'] })
+  expect((await test.authority.current()).bundle.sequence).toBe(1)
+})
+
 test('while Secrets Manager fails the last good one serves, and its age is known', async () => {
   await using test = await setUp()
   const first = await test.authority.current()

@@ -25,23 +25,41 @@ describe.each(Object.entries(counters))('the counter in %s', (_name, create) => 
     const counter = create(createClock().now)
     const name = crypto.randomUUID()
     const all = await Promise.all(Array.from({ length: 50 }, () => counter.take(name, 7)))
-    expect(all.filter(Boolean)).toHaveLength(7)
+    expect(all.filter((minute) => minute !== null)).toHaveLength(7)
   })
 
   test('begins anew with the minute, and for each registration', async () => {
     const clock = createClock()
     const counter = create(clock.now)
     const name = crypto.randomUUID()
-    expect([await counter.take(name, 1), await counter.take(name, 1)]).toEqual([true, false])
-    expect(await counter.take(`${name}-other`, 1)).toBe(true)
+    const minute = Math.floor(clock.now().getTime() / 60_000)
+    expect([await counter.take(name, 1), await counter.take(name, 1)]).toEqual([minute, null])
+    expect(await counter.take(`${name}-other`, 1)).toBe(minute)
     clock.advance(60_000)
-    expect(await counter.take(name, 1)).toBe(true)
+    expect(await counter.take(name, 1)).toBe(minute + 1)
+  })
+
+  test('gives back what came to nothing, to its own minute and never below none', async () => {
+    const clock = createClock()
+    const counter = create(clock.now)
+    const name = crypto.randomUUID()
+    const minute = (await counter.take(name, 1)) ?? 0
+    await counter.giveBack(name, minute)
+    await counter.giveBack(name, minute)
+    expect([await counter.take(name, 1), await counter.take(name, 1)]).toEqual([minute, null])
+    clock.advance(60_000)
+    expect(await counter.take(name, 1)).toBe(minute + 1)
+    await counter.giveBack(name, minute)
+    expect(await counter.take(name, 1)).toBeNull()
+    await counter.giveBack(`${name}-unknown`, minute)
+    expect(await counter.take(`${name}-unknown`, 1)).toBe(minute + 1)
   })
 })
 
 test('a counter that cannot count is a failure, not a yes', async () => {
   const counter = createDynamoRateCounter({ client: dynamo.client, table: 'none', clock: () => new Date() })
   await expect(counter.take('a', 1)).rejects.toThrow()
+  await expect(counter.giveBack('a', 1)).rejects.toThrow()
 })
 
 describe('the bucket of a source', () => {

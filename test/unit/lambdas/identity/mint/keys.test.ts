@@ -2,6 +2,7 @@
 import {
   checkPrimeSync,
   createPrivateKey,
+  createPublicKey,
   generateKeyPairSync,
   generatePrimeSync,
   webcrypto,
@@ -120,6 +121,25 @@ describe('checkPublicKey', () => {
       point,
     ])
     expect(() => checkPublicKey(compressed)).toThrow(expect.objectContaining({ code: 'key-unsupported' }))
+  })
+
+  /** The same key in another encoding, which OpenSSL reads all the same. */
+  const encodings: Record<string, (spki: Buffer) => Buffer> = {
+    'a length in more bytes than it needs': (spki) =>
+      Buffer.concat([Buffer.from([0x30, 0x83, 0x00]), spki.subarray(2)]),
+    'bytes behind its end': (spki) => Buffer.concat([spki, Buffer.from([0])]),
+  }
+  it.each(Object.entries(encodings))('attack 43: refuses an RSA key with %s', (_name, encode) => {
+    const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const spki = publicKey.export({ type: 'spki', format: 'der' })
+    expect(checkPublicKey(spki)).toEqual(new Uint8Array(spki))
+    const other = encode(spki)
+    // Else the case would show nothing: the library has to read it as this very key.
+    const key = createPublicKey({ key: other, format: 'der', type: 'spki' })
+    expect(key.export({ type: 'spki', format: 'der' }).equals(spki)).toBe(true)
+    expect(() => checkPublicKey(other)).toThrow(
+      expect.objectContaining({ code: 'key-unsupported', message: expect.stringContaining('canonical') }),
+    )
   })
 
   it.each([3, 17])('attack 43: refuses the RSA exponent %i', (publicExponent) => {

@@ -20,6 +20,16 @@ const REFUSED: Record<string, string> = {
   'a mapped metadata address': '::ffff:169.254.169.254',
   'a NAT64 metadata address': '64:ff9b::a9fe:a9fe',
   'a 6to4 private address': '2002:a00:1::',
+  'a compatible loopback address': '::7f00:1',
+  'a compatible loopback address in dots': '::127.0.0.1',
+  'a compatible metadata address': '::a9fe:a9fe',
+  'a compatible global address': '::808:808',
+  'a compatible global address in dots': '::8.8.8.8',
+  'a compatible address written in full': '0:0:0:0:0:0:8.8.8.8',
+  'the last compatible address': '::ffff:ffff',
+  "Azure's wire server": '168.63.129.16',
+  "Azure's wire server, mapped": '::ffff:168.63.129.16',
+  "Azure's wire server, mapped in hexadecimal": '::ffff:a83f:8110',
   'a Teredo address': '2001:0:4136:e378:8000:63bf:3fff:fdd2',
   'no address': 'issuer.example',
 }
@@ -38,10 +48,13 @@ describe('isFetchable', () => {
     },
   )
 
-  it.each(['93.184.215.14', '2606:2800:21f:cb07:6820:80da:af6b:8b2c', '::ffff:8.8.8.8'])(
-    'allows %s',
-    (address) => {
-      expect(isFetchable(address, { loopback: false })).toBe(true)
-    },
-  )
+  it.each([
+    '93.184.215.14',
+    '168.63.129.15',
+    '168.63.129.17',
+    '2606:2800:21f:cb07:6820:80da:af6b:8b2c',
+    '::ffff:8.8.8.8',
+  ])('allows %s', (address) => {
+    expect(isFetchable(address, { loopback: false })).toBe(true)
+  })
 })

@@ -1,7 +1,11 @@
 // The claims of a token whose signature holds (attacks 22, 23, 31).
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { CLOCK_SKEW_SECONDS, checkClaims } from '../../../../../lambdas/identity/proofs/claims.ts'
+import {
+  CLOCK_SKEW_SECONDS,
+  checkClaims,
+  MAX_LIFETIME_SECONDS,
+} from '../../../../../lambdas/identity/proofs/claims.ts'
 import type { OidcProvider } from '../../../../../lambdas/identity/proofs/proof.ts'
 import { provider } from '../support.ts'
 import type { CompactToken } from '../../../../../lambdas/identity/proofs/token.ts'
@@ -67,7 +71,7 @@ describe('checkClaims', () => {
     'our audience with a slash more': [{ aud: `${AUDIENCE}/` }, 'audience-mismatch'],
     'an audience bound to something': [{ aud: `${AUDIENCE}#x509:abc` }, 'audience-mismatch'],
     'another issuer': [{ iss: 'https://issuer.example/' }, 'issuer-unknown'],
-    'a life over 24 hours': [{ exp: SECONDS + 86_401 }, 'token-lives-too-long'],
+    'a life over 24 hours and 10 minutes': [{ exp: SECONDS + 87_001 }, 'token-lives-too-long'],
     'an end at its beginning': [{ iat: SECONDS + 10, exp: SECONDS + 10 }, 'token-lives-too-long'],
     'an issue in the future': [{ iat: SECONDS + 31 }, 'token-not-yet-valid'],
     'a start in the future': [{ nbf: SECONDS + 31 }, 'token-not-yet-valid'],
@@ -75,6 +79,14 @@ describe('checkClaims', () => {
   }
   it.each(Object.entries(wrong))('attack 31: refuses %s', (_name, [more, code]) => {
     expect(() => check({ ...GOOD, ...more })).toThrow(expect.objectContaining({ code }))
+  })
+
+  it('accepts a life of a day that began ten minutes before its issue, and no second more', () => {
+    expect(MAX_LIFETIME_SECONDS).toBe(87_000)
+    expect(check({ ...GOOD, iat: SECONDS - 600, exp: SECONDS + 86_400 }).subject).toBe('s')
+    expect(() => check({ ...GOOD, iat: SECONDS - 601, exp: SECONDS + 86_400 })).toThrow(
+      expect.objectContaining({ code: 'token-lives-too-long' }),
+    )
   })
 
   it('refuses a token older than maxTokenAge, counted from iat', () => {
@@ -98,7 +110,7 @@ describe('checkClaims', () => {
           accepted = false
         }
         const inTime = now < exp + CLOCK_SKEW_SECONDS && now >= iat - CLOCK_SKEW_SECONDS
-        expect(accepted).toBe(inTime && exp > iat && exp - iat <= 86_400)
+        expect(accepted).toBe(inTime && exp > iat && exp - iat <= MAX_LIFETIME_SECONDS)
       }),
     )
   })

@@ -135,6 +135,28 @@ describe('the keys of an issuer', () => {
     },
   )
 
+  // Each of these would answer, with the very keys that were looked for: only the pin keeps them unasked.
+  it.each<[string, string]>([
+    ['another host', 'https://evil.example'],
+    ['a host below', 'https://keys.issuer.example'],
+    ['another port', `${ISSUER}:8443`],
+    ['plain http', 'http://issuer.example'],
+  ])('attack 26: are not asked for at %s, where valid keys wait', async (_name, elsewhere) => {
+    const issuer = await createFakeIssuer(ISSUER)
+    const other = await createFakeIssuer(elsewhere)
+    other.misbehave(KEYS_PATH, { kind: 'document', document: { keys: [issuer.jwk] } })
+    const document = { issuer: ISSUER, jwks_uri: `${elsewhere}${KEYS_PATH}` }
+    issuer.misbehave(DISCOVERY_PATH, { kind: 'document', document })
+    const keys = createIssuerKeys({
+      provider: provider(),
+      fetch: fetchOf(issuer, other),
+      clock: createClock().now,
+      log: () => undefined,
+    })
+    await expect(keys.find(issuer.kid, 'ES256')).rejects.toMatchObject({ code: 'issuer-unavailable' })
+    expect(other.total).toBe(0)
+  })
+
   const answers: Record<string, (jwk: Readonly<Record<string, unknown>>) => Misbehaviour> = {
     'a redirect to another host': () => ({ kind: 'redirect', status: 307, to: 'https://evil.example/keys' }),
     'a server error': () => ({ kind: 'status', status: 500 }),

@@ -1,8 +1,14 @@
-// Proof by an OIDC token as a whole: what signs, for whom, and who is asked (attacks 15, 19, 20, 22, 24, 25, 31).
+// Proof by an OIDC token as a whole: what signs, for whom, and who is asked (attacks 15, 19 to 22, 24, 25, 31).
 import { createHmac } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { createOidcVerifier } from '../../../../../lambdas/identity/proofs/oidc.ts'
-import { createFakeIssuer, fetchOf, goodClaims, type SignOptions } from '../../../../fakes/oidc-issuer.ts'
+import {
+  createFakeIssuer,
+  fetchOf,
+  goodClaims,
+  KEYS_PATH,
+  type SignOptions,
+} from '../../../../fakes/oidc-issuer.ts'
 import { AUDIENCE, createClock, ISSUER, provider } from '../support.ts'
 
 async function setUp(algorithm = 'ES256') {
@@ -87,11 +93,24 @@ describe('an OIDC proof', () => {
     expect(issuer.total).toBe(0)
   })
 
-  it('attack 19: is refused where the algorithm is not that of the published key', async () => {
+  it.each<[string, string, Record<string, unknown>]>([
+    ['another of the same kind of key', 'RS256', { alg: 'PS256' }],
+    ['one with another digest', 'RS256', { alg: 'RS512' }],
+    ['one that nobody knows', 'ES256', { alg: 'ES256K' }],
+    ['that of another curve', 'ES256', { alg: 'ES384' }],
+  ])(
+    'attack 19: is refused where the published key is for an algorithm that is not its own: %s',
+    async (_name, algorithm, published) => {
+      const { issuer, verify } = await setUp(algorithm)
+      const document = { keys: [{ ...issuer.jwk, ...published }] }
+      issuer.misbehave(KEYS_PATH, { kind: 'document', document })
+      await expect(verify()).rejects.toMatchObject({ code: 'key-unfit' })
+    },
+  )
+
+  it('attack 21: is refused where no published key has its kid', async () => {
     const { verify } = await setUp('RS256')
-    await expect(verify({}, { header: { alg: 'RS256', kid: 'key-2' } })).rejects.toMatchObject({
-      code: 'key-unknown',
-    })
+    await expect(verify({}, { header: { kid: 'key-2' } })).rejects.toMatchObject({ code: 'key-unknown' })
   })
 
   const NEAR_ISSUERS = [

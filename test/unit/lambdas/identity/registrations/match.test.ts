@@ -18,6 +18,7 @@ const PRINCIPAL: AwsPrincipal = {
   roleId: 'AROAAAAAAAAAAAAAAAAAA',
   lambdaFunction: null,
   organization: null,
+  sessionEnds: null,
 }
 
 function awsProof(more: Partial<AwsPrincipal> = {}, claims: Record<string, ClaimValue> = {}): Proof {
@@ -46,6 +47,7 @@ function awsMatch(role: string, more: Partial<AwsMatch> = {}) {
   if (parsed === null) throw new Error(`no pattern: ${role}`)
   const aws = {
     role: parsed,
+    anyPath: false,
     roleId: null,
     principalTags: {},
     lambdaFunction: null,
@@ -62,7 +64,9 @@ describe('an IAM role', () => {
     ['by its name', `${own}/payments-api`, {}, []],
     ['by a web identity that shows no path', `${own}/payments-api`, { path: '/', roleId: null }, []],
     ['attack 9: not by a session name', `${own}/*-admin`, {}, ['role']],
-    ['by a wildcard in the name', `${own}/payments-*`, {}, []],
+    ['by a wildcard in the name, with the path shown', `${own}/payments-*`, { path: '/' }, []],
+    ['attack 10: not by a wildcard where the path is not shown', `${own}/payments-*`, {}, ['anyPath']],
+    ['attack 10: nor by one of a path', `${own}/payments-*`, { path: '/team/' }, ['role']],
     ['attack 38: not in other case', `${own}/Payments-Api`, {}, ['role']],
     ['attack 10: never with a path by SigV4', `${own}/team/payments-api`, {}, ['role']],
     ['attack 10: a path with a wildcard neither', `${own}/*/payments-api`, {}, ['role']],
@@ -74,6 +78,17 @@ describe('an IAM role', () => {
     ['attack 13: not in another partition', 'aws-cn:iam::111122223333:role/payments-api', {}, ['role']],
   ])('%s', (_name, pattern, principal, missing) => {
     expect(missingConditions(awsMatch(pattern), awsProof(principal))).toEqual(missing)
+  })
+
+  test.each<[string, string, Partial<AwsPrincipal>, readonly string[]]>([
+    ['attack 10: a wildcard where no path is shown', `${own}/payments-*`, {}, []],
+    ['attack 10: a wildcard and any path', `${own}/payments-*`, { path: '/team/' }, []],
+    ['a whole name and any path', `${own}/payments-api`, { path: '/team/' }, []],
+    ['attack 9: no session name', `${own}/*-admin`, {}, ['role']],
+    ['attack 11: no other account', 'aws:iam::999999999999:role/*', {}, ['role']],
+    ['a path of its own is no longer any', `${own}/team/payments-*`, {}, ['role']],
+  ])('with anyPath: %s', (_name, pattern, principal, missing) => {
+    expect(missingConditions(awsMatch(pattern, { anyPath: true }), awsProof(principal))).toEqual(missing)
   })
 
   test.each<[string, Partial<AwsMatch>, Proof, readonly string[]]>([
@@ -181,14 +196,82 @@ describe('overlap', () => {
     expect(globsMeet('', '*')).toBe(true)
   })
 
-  test('claims that contradict keep registrations apart', () => {
-    const claims = (value: string) => ({
-      oidc: { provider: 'p', claims: { a: value } },
-      aws: null,
-      keyBound: false,
-    })
-    expect(canOverlap(claims('x'), claims('y'))).toBe(false)
-    expect(canOverlap(claims('x'), claims('x'))).toBe(true)
-    expect(canOverlap(claims('x'), awsMatch(`${own}/x`))).toBe(false)
+  const claims = (wanted: Record<string, string | boolean>, provider = 'p') => ({
+    oidc: { provider, claims: wanted },
+    aws: null,
+    keyBound: false,
+  })
+
+  test.each([
+    ...['sub', 'iss', 'cid', 'azp', 'oid', 'tid', 'ref', 'ref_protected', 'environment', 'repository'],
+    ...['repository_owner', 'project_id', 'client_id', 'kubernetes.io:namespace', 'path.1of2'],
+  ])('two texts of %s, of which a token has one, keep registrations apart', (name) => {
+    expect(canOverlap(claims({ [name]: 'x' }), claims({ [name]: 'y' }))).toBe(false)
+    expect(canOverlap(claims({ [name]: 'x' }), claims({ [name]: 'x' }))).toBe(true)
+  })
+
+  test.each(['scp', 'roles', 'groups', 'amr', 'aud', 'entitlements', 'reference', 'subject', 'toString'])(
+    'attack 39: two texts of %s, which may be a list, do not',
+    (name) => {
+      const [one, other] = [{ [name]: 'x' }, { [name]: 'y' }]
+      expect(canOverlap(claims(one), claims(other))).toBe(true)
+      // One token, as such an issuer makes it, that both take.
+      const token = proof({ [name]: ['x', 'y'] })
+      for (const match of [claims(one, 'main'), claims(other, 'main')]) {
+        expect(missingConditions(match, token)).toEqual([])
+      }
+    },
+  )
+
+  test('a claim that is true is neither false nor a text', () => {
+    for (const other of [false, 'true']) {
+      expect(canOverlap(claims({ admin: true }), claims({ admin: other }))).toBe(false)
+      expect(canOverlap(claims({ admin: other }), claims({ admin: true }))).toBe(false)
+    }
+  })
+
+  test('another provider, or AWS, is another caller', () => {
+    expect(canOverlap(claims({ a: 'x' }), claims({ a: 'x' }, 'q'))).toBe(false)
+    expect(canOverlap(claims({ a: 'x' }), awsMatch(`${own}/x`))).toBe(false)
+  })
+
+  const pay = { partition: 'aws', region: 'eu-west-1', account: '111122223333', name: 'pay-*' }
+  test.each<[string, Partial<AwsMatch>, Partial<AwsMatch>, boolean]>([
+    [
+      'functions of other names',
+      { lambdaFunction: pay },
+      { lambdaFunction: { ...pay, name: 'bill' } },
+      false,
+    ],
+    [
+      'functions whose names meet',
+      { lambdaFunction: pay },
+      { lambdaFunction: { ...pay, name: '*-in' } },
+      true,
+    ],
+    ['a function and any caller', { lambdaFunction: pay }, {}, true],
+    [
+      'functions of other regions',
+      { lambdaFunction: pay },
+      { lambdaFunction: { ...pay, region: 'us-east-1' } },
+      false,
+    ],
+    ['other tags', { principalTags: { team: 'a' } }, { principalTags: { team: 'b' } }, false],
+    ['tags of other names', { principalTags: { team: 'a' } }, { principalTags: { stage: 'b' } }, true],
+    ['other role ids', { roleId: 'AROAAAAAAAAAAAAAAAAAA' }, { roleId: 'AROABBBBBBBBBBBBBBBBB' }, false],
+    ['other organizations', { organization: 'o-0123456789' }, { organization: 'o-9999999999' }, false],
+  ])('of one role, %s', (_name, one, other, expected) => {
+    const match = (more: Partial<AwsMatch>) => awsMatch(`${own}/api`, more)
+    expect(canOverlap(match(one), match(other))).toBe(expected)
+    expect(canOverlap(match(other), match(one))).toBe(expected)
+  })
+
+  test.each<[string, string, string, boolean]>([
+    ['any path meets a path', `${own}/api-*`, `${own}/team/api-x`, true],
+    ['any path does not meet another name', `${own}/api-*`, `${own}/team/web`, false],
+  ])('%s', (_name, one, other, meets) => {
+    expect(canOverlap(awsMatch(one, { anyPath: true }), awsMatch(other))).toBe(meets)
+    expect(canOverlap(awsMatch(other), awsMatch(one, { anyPath: true }))).toBe(meets)
+    expect(canOverlap(awsMatch(one), awsMatch(other))).toBe(false)
   })
 })

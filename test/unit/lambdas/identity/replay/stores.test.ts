@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDynamoReplayStore } from '../../../../../lambdas/identity/replay/dynamodb.ts'
 import { createMemoryReplayStore } from '../../../../../lambdas/identity/replay/memory.ts'
 import { type RunningDynamoDb, startDynamoDb } from '../../../../fakes/dynamodb.ts'
-import { createClock } from '../support.ts'
+import { createClock, random } from '../support.ts'
 
 let dynamo: RunningDynamoDb
 beforeAll(async () => {
@@ -15,7 +15,8 @@ afterAll(() => dynamo[Symbol.asyncDispose]())
 
 const kinds = {
   memory: (clock: () => Date) => createMemoryReplayStore({ clock }),
-  DynamoDB: (clock: () => Date) => createDynamoReplayStore({ client: dynamo.client, table: 'replay', clock }),
+  DynamoDB: (clock: () => Date) =>
+    createDynamoReplayStore({ client: dynamo.client, table: 'replay', clock, random }),
 }
 
 describe.each(Object.entries(kinds))('%s', (_name, create) => {
@@ -25,7 +26,7 @@ describe.each(Object.entries(kinds))('%s', (_name, create) => {
     const id = crypto.randomUUID()
     const put = (binding: string, seconds = 60, name = id) =>
       store.put({ id: name, binding, keepUntil: new Date(clock.now().getTime() + seconds * 1000) })
-    return { clock, put, id }
+    return { clock, put, id, peek: (name: string = id) => store.peek(name) }
   }
 
   test('the first is stored, the second is told what it found', async () => {
@@ -52,6 +53,19 @@ describe.each(Object.entries(kinds))('%s', (_name, create) => {
     expect(await put('x509:a')).toBe('other-binding')
   })
 
+  test('a look tells what a put would find, and changes nothing', async () => {
+    const { clock, put, peek } = setUp()
+    expect(await peek()).toBeNull()
+    await put('x509:a', 60.5)
+    for (let round = 0; round < 2; round++) expect(await peek()).toBe('x509:a')
+    expect(await peek('another id')).toBeNull()
+    clock.advance(60_000)
+    expect(await peek()).toBe('x509:a')
+    clock.advance(1_000)
+    expect(await peek()).toBeNull()
+    expect(await put('x509:b')).toBe('stored')
+  })
+
   test('attack 29: ids that share all but their end are two', async () => {
     const { put, id } = setUp()
     expect(await put('x509:a', 60, `${id}${'x'.repeat(500)}1`)).toBe('stored')
@@ -72,6 +86,12 @@ describe.each(Object.entries(kinds))('%s', (_name, create) => {
 })
 
 test('a table that is not there is a failure, not an answer', async () => {
-  const store = createDynamoReplayStore({ client: dynamo.client, table: 'other', clock: () => new Date() })
+  const store = createDynamoReplayStore({
+    client: dynamo.client,
+    table: 'other',
+    clock: () => new Date(),
+    random,
+  })
   await expect(store.put({ id: 'a', binding: 'b', keepUntil: new Date() })).rejects.toThrow()
+  await expect(store.peek('a')).rejects.toThrow()
 })

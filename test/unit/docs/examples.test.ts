@@ -1,0 +1,32 @@
+// Every configuration under examples/ has neither fault nor warning, with the certificates that it names.
+import { cp } from 'node:fs/promises'
+import path from 'node:path'
+import { exportJWK, generateKeyPair } from 'jose'
+import { expect, test } from 'vitest'
+import { checkGatewayConfig } from '../../../gateway/config/check.ts'
+import { readBundle, writeBundle } from '../../../spiffe/bundle.ts'
+import { createRoot } from '../../fixtures/pki.ts'
+import { createWorld } from '../../fixtures/world.ts'
+
+const EXAMPLES = path.resolve(import.meta.dirname, '../../../examples')
+
+test('examples/mesh', async () => {
+  await using world = await createWorld()
+  await cp(path.join(EXAMPLES, 'mesh'), world.directory, { recursive: true })
+  const { publicKey } = await generateKeyPair('ES256')
+  const jwtAuthorities = [{ keyId: 'k1', key: await exportJWK(publicKey) }]
+  const bundle = { ...readBundle(world.root.pem, 'example.org'), jwtAuthorities }
+  await world.file('pki/bundle.json', writeBundle(bundle))
+  for (const [name, leaf] of [
+    ['istio', { uris: ['spiffe://cluster.local/ns/egress/sa/gateway'] }],
+    ['linkerd', { dns: ['sallyport.egress.serviceaccount.identity.linkerd.cluster.local'] }],
+  ] as const) {
+    const root = await createRoot({ name })
+    const { chainPem, keyPem } = await root.issue(leaf)
+    await world.file(`pki/${name}.pem`, chainPem)
+    await world.file(`pki/${name}.key`, keyPem)
+    await world.file(name === 'istio' ? 'pki/istio-root.pem' : 'pki/linkerd-ca.pem', root.pem)
+  }
+  const file = path.join(world.directory, 'gateway.yaml')
+  expect(await checkGatewayConfig(file)).toEqual({ faults: [], warnings: [] })
+})
