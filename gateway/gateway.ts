@@ -8,7 +8,7 @@ import { type HealthState, startHealth } from './admin/health.ts'
 import { createAuditLog } from './audit/chain.ts'
 import { createIds } from './audit/ids.ts'
 import { createFileSink, type Sink } from './audit/sink.ts'
-import type { GatewayConfig, HostPort, ListenerConfig } from './config/types.ts'
+import type { GatewayConfig, HostPort, ListenerConfig, TrustMaterial } from './config/types.ts'
 import { compileDestinations } from './destinations/match.ts'
 import { createAdmission } from './listeners/arrival/admission.ts'
 import { affordableConnections } from './listeners/arrival/open-files.ts'
@@ -108,7 +108,7 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
   stack.defer(() => metrics.close())
   const trust = options.trust ?? createTrustStore(config.material)
   observeCertificates(metrics, config)
-  trust.onChange(({ identity }) => metrics.certificateNotAfter('identity', identity.leaf.validToDate))
+  trust.onChange((material) => observeIdentities(metrics, material))
   const connections = config.arrivals.connections ?? (await affordableConnections())
   const admission = createAdmission({ ...config.arrivals, connections })
   metrics.sampleAdmission(() => admission.state)
@@ -191,13 +191,15 @@ function toHealth(reason: string | null): HealthState {
   return { ok: reason === null, reason }
 }
 
-function observeCertificates(metrics: Metrics, config: GatewayConfig): void {
-  metrics.certificateNotAfter('identity', config.material.identity.leaf.validToDate)
-  for (const [name, { leaf }] of config.material.identities) {
-    if (leaf !== config.material.identity.leaf) {
-      metrics.certificateNotAfter(`listener/${name}`, leaf.validToDate)
-    }
+function observeIdentities(metrics: Metrics, { identity, identities }: TrustMaterial): void {
+  metrics.certificateNotAfter('identity', identity.leaf.validToDate)
+  for (const [name, { leaf }] of identities) {
+    if (leaf !== identity.leaf) metrics.certificateNotAfter(`listener/${name}`, leaf.validToDate)
   }
+}
+
+function observeCertificates(metrics: Metrics, config: GatewayConfig): void {
+  observeIdentities(metrics, config.material)
   for (const { name, clientCertificates } of config.destinations) {
     for (const [index, { keyPair }] of clientCertificates.entries()) {
       metrics.certificateNotAfter(`${name}/${index}`, keyPair.leaf.validToDate)

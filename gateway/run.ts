@@ -30,7 +30,7 @@ export async function runGateway(options: RunOptions): Promise<number> {
   for (const variable of loaded.overridden)
     log.info({ variable }, 'the environment wins over the configuration')
   const trust = createTrustStore(config.material)
-  await using _watch = watchTrust({ configFile: options.configFile, files: loaded.trustFiles, trust, log })
+  await using _watch = watchTrust({ ...loaded, files: loaded.trustFiles, trust, log })
   const stdout = createStdoutSink(process.stdout)
   let gateway: Gateway
   try {

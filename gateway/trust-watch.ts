@@ -5,16 +5,16 @@ import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import type { Logger } from 'pino'
 import { formatFault } from '../common/fault.ts'
-import { readGatewayConfig } from './config/read.ts'
+import type { ReadTrust } from './config/read.ts'
 import type { TrustMaterial } from './config/types.ts'
 import type { TrustStore } from './trust-store.ts'
 
 const INTERVAL_MS = 2_000
 
 export interface TrustWatchOptions {
-  readonly configFile: string
   /** Those whose change is a reason to read again. */
   readonly files: readonly string[]
+  readonly readTrust: ReadTrust
   readonly trust: TrustStore
   readonly log: Pick<Logger, 'info' | 'error'>
   readonly intervalMs?: number
@@ -25,14 +25,9 @@ export function watchTrust(options: TrustWatchOptions): AsyncDisposable {
   const watch = new TrustWatch(options)
   let looking: Promise<void> | null = null
   const timer = setInterval(() => {
-    looking ??= watch
-      .look()
-      .catch((error: unknown) =>
-        options.log.error({ err: error }, 'certificates and roots cannot be looked at'),
-      )
-      .finally(() => {
-        looking = null
-      })
+    looking ??= watch.look().finally(() => {
+      looking = null
+    })
   }, options.intervalMs ?? INTERVAL_MS)
   timer.unref()
   return {
@@ -47,29 +42,49 @@ class TrustWatch {
   readonly #options: TrustWatchOptions
   #stamps = ''
   #digest: string
+  /** Told once, though it is found at every look. */
+  #complaint: string | null = null
 
   constructor(options: TrustWatchOptions) {
     this.#options = options
     this.#digest = digestOf(options.trust.current())
   }
 
+  /** Never rejects. */
   async look(): Promise<void> {
-    const { configFile, files, trust, log } = this.#options
-    const stamps = (await Promise.all(files.map(stampOf))).join()
-    if (stamps === this.#stamps) return
-    const { config, faults } = await readGatewayConfig(configFile)
-    // Read when it had changed in the middle of the reading, it is read again in a moment.
-    this.#stamps = stamps
-    if (config === null) {
-      const text = faults.map(formatFault).join('; ')
-      return log.error({ faults: text }, 'certificates and roots are kept as they were')
+    try {
+      const stamps = (await Promise.all(this.#options.files.map(stampOf))).join()
+      if (stamps === this.#stamps) return
+      // Read when it had changed in the middle of the reading, it is read again in a moment; so is what is at fault, since
+      // a certificate that is not valid yet becomes so without a change.
+      if (await this.#read()) this.#stamps = stamps
+    } catch (error) {
+      this.#complain(error instanceof Error ? error.message : String(error))
     }
-    const digest = digestOf(config.material)
-    if (digest === this.#digest) return
+  }
+
+  async #read(): Promise<boolean> {
+    const { readTrust, trust, log } = this.#options
+    const { material, faults } = await readTrust()
+    if (material === null) {
+      this.#complain(faults.map(formatFault).join('; '))
+      return false
+    }
+    if (this.#complaint !== null) log.info('certificates and roots can be read again')
+    this.#complaint = null
+    const digest = digestOf(material)
+    if (digest === this.#digest) return true
+    trust.replace(material)
     this.#digest = digest
-    trust.replace(config.material)
-    const notAfter = config.material.identity.leaf.validToDate.toISOString()
+    const notAfter = material.identity.leaf.validToDate.toISOString()
     log.info({ notAfter }, 'certificates and roots were replaced')
+    return true
+  }
+
+  #complain(faults: string): void {
+    if (faults === this.#complaint) return
+    this.#complaint = faults
+    this.#options.log.error({ faults }, 'certificates and roots are kept as they were')
   }
 }
 

@@ -1,7 +1,7 @@
 // The configuration as the gateway starts with it: right as a whole, or not at all.
 import type { Fault } from '../../common/fault.ts'
 import type { KeyPath } from '../../common/schema-faults.ts'
-import { type PolicySource, type ReadOptions, readGatewayConfig } from './read.ts'
+import { type PolicySource, type ReadOptions, type ReadTrust, readGatewayConfig } from './read.ts'
 import type { GatewayConfig } from './types.ts'
 
 export interface LoadedGatewayConfig {
@@ -14,6 +14,7 @@ export interface LoadedGatewayConfig {
   readonly overridden: readonly string[]
   /** Where certificates, keys and roots for identity and trust are read from. */
   readonly trustFiles: readonly string[]
+  readonly readTrust: ReadTrust
   /** The 1-based line of a key in gateway.yaml, for faults that are found later; null where it is not there. */
   readonly lineOf: (path: KeyPath) => number | null
 }

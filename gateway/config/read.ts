@@ -12,7 +12,7 @@ import { checkRules, type Report } from './rules.ts'
 import { knownTrustDomains } from './rules-trust.ts'
 import { GATEWAY_SCHEMA, type GatewayDocument } from './schema.ts'
 import { buildTrust } from './trust.ts'
-import type { GatewayConfig } from './types.ts'
+import type { GatewayConfig, TrustMaterial } from './types.ts'
 
 export interface ReadOptions {
   /** Default: the file system. */
@@ -31,6 +31,16 @@ export interface PolicySource {
   readonly destinations: readonly { readonly name: string; readonly tags: readonly string[] }[]
 }
 
+/**
+ * Reads those files again as the gateway.yaml of this reading names them, and nothing else: what has become of that file,
+ * of the policy or of a partner's certificate must not keep the gateway from its own new SVID.
+ */
+export type ReadTrust = () => Promise<{
+  /** Null where there is any fault. */
+  readonly material: TrustMaterial | null
+  readonly faults: readonly Fault[]
+}>
+
 export interface GatewayReading {
   /** Null where there is any fault. */
   readonly config: GatewayConfig | null
@@ -41,6 +51,7 @@ export interface GatewayReading {
   readonly overridden: readonly string[]
   /** Where certificates, keys and roots for identity and trust are read from. */
   readonly trustFiles: readonly string[]
+  readonly readTrust: ReadTrust
   readonly lineOf: (path: KeyPath) => number | null
   /** Null where gateway.yaml does not fit its schema or the policy cannot be read. */
   readonly policy: PolicySource | null
@@ -76,12 +87,26 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
       ? null
       : { ...built, policyFiles: policy.files, revision: files.revision() }
   const trustFiles = trustFilesOf(document).map((reference) => files.nameOf(reference))
+  const readTrust: ReadTrust = async () => {
+    const found: Fault[] = []
+    const report = reportTo(found)
+    const fresh = new ReferencedFiles({ file, bytes: source.bytes, readFile, report })
+    const material = await buildTrust(document, {
+      ...context,
+      files: fresh,
+      now: now(),
+      report,
+      warn: () => {},
+    })
+    return { material: found.length > 0 ? null : material, faults: byLine(found) }
+  }
   return {
     config,
     faults: byLine(faults),
     warnings: byLine(warnings),
     overridden,
     trustFiles,
+    readTrust,
     lineOf,
     policy,
   }
@@ -94,6 +119,7 @@ function failed(faults: readonly Fault[]): GatewayReading {
     warnings: [],
     overridden: [],
     trustFiles: [],
+    readTrust: async () => ({ material: null, faults }),
     lineOf: () => null,
     policy: null,
   }
