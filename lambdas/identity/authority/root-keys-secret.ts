@@ -93,7 +93,7 @@ export function createSecretRootKeys(options: SecretRootKeysOptions): RootKeys {
         return { reference: `${prefix}${left.id}`, signer: await openCaKey(left.key) }
       }
       const { signer, pem } = await generateCaKey()
-      const made = { id: await keyIdOf(signer.spki), key: pem, createdAt: options.clock().toISOString() }
+      const made = { id: keyIdOf(signer.spki), key: pem, createdAt: options.clock().toISOString() }
       const kept = keys.filter((key) => isUsed(key) || age(key) < KEEP_MS)
       await writeKeys(options, [...kept, made], versionId)
       return { reference: `${prefix}${made.id}`, signer }

@@ -57,7 +57,7 @@ export function createMemoryRootKeys(): RootKeys {
     hasSpare: () => true,
     async create() {
       const { signer } = await generateCaKey()
-      const reference = `file:root-${await keyIdOf(signer.spki)}.key`
+      const reference = `file:root-${keyIdOf(signer.spki)}.key`
       keys.set(reference, signer)
       return { reference, signer }
     },
