@@ -2,7 +2,7 @@
 // Asking for JSON and refusing all else leaves no XML to be read in two ways (CVE-2020-16250).
 import * as z from 'zod'
 import { readCapped } from '../fetch-json.ts'
-import type { Fetch } from '../guarded-fetch.ts'
+import type { Fetch, FetchAnswer } from '../guarded-fetch.ts'
 import { ProofError } from '../proof.ts'
 import { parseStrictJson } from '../../strict-json.ts'
 import type { SignedRequest } from './signed-request.ts'
@@ -36,12 +36,12 @@ export interface StsOptions {
   readonly timeoutMs?: number
 }
 
-async function readText(response: Response): Promise<string> {
+async function readText(response: FetchAnswer): Promise<string> {
   return new TextDecoder('utf-8', { fatal: true }).decode(await readCapped(response, MAX_ANSWER_BYTES))
 }
 
 /** AWS's own error code, for the log. */
-async function readRefusal(response: Response): Promise<string> {
+async function readRefusal(response: FetchAnswer): Promise<string> {
   try {
     return REFUSAL.parse(parseStrictJson(await readText(response))).Error.Code
   } catch {
@@ -49,7 +49,7 @@ async function readRefusal(response: Response): Promise<string> {
   }
 }
 
-async function readAnswer(response: Response): Promise<CallerIdentity> {
+async function readAnswer(response: FetchAnswer): Promise<CallerIdentity> {
   const type = response.headers.get('content-type') ?? ''
   if (!/^application\/json\s*(?:;|$)/i.test(type)) {
     throw new ProofError('sts-answer-refused', 'STS answered with another type than application/json')
