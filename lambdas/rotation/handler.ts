@@ -2,10 +2,10 @@
 // where root keys are: SALLYPORT_ROOT_KEYS (KMS key ARNs, by commas) or SALLYPORT_ROOT_SECRET. It alone may use them.
 import { randomBytes } from 'node:crypto'
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
-import * as z from 'zod'
 import { createCaTools, type RootKeys } from '../identity/authority/root-keys.ts'
 import { createLambdaLog } from '../identity/lambda-log.ts'
 import { messageOf } from '../identity/log.ts'
+import * as z from '../identity/schema-library.ts'
 import { parseTrustDomain } from '../../spiffe/id.ts'
 import { createCheck } from './check.ts'
 import {
@@ -19,9 +19,9 @@ import {
 
 const EVENT = z.object({
   Step: z.enum(['createSecret', 'setSecret', 'testSecret', 'finishSecret']),
-  SecretId: z.string().min(1).max(2048),
+  SecretId: z.string().check(z.minLength(1), z.maxLength(2048)),
   /** Secrets Manager API: 32 to 64 characters. */
-  ClientRequestToken: z.string().min(32).max(64),
+  ClientRequestToken: z.string().check(z.minLength(32), z.maxLength(64)),
 })
 const STEPS = { createSecret, setSecret, testSecret, finishSecret }
 const KEY_ARN = /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+$/

@@ -1,6 +1,6 @@
 // One call to STS: no redirect, one deadline, a size cap, and an answer that is exactly the JSON that AWS documents.
 // Asking for JSON and refusing all else leaves no XML to be read in two ways (CVE-2020-16250).
-import * as z from 'zod'
+import * as z from '../../schema-library.ts'
 import { readCapped } from '../fetch-json.ts'
 import type { Fetch, FetchAnswer } from '../guarded-fetch.ts'
 import { ProofError } from '../proof.ts'
@@ -14,14 +14,16 @@ export const STS_TIMEOUT_MS = 5_000
 const ANSWER = z.strictObject({
   GetCallerIdentityResponse: z.strictObject({
     GetCallerIdentityResult: z.strictObject({
-      Account: z.string().regex(/^\d{12}$/),
-      Arn: z.string().min(20).max(2048),
-      UserId: z.string().min(1).max(256),
+      Account: z.string().check(z.regex(/^\d{12}$/)),
+      Arn: z.string().check(z.minLength(20), z.maxLength(2048)),
+      UserId: z.string().check(z.minLength(1), z.maxLength(256)),
     }),
-    ResponseMetadata: z.strictObject({ RequestId: z.string().max(128) }),
+    ResponseMetadata: z.strictObject({ RequestId: z.string().check(z.maxLength(128)) }),
   }),
 })
-const REFUSAL = z.looseObject({ Error: z.looseObject({ Code: z.string().regex(/^[A-Za-z.]{1,64}$/) }) })
+const REFUSAL = z.looseObject({
+  Error: z.looseObject({ Code: z.string().check(z.regex(/^[A-Za-z.]{1,64}$/)) }),
+})
 
 export interface CallerIdentity {
   readonly account: string
