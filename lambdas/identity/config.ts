@@ -61,8 +61,8 @@ export type IdentityConfigResult =
   | { readonly ok: true; readonly value: IdentityConfig; readonly warnings: readonly Fault[] }
   | { readonly ok: false; readonly faults: readonly Fault[] }
 
-/** Reads identity.yaml; touches no file that it names. */
-export function readIdentityConfig(input: IdentityConfigInput): IdentityConfigResult {
+/** Reads identity.yaml; touches no file that it names. @param lint makes the warnings of a document without fault */
+function read(input: IdentityConfigInput, lint: typeof lintDocument): IdentityConfigResult {
   const loaded = loadYamlFile({ file: input.file, text: input.text }, IDENTITY_SCHEMA)
   if (!loaded.ok) return { ok: false, faults: loaded.faults }
   const { document, overridden, faults } = applyOverrides(loaded.value, input.environment)
@@ -74,12 +74,17 @@ export function readIdentityConfig(input: IdentityConfigInput): IdentityConfigRe
     dev: input.environment.dev,
     overridden,
   }
-  return { ok: true, value, warnings: lintDocument(document, value, checks) }
+  return { ok: true, value, warnings: lint(document, value, checks) }
 }
 
-/** As readIdentityConfig. @throws ConfigurationError with all faults */
+/** Reads identity.yaml, and says what in it is hardly meant. */
+export function readIdentityConfig(input: IdentityConfigInput): IdentityConfigResult {
+  return read(input, lintDocument)
+}
+
+/** As readIdentityConfig, without warnings. @throws ConfigurationError with all faults */
 export function loadIdentityConfig(input: IdentityConfigInput): IdentityConfig {
-  const result = readIdentityConfig(input)
+  const result = read(input, () => [])
   if (!result.ok) throw new ConfigurationError(result.faults)
   return result.value
 }

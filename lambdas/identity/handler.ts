@@ -2,10 +2,11 @@
 // the file that SALLYPORT_IDENTITY_CONFIG names, so that a cold start does no more than it must. Nothing of the event
 // but the HTTP request itself is looked at: a direct invocation can forge all the rest.
 import { readFile } from 'node:fs/promises'
-import { Hono } from 'hono'
+import { Hono } from 'hono/tiny'
 import { handle } from 'hono/aws-lambda'
 import type { IdentityEnv } from './app-env.ts'
-import { buildIdentityApp } from './build.ts'
+import { beginIdentityApp } from './build.ts'
+import { createAwsParts } from './build-aws.ts'
 import { loadIdentityConfig } from './config.ts'
 import { readIdentityEnvironment } from './environment.ts'
 import { createLambdaLog } from './lambda-log.ts'
@@ -14,12 +15,17 @@ import { ProblemError, problemResponse, toProblem } from './problem.ts'
 
 const { log } = createLambdaLog()
 
+function logFailure(error: unknown): void {
+  log({ event: 'start.failed', level: 'error', reason: messageOf(error) })
+}
+
 async function load(): Promise<Hono<IdentityEnv>> {
   const file = process.env.SALLYPORT_IDENTITY_CONFIG ?? ''
   if (file === '') throw new Error('SALLYPORT_IDENTITY_CONFIG names no file')
   const environment = readIdentityEnvironment(process.env)
   const config = loadIdentityConfig({ file, text: await readFile(file, 'utf8'), environment })
-  return buildIdentityApp({ config, log })
+  const aws = async () => createAwsParts({ environment: process.env })
+  return beginIdentityApp({ config, log, aws }, logFailure)
 }
 
 let loaded: Promise<Hono<IdentityEnv>> | null = null
@@ -39,7 +45,7 @@ app.all('*', async (context) => {
   try {
     return await (await identityApp()).fetch(context.req.raw, context.env)
   } catch (error) {
-    log({ event: 'start.failed', level: 'error', reason: messageOf(error) })
+    logFailure(error)
     return problemResponse(toProblem(new ProblemError('authority-unavailable')))
   }
 })
