@@ -1,6 +1,6 @@
 // The authority's API as a function from Request to Response. It is the same behind a socket and behind Lambda, and
 // trusts nothing of either but the bytes of the request: a forged event gets what its proof gives, and no more.
-import { Hono } from 'hono'
+import { Hono } from 'hono/tiny'
 import type { IdentityEnv } from './app-env.ts'
 import { messageOf } from './log.ts'
 import type { IdentityAppOptions } from './options.ts'
