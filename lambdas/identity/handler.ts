@@ -41,7 +41,10 @@ async function load(): Promise<Hono<IdentityEnv>> {
   const config = loadIdentityConfig({ file, text: await readFile(file, 'utf8'), environment })
   checkStores(config, process.env)
   const aws = async () => createAwsParts({ environment: process.env })
-  return beginIdentityApp({ config, log, aws }, logFailure)
+  return beginIdentityApp({ config, log, aws }, (error) => {
+    logFailure(error)
+    void keepFailure(error).catch(() => undefined)
+  })
 }
 
 /** After a load that failed: every request asks, and each would read the issuing secret once more. */
@@ -50,13 +53,18 @@ const RETRY_MS = 5_000
 let loaded: Promise<Hono<IdentityEnv>> | null = null
 let failedAt: number | null = null
 
+/** An authority that could not be read is a load that failed, though its app was there before. */
+function keepFailure(error: unknown): Promise<never> {
+  failedAt = Date.now()
+  const failure = Promise.reject(error)
+  loaded = failure
+  return failure
+}
+
 /** One load for all requests of this instance; one that failed is tried again a little later. */
 function identityApp(): Promise<Hono<IdentityEnv>> {
   if (failedAt !== null && Math.abs(Date.now() - failedAt) >= RETRY_MS) loaded = failedAt = null
-  loaded ??= load().catch((error: unknown) => {
-    failedAt = Date.now()
-    throw error
-  })
+  loaded ??= load().catch(keepFailure)
   return loaded
 }
 
