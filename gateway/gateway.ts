@@ -13,6 +13,7 @@ import { compileDestinations } from './destinations/match.ts'
 import { createAdmission } from './listeners/arrival/admission.ts'
 import { affordableConnections } from './listeners/arrival/open-files.ts'
 import { createAttempts } from './listeners/attempts.ts'
+import { createH2Memory } from './listeners/h2-memory.ts'
 import { type Listener, startListener } from './listeners/listener.ts'
 import { createIdentifyNetwork } from './listeners/networks.ts'
 import { createChoosePort } from './listeners/passthrough.ts'
@@ -111,6 +112,9 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
   const connections = config.arrivals.connections ?? (await affordableConnections())
   const admission = createAdmission({ ...config.arrivals, connections })
   metrics.sampleAdmission(() => admission.state)
+  const h2Memory = createH2Memory({ capBytes: config.arrivals.bufferedBytes })
+  stack.defer(() => h2Memory.close())
+  metrics.sampleH2(() => h2Memory.heldBytes)
   const audit = createAuditLog({
     sink,
     revision: () => ({ config: config.revision, policy: policy.revision }),
@@ -125,7 +129,7 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     dial: options.dial ?? createDial(),
   })
   return {
-    ...{ now, metrics, audit, trust, admission },
+    ...{ now, metrics, audit, trust, admission, h2Memory },
     openUpstream,
     registry: new SessionRegistry(),
     newId: createIds({ now, random: randomBytes }),

@@ -220,6 +220,11 @@ const TABLE = {
     'a leak in the client, or a balancer whose address stands for many clients: use PROXY protocol, or raise arrivals.connectionsPerSource',
   ),
 
+  'limit-frames': silent(
+    'the HTTP/2 client sent more control frames, or took back more requests, than any honest client does',
+    'see detail; an attack, or a fault of the client’s library',
+  ),
+
   'request-server-name-missing': silent(
     'the client’s ClientHello names no server',
     'the client must send the server name (SNI) of the service it wants',

@@ -92,4 +92,5 @@ export const arrivals = z.strictObject({
   handshakesPerSource: z.int().min(1).max(100_000).default(256),
   waiting: z.int().min(1).max(1_000_000).default(4096),
   waitingPerSource: z.int().min(1).max(1_000_000).default(2048),
+  bufferedBytes: values.size('64KiB', '64GiB').prefault('256MiB'),
 })

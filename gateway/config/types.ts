@@ -126,6 +126,8 @@ export interface GatewayConfig {
   readonly arrivals: Omit<AdmissionLimits, 'connections'> & {
     readonly timeoutMs: number
     readonly connections: number | null
+    /** What HTTP/2 tunnels may hold together of bytes that one side does not read. */
+    readonly bufferedBytes: number
   }
   readonly listeners: readonly ListenerConfig[]
   readonly destinations: readonly Destination[]

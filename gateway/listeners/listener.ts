@@ -10,6 +10,7 @@ import { createTerminator, type Terminated, type TlsMaterial } from './arrival/t
 import type { ClientConnection, RequestHandler } from './connection.ts'
 import { type H2Connection, serveH2 } from './connect-h2.ts'
 import { serveH1 } from './connect-h1.ts'
+import type { H2Memory } from './h2-memory.ts'
 import { identify, type Identity, type ListenerTrust } from './identify.ts'
 import { serveLinkerd } from './linkerd.ts'
 import { LINKERD_ALPN } from './linkerd-header.ts'
@@ -26,6 +27,7 @@ export interface ListenerOptions {
   readonly budgetMs: number
   readonly newId: () => string
   readonly now: () => Date
+  readonly h2Memory: H2Memory
   readonly single: Single
   readonly passthrough: Pick<PassthroughOptions, 'choosePort' | 'identifyNetwork' | 'handler'>
   readonly handler: RequestHandler
@@ -163,12 +165,12 @@ function toConnection(arrival: Arrival, terminated: Terminated, options: Listene
 type ServeArrived = (connection: ClientConnection, arrival: Arrival) => void
 
 function createServe(
-  { config, handler, single }: ListenerOptions,
+  { config, handler, single, h2Memory }: ListenerOptions,
   h2: Set<H2Connection>,
   state: { readonly draining: boolean },
 ): ServeArrived {
   const serveOverH2 = (connection: ClientConnection, hints: boolean) => {
-    const served = serveH2(connection, handler, { hints })
+    const served = serveH2(connection, handler, { hints, memory: h2Memory })
     h2.add(served)
     connection.raw.once('close', () => h2.delete(served))
     if (state.draining) served.goAway()

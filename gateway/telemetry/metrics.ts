@@ -16,6 +16,8 @@ export interface Metrics {
   sampleAdmission(
     state: () => { readonly working: number; readonly waiting: number; readonly sources: number },
   ): void
+  /** Asked at each scrape. */
+  sampleH2(heldBytes: () => number): void
   decision(result: 'allow' | 'deny'): void
   /** An attempt ended. */
   attempt(
@@ -93,6 +95,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
       gauge('sallyport_handshakes_working', 'Downstream TLS handshakes at work.', 'working')
       gauge('sallyport_handshakes_waiting', 'Downstream TLS handshakes that wait for their turn.', 'waiting')
       gauge('sallyport_sources', 'Addresses (of IPv6 /64) that have connections.', 'sources')
+    },
+    sampleH2(heldBytes) {
+      const help =
+        'Bytes that HTTP/2 tunnels hold because one side does not read; capped by arrivals.bufferedBytes.'
+      registry.sampled('sallyport_h2_buffered_bytes', help, 'gauge', heldBytes)
     },
     decision: (result) => decisions.add({ result }),
     attempt(listener, code, { sent, received }) {

@@ -1,0 +1,100 @@
+// One stream of HTTP/2 CONNECT as a tunnel: END_STREAM is FIN both ways and RST_STREAM alone is RST, which takes care on
+// Node in both directions.
+import http2 from 'node:http2'
+import { refusalFor } from '../audit/answer.ts'
+import { REASONS, type ReasonCode } from '../audit/reasons.ts'
+import type { RelaySide, Tunnel, TunnelFacts } from '../sessions/tunnel.ts'
+import { callerOf, type ClientConnection } from './connection.ts'
+import type { H2Inbox } from './h2-inbox.ts'
+
+/** How long a refused stream's content is read and dropped before it is reset. */
+const DISCARD_MS = 2_000
+
+const { HTTP2_HEADER_STATUS, NGHTTP2_CONNECT_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } =
+  http2.constants
+
+/** A refusal, and the end of the stream; what the client still sends is read and dropped for a while. */
+export function answer(stream: http2.ServerHttp2Stream, code: ReasonCode, attemptId: string): void {
+  if (stream.destroyed || stream.headersSent) return
+  const { status, headers, body } = refusalFor(code, attemptId)
+  stream.respond({ ...headers, [HTTP2_HEADER_STATUS]: status, 'content-length': Buffer.byteLength(body) })
+  stream.end(body)
+  stream.resume()
+  const timer = setTimeout(() => stream.close(NGHTTP2_NO_ERROR), DISCARD_MS)
+  stream.once('close', () => clearTimeout(timer))
+}
+
+export interface H2Request {
+  readonly stream: http2.ServerHttp2Stream
+  readonly inbox: H2Inbox
+  readonly headers: http2.IncomingHttpHeaders
+  readonly onAccepted: () => void
+}
+
+export class H2Tunnel implements Tunnel {
+  readonly requested: { readonly host: string; readonly port: number }
+  readonly facts: TunnelFacts
+  readonly signal: AbortSignal
+  readonly #connection: ClientConnection
+  readonly #proxyAuthorization: string | null
+  readonly #stream: http2.ServerHttp2Stream
+  readonly #inbox: H2Inbox
+  readonly #onAccepted: () => void
+  readonly #gone = new AbortController()
+  readonly #onGone = () => this.#gone.abort()
+
+  constructor(
+    connection: ClientConnection,
+    { stream, inbox, headers, onAccepted }: H2Request,
+    requested: { readonly host: string; readonly port: number },
+    facts: TunnelFacts,
+  ) {
+    this.#connection = connection
+    this.#stream = stream
+    this.#inbox = inbox
+    this.#onAccepted = onAccepted
+    this.requested = requested
+    this.facts = facts
+    // Node joins what stands twice by a comma, which is no credential.
+    this.#proxyAuthorization = headers['proxy-authorization'] ?? null
+    this.signal = this.#gone.signal
+    stream.on('aborted', this.#onGone)
+    stream.on('close', this.#onGone)
+    // In a tunnel only DATA may follow (RFC 9113 §8.5): an end that comes with fields is none.
+    stream.on('trailers', () => resetStream(stream, NGHTTP2_PROTOCOL_ERROR))
+  }
+
+  identify() {
+    return callerOf(this.#connection, this.#proxyAuthorization)
+  }
+
+  accept(): RelaySide {
+    const stream = this.#stream
+    this.#onAccepted()
+    stream.off('close', this.#onGone)
+    stream.respond({ [HTTP2_HEADER_STATUS]: 200 })
+    return {
+      stream,
+      end: () => stream.end(),
+      reset: () => resetStream(stream),
+      // After RST_STREAM, or when the connection is lost, Node emits an 'end' that is none.
+      endIsReal: () => this.#inbox.ended && !stream.aborted,
+      closeIsClean: () => !stream.aborted && stream.rstCode === NGHTTP2_NO_ERROR,
+    }
+  }
+
+  refuse(code: ReasonCode, attemptId: string): void {
+    if (REASONS[code].status === null) return resetStream(this.#stream)
+    answer(this.#stream, code, attemptId)
+  }
+}
+
+/**
+ * RST_STREAM and nothing else. Node's `close(code)` calls `end()` first, which puts DATA(END_STREAM) on the wire, and the
+ * peer sees a clean end before the reset.
+ */
+function resetStream(stream: http2.ServerHttp2Stream, code = NGHTTP2_CONNECT_ERROR): void {
+  if (stream.destroyed) return
+  stream.end = () => stream
+  stream.close(code)
+}
