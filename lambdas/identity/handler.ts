@@ -16,7 +16,9 @@ import { ProblemError, problemResponse, toProblem } from './problem.ts'
 
 const { log } = createLambdaLog()
 
-class HandlerError extends SallyportError<'configuration-not-named' | 'store-of-one-instance'> {}
+class HandlerError extends SallyportError<
+  'configuration-not-named' | 'store-of-one-instance' | 'start-failed'
+> {}
 
 function logFailure(error: unknown): void {
   log({ event: 'start.failed', level: 'error', reason: messageOf(error) })
@@ -43,7 +45,7 @@ async function load(): Promise<Hono<IdentityEnv>> {
   const aws = async () => createAwsParts({ environment: process.env })
   return beginIdentityApp({ config, log, aws }, (error) => {
     logFailure(error)
-    void keepFailure(error).catch(() => undefined)
+    keepFailure(error)
   })
 }
 
@@ -51,21 +53,29 @@ async function load(): Promise<Hono<IdentityEnv>> {
 const RETRY_MS = 5_000
 
 let loaded: Promise<Hono<IdentityEnv>> | null = null
-let failedAt: number | null = null
+let failure: { readonly at: number; readonly reason: unknown } | null = null
 
 /** An authority that could not be read is a load that failed, though its app was there before. */
-function keepFailure(error: unknown): Promise<never> {
-  failedAt = Date.now()
-  const failure = Promise.reject(error)
-  loaded = failure
-  return failure
+function keepFailure(reason: unknown): void {
+  failure = { at: Date.now(), reason }
 }
 
 /** One load for all requests of this instance; one that failed is tried again a little later. */
-function identityApp(): Promise<Hono<IdentityEnv>> {
-  if (failedAt !== null && Math.abs(Date.now() - failedAt) >= RETRY_MS) loaded = failedAt = null
-  loaded ??= load().catch(keepFailure)
-  return loaded
+async function identityApp(): Promise<Hono<IdentityEnv>> {
+  if (failure !== null) {
+    const { at, reason } = failure
+    if (Math.abs(Date.now() - at) < RETRY_MS) {
+      throw new HandlerError('start-failed', messageOf(reason), { cause: reason })
+    }
+    loaded = failure = null
+  }
+  loaded ??= load()
+  try {
+    return await loaded
+  } catch (error) {
+    keepFailure(error)
+    throw error
+  }
 }
 
 const app = new Hono<IdentityEnv>()
