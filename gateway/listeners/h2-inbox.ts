@@ -30,7 +30,7 @@ export class H2Inbox {
       this.#length = 0
     })
     this.#compactEarly()
-    this.#ended = stream.state.remoteClose === 1
+    this.#ended = stream.endAfterHeaders || stream.state.remoteClose === 1
   }
 
   /** Bytes that nobody has read yet. */
