@@ -1,6 +1,6 @@
 // Turns what zod finds wrong into faults that an operator can act on: which key, what stands there, what was expected.
 // Trusts the schema; the data may be anything. A value is never shown where it may be a secret.
-import type * as z from 'zod'
+import type * as core from 'zod/v4/core'
 import type { Fault } from './fault.ts'
 import { nearest } from './nearest.ts'
 
@@ -9,7 +9,7 @@ export type KeyPath = readonly (string | number)[]
 export interface FaultContext {
   readonly file: string
   readonly data: unknown
-  readonly schema: z.ZodType
+  readonly schema: core.$ZodType
   readonly lineOf: (path: KeyPath) => number | null
 }
 
@@ -46,7 +46,7 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
 }
 
 /** Says what was expected; goes to `safeParse` as `error`, so that a message in the schema itself wins over it. */
-export function expectation(issue: z.core.$ZodRawIssue): string | undefined {
+export function expectation(issue: core.$ZodRawIssue): string | undefined {
   if (issue.code === 'invalid_type') return `expected ${TYPE_NAMES[issue.expected] ?? issue.expected}`
   if (issue.code === 'invalid_value') return `expected ${issue.values.map(String).join(' or ')}`
   if (issue.code === 'too_small') return `expected ${bound(issue.origin, 'least', Number(issue.minimum))}`
@@ -64,7 +64,7 @@ function bound(origin: string, word: 'least' | 'most', limit: number): string {
 }
 
 /** One fault for each thing that is wrong, unsorted. */
-export function faultsOf(issues: readonly z.core.$ZodIssue[], context: FaultContext): Fault[] {
+export function faultsOf(issues: readonly core.$ZodIssue[], context: FaultContext): Fault[] {
   // A text has a length too: where a list was expected, how long it is says nothing more.
   const mistyped = new Set(
     issues.filter(({ code }) => code === 'invalid_type').map(({ path }) => path.join('\0')),
@@ -74,7 +74,7 @@ export function faultsOf(issues: readonly z.core.$ZodIssue[], context: FaultCont
     .flatMap((issue) => faultsOfIssue(issue, [], context))
 }
 
-function faultsOfIssue(issue: z.core.$ZodIssue, prefix: KeyPath, context: FaultContext): Fault[] {
+function faultsOfIssue(issue: core.$ZodIssue, prefix: KeyPath, context: FaultContext): Fault[] {
   const path = [...prefix, ...issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part))]
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey([...path, key], context))
   if (issue.code === 'invalid_union') return unionFaults(issue, path, context)
@@ -85,7 +85,7 @@ function faultsOfIssue(issue: z.core.$ZodIssue, prefix: KeyPath, context: FaultC
   return [valueFault(path, issue.message, typeof remedy === 'string' ? remedy : null, context)]
 }
 
-function unionFaults(issue: z.core.$ZodIssueInvalidUnion, path: KeyPath, context: FaultContext): Fault[] {
+function unionFaults(issue: core.$ZodIssueInvalidUnion, path: KeyPath, context: FaultContext): Fault[] {
   const branch = closestBranch(issue.errors)
   if (branch !== null) return branch.flatMap((inner) => faultsOfIssue(inner, path, context))
   const expected = new Set(issue.errors.flat().map(({ message }) => message.replace(/^expected /, '')))
@@ -94,15 +94,13 @@ function unionFaults(issue: z.core.$ZodIssueInvalidUnion, path: KeyPath, context
 }
 
 /** Of a union, the one branch whose type fits, so that its own faults say more than "none of these". */
-function closestBranch(
-  branches: readonly (readonly z.core.$ZodIssue[])[],
-): readonly z.core.$ZodIssue[] | null {
+function closestBranch(branches: readonly (readonly core.$ZodIssue[])[]): readonly core.$ZodIssue[] | null {
   const fitting = branches.filter((issues) => !issues.some(isWrongFromTheRoot))
   const [only] = fitting
   return only !== undefined && fitting.length === 1 ? only : null
 }
 
-function isWrongFromTheRoot(issue: z.core.$ZodIssue): boolean {
+function isWrongFromTheRoot(issue: core.$ZodIssue): boolean {
   return issue.path.length === 0 && (issue.code === 'invalid_type' || issue.code === 'invalid_value')
 }
 
@@ -176,8 +174,8 @@ function valueAt(data: unknown, path: KeyPath): unknown {
 }
 
 /** The keys that the schema knows at this place; those of all branches where it is a union. */
-function keysAt(schema: z.core.$ZodType, path: KeyPath): readonly string[] {
-  const def = (schema as z.core.$ZodTypes)._zod.def
+function keysAt(schema: core.$ZodType, path: KeyPath): readonly string[] {
+  const def = (schema as core.$ZodTypes)._zod.def
   if ('innerType' in def) return keysAt(def.innerType, path)
   if (def.type === 'pipe') return keysAt(def.in, path)
   if (def.type === 'lazy') return keysAt(def.getter(), path)
@@ -188,10 +186,7 @@ function keysAt(schema: z.core.$ZodType, path: KeyPath): readonly string[] {
   return inner === undefined ? [] : keysAt(inner, rest)
 }
 
-function schemaBelow(
-  def: z.core.$ZodTypes['_zod']['def'],
-  part: string | number,
-): z.core.$ZodType | undefined {
+function schemaBelow(def: core.$ZodTypes['_zod']['def'], part: string | number): core.$ZodType | undefined {
   if (def.type === 'array') return def.element
   if (def.type === 'record') return def.valueType
   return def.type === 'object' && Object.hasOwn(def.shape, part) ? def.shape[part] : undefined

@@ -2,7 +2,7 @@
 // line. YAML 1.2 core schema, one document, text keys, no duplicates. Trusts nothing about the text.
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
 import type { Document, Node, Pair, YAMLError } from 'yaml'
-import type * as z from 'zod'
+import * as core from 'zod/v4/core'
 import type { Fault } from './fault.ts'
 import { expectation, faultsOf, type KeyPath } from './schema-faults.ts'
 
@@ -30,11 +30,11 @@ const MAX_ALIAS_COUNT = 64
  * The value as the schema gives it. A message in the schema that begins with `expected` gets the value found appended,
  * where that cannot be a secret; a custom issue may carry `params: {remedy}`. Never throws.
  */
-export function loadYamlFile<T>({ file, text }: YamlFile, schema: z.ZodType<T>): YamlResult<T> {
+export function loadYamlFile<T>({ file, text }: YamlFile, schema: core.$ZodType<T>): YamlResult<T> {
   const parsed = parseYaml(file, text)
   if (!parsed.ok) return parsed
   const { data, lineOf } = parsed
-  const result = schema.safeParse(data, { error: expectation })
+  const result = core.safeParse(schema, data, { error: expectation })
   if (result.success) return { ok: true, value: result.data, lineOf }
   return { ok: false, faults: byLine(faultsOf(result.error.issues, { file, data, schema, lineOf })) }
 }

@@ -142,10 +142,10 @@ async function ping(socket: tls.TLSSocket): Promise<readonly number[]> {
 /** Opens connections as fast as it can and sends a whole ClientHello on each, so that the server signs for nothing. */
 async function flood(port: number): Promise<AsyncDisposable & { readonly sent: () => number }> {
   const hello = await realHello()
-  let running = true
+  const stop = new AbortController()
   let sent = 0
   const one = async () => {
-    while (running) {
+    while (!stop.signal.aborted) {
       await new Promise<void>((resolve) => {
         const socket = net.connect({ host: '127.0.0.1', port }, () => {
           sent += 1
@@ -162,7 +162,7 @@ async function flood(port: number): Promise<AsyncDisposable & { readonly sent: (
   return {
     sent: () => sent,
     async [Symbol.asyncDispose]() {
-      running = false
+      stop.abort()
       await Promise.all(all)
     },
   }

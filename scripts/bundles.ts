@@ -1,6 +1,8 @@
-// The files of dist/, as a function, for tests that need one of them elsewhere.
+// What `npm run build` makes, as a function, for tests and measurements that need it elsewhere: the gateway, the rotation
+// function and the CLI as one file each, and the identity function, which is cut to what its cold start can bear.
 import path from 'node:path'
-import { build } from 'esbuild'
+import { type BuildOptions, build } from 'esbuild'
+import { nodeBuiltins } from './node-builtins.ts'
 
 const root = path.dirname(import.meta.dirname)
 
@@ -12,47 +14,66 @@ const COMMONJS = [
   'const __filename = import.meta.filename',
 ].join('\n')
 
-export interface Bundle {
-  readonly entry: string
-  readonly out: string
-  /** Small, since Lambda reads it at every cold start: without the parts of the SDK that no function uses. */
-  readonly lambda: boolean
-}
-
 // Everything runs on Node 24: the image, Lambda, and the CLI by bin/sallyport.js.
-export const IDENTITY: Bundle = { entry: 'lambdas/identity/handler.ts', out: 'identity.js', lambda: true }
-export const BUNDLES: readonly Bundle[] = [
-  { entry: 'gateway/main.ts', out: 'gateway.js', lambda: false },
-  IDENTITY,
-  { entry: 'lambdas/rotation/handler.ts', out: 'rotation.js', lambda: true },
-  { entry: 'cli/main.ts', out: 'cli.js', lambda: false },
+const COMMON = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node24',
+  // The AWS SDK's ES modules can be shaken; its CommonJS ones come whole.
+  mainFields: ['module', 'main'],
+  legalComments: 'linked',
+  logLevel: 'warning',
+  logOverride: { 'empty-import-meta': 'error' },
+} as const satisfies BuildOptions
+
+const WHOLE = [
+  { entry: 'gateway/main.ts', out: 'gateway.js', minify: false },
+  // Names stay, so that stack traces say something.
+  { entry: 'lambdas/rotation/handler.ts', out: 'rotation.js', minify: true },
+  { entry: 'cli/main.ts', out: 'cli.js', minify: false },
 ]
 
-const ON_LAMBDA = {
-  '@aws-sdk/credential-provider-node': './lambdas/stubs/credential-chain.ts',
-  '@smithy/core/event-streams': './lambdas/stubs/never-loaded.ts',
-  bowser: './lambdas/stubs/never-loaded.ts',
-  // The same source as ES modules, of which what nobody uses can be left out.
-  yaml: path.join(root, 'node_modules/yaml/browser/dist/index.js'),
+/** One file each, that needs no node_modules. */
+export async function buildWhole(dist: string): Promise<void> {
+  for (const { entry, out, minify } of WHOLE) {
+    await build({
+      ...COMMON,
+      entryPoints: [entry],
+      outfile: path.join(dist, out),
+      banner: { js: COMMONJS },
+      minify,
+      keepNames: minify,
+    })
+  }
 }
 
-/** Writes one file that needs no node_modules, and the licenses of what is in it beside it. */
-export async function buildBundle({ entry, out, lambda }: Bundle, dist: string): Promise<void> {
-  await build({
-    absWorkingDir: root,
-    entryPoints: [entry],
-    outfile: path.join(dist, out),
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    banner: { js: COMMONJS },
-    // The AWS SDK's ES modules can be shaken; its CommonJS ones come whole.
-    mainFields: ['module', 'main'],
-    minify: lambda,
-    ...(lambda ? { alias: ON_LAMBDA } : {}),
-    legalComments: 'linked',
-    logLevel: 'warning',
-    logOverride: { 'empty-import-meta': 'error' },
+/**
+ * `identity.js` and the files that it loads, `identity-….js`: what the first request needs, and apart from it what only
+ * some do (a CA in files, the OpenAPI document). Without the names of functions, which cost a tenth of the load.
+ * A test mints through it (test/integration/authority/lambda-bundle.test.ts).
+ * @returns the bytes of all its code
+ */
+export async function buildIdentity(dist: string): Promise<number> {
+  const { metafile } = await build({
+    ...COMMON,
+    entryPoints: { identity: 'lambdas/identity/handler.ts' },
+    outdir: dist,
+    splitting: true,
+    chunkNames: 'identity-[name]-[hash]',
+    minify: true,
+    metafile: true,
+    inject: ['lambdas/identity/lambda-web.ts'],
+    alias: {
+      '@aws-sdk/credential-provider-node': './lambdas/stubs/credential-chain.ts',
+      '@smithy/core/event-streams': './lambdas/stubs/never-loaded.ts',
+      bowser: './lambdas/stubs/never-loaded.ts',
+      // The same source as ES modules, which can be shaken.
+      yaml: path.join(root, 'node_modules/yaml/browser/dist/index.js'),
+    },
+    plugins: [nodeBuiltins],
   })
+  const code = Object.entries(metafile.outputs).filter(([file]) => file.endsWith('.js'))
+  return code.reduce((sum, [, { bytes }]) => sum + bytes, 0)
 }

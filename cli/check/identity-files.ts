@@ -10,6 +10,7 @@ import type { Report } from '../../gateway/config/rules.ts'
 import type { IdentityConfig } from '../../lambdas/identity/config.ts'
 import { isJwtSvidUse, isSignatureUse, readKeySet } from '../../lambdas/identity/proofs/key-set.ts'
 import type { OidcProvider } from '../../lambdas/identity/proofs/proof.ts'
+import { ZodError } from '../../lambdas/identity/schema-library.ts'
 import { parseStrictJson } from '../../lambdas/identity/strict-json.ts'
 
 export interface IdentityFilesInput {
@@ -35,7 +36,7 @@ function findKeySetFault(text: string, kind: OidcProvider['kind']): string | nul
     return spiffe ? 'no key in it is for JWT-SVIDs (use: jwt-svid)' : 'no key in it can verify a signature'
   } catch (error) {
     // Our own messages quote nothing of the file; zod's are about its form.
-    const own = error instanceof Error && error.name !== 'ZodError' ? `: ${error.message}` : ''
+    const own = error instanceof Error && !(error instanceof ZodError) ? `: ${error.message}` : ''
     return `cannot be read as a key set (JWKS)${own}`
   }
 }

@@ -65,12 +65,18 @@ class ServedH2 {
       },
     })
     this.#guard = new H2Guard(this.#session, connection)
-    this.#deadline = setTimeout(() => this.#tooLate(), requestTimeout(connection))
+    this.#deadline = setTimeout(() => this.#onDeadline(), requestTimeout(connection))
     this.#session.on('stream', (stream, headers) => this.#serve(stream, headers))
     this.#session.once('close', () => this.#closed())
     const member = { session: this.#session, held: () => this.#held() }
     options.memory.add(member)
     connection.raw.once('close', () => options.memory.remove(member))
+  }
+
+  /** Who shows no good token is refused request by request, and must not hold the connection by that. */
+  #onDeadline(): void {
+    if (this.#requested) return this.#session.close()
+    this.#guard.end(new H2LimitError('request-timeout', 'no request came'), NGHTTP2_NO_ERROR)
   }
 
   goAway(): void {
@@ -85,7 +91,6 @@ class ServedH2 {
 
   #serve(stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders): void {
     this.#requested = true
-    // Who may still show a token is nobody yet, and must not hold the connection by requests that are refused.
     if (this.#connection.byToken === null) clearTimeout(this.#deadline)
     // Every stream keeps an error listener for life: a reset by the peer must never be an uncaught exception.
     stream.on('error', () => {})
@@ -93,7 +98,7 @@ class ServedH2 {
     const inbox = new H2Inbox(stream, (bytes) => this.#options.memory.grew(bytes))
     this.#inboxes.set(stream, inbox)
     stream.once('close', () => this.#inboxes.delete(stream))
-    this.#take({ stream, inbox, headers, onIdentified: () => clearTimeout(this.#deadline) })
+    this.#take({ stream, inbox, headers, onAccepted: () => clearTimeout(this.#deadline) })
     // Told once; nobody whose certificate is refused gets a second stream. Who shows tokens shows one for each.
     const identity = this.#connection.identity()
     if (!identity.ok && identity.code !== 'client-token-missing') this.#session.close()
@@ -108,11 +113,6 @@ class ServedH2 {
     }
     const facts: TunnelFacts = this.#options.hints ? { ...NO_FACTS, hints: readMeshHints(headers) } : NO_FACTS
     this.#handler.tunnel(this.#connection, new H2Tunnel(this.#connection, request, target, facts))
-  }
-
-  #tooLate(): void {
-    if (this.#requested) return this.#session.close()
-    this.#guard.end(new H2LimitError('request-timeout', 'no request came'), NGHTTP2_NO_ERROR)
   }
 
   #closed(): void {

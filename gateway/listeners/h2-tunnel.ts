@@ -28,7 +28,7 @@ export interface H2Request {
   readonly stream: http2.ServerHttp2Stream
   readonly inbox: H2Inbox
   readonly headers: http2.IncomingHttpHeaders
-  readonly onIdentified: () => void
+  readonly onAccepted: () => void
 }
 
 export class H2Tunnel implements Tunnel {
@@ -39,20 +39,20 @@ export class H2Tunnel implements Tunnel {
   readonly #proxyAuthorization: string | null
   readonly #stream: http2.ServerHttp2Stream
   readonly #inbox: H2Inbox
-  readonly #onIdentified: () => void
+  readonly #onAccepted: () => void
   readonly #gone = new AbortController()
   readonly #onGone = () => this.#gone.abort()
 
   constructor(
     connection: ClientConnection,
-    { stream, inbox, headers, onIdentified }: H2Request,
+    { stream, inbox, headers, onAccepted }: H2Request,
     requested: { readonly host: string; readonly port: number },
     facts: TunnelFacts,
   ) {
     this.#connection = connection
     this.#stream = stream
     this.#inbox = inbox
-    this.#onIdentified = onIdentified
+    this.#onAccepted = onAccepted
     this.requested = requested
     this.facts = facts
     // Node joins what stands twice by a comma, which is no credential.
@@ -70,7 +70,7 @@ export class H2Tunnel implements Tunnel {
 
   accept(): RelaySide {
     const stream = this.#stream
-    this.#onIdentified()
+    this.#onAccepted()
     stream.off('close', this.#onGone)
     stream.respond({ [HTTP2_HEADER_STATUS]: 200 })
     return {

@@ -1,6 +1,6 @@
 // The authority's API as a function from Request to Response. It is the same behind a socket and behind Lambda, and
 // trusts nothing of either but the bytes of the request: a forged event gets what its proof gives, and no more.
-import { Hono } from 'hono'
+import { Hono } from 'hono/tiny'
 import type { IdentityEnv } from './app-env.ts'
 import { messageOf } from './log.ts'
 import type { IdentityAppOptions } from './options.ts'
@@ -33,13 +33,19 @@ function refuseMethod(allow: string): () => Response {
   }
 }
 
+function notFound(): Response {
+  return problemResponse(toProblem(new ProblemError('not-found')))
+}
+
 /** The API, without a listener. */
 export function createIdentityApp(options: IdentityAppOptions): Hono<IdentityEnv> {
   const app = new Hono<IdentityEnv>()
   app.use('*', async function identify(context, next) {
     const requestId = Buffer.from(options.random(16)).toString('hex')
     context.set('requestId', requestId)
-    await next()
+    // Hono's small router takes a path with a slash more for the path itself.
+    if (context.req.path.endsWith('/')) context.res = notFound()
+    else await next()
     context.res.headers.set('x-request-id', requestId)
     context.res.headers.set('x-content-type-options', 'nosniff')
   })
@@ -55,7 +61,7 @@ export function createIdentityApp(options: IdentityAppOptions): Hono<IdentityEnv
   app.get('/healthz', createHealthRoute(options))
   for (const route of PROOF_ROUTES) app.all(route, refuseMethod('POST'))
   for (const route of PUBLIC_ROUTES) app.all(route, refuseMethod('GET, HEAD'))
-  app.notFound(() => problemResponse(toProblem(new ProblemError('not-found'))))
+  app.notFound(notFound)
   app.onError((error, context) => {
     const problem = toProblem(error)
     if (problem.status >= 500 && !(error instanceof ProblemError)) {

@@ -1,13 +1,15 @@
-// Puts the authority together from its configuration: the real stores, the real clock, the guarded way out. AWS clients
-// are loaded where the configuration names what they are for, since each costs tens of milliseconds of a cold start.
+// Puts the authority together from its configuration: the real stores, the real clock, the guarded way out. What stands
+// on AWS comes in by a function, and a CA in files is loaded when it is asked for: each costs tens of milliseconds, and
+// the authority on Lambda has always the one, `sallyport authority` mostly the other.
 import { randomBytes } from 'node:crypto'
-import type { Hono } from 'hono'
+import type { Hono } from 'hono/tiny'
 import { createIdentityApp } from './app.ts'
 import type { IdentityEnv } from './app-env.ts'
-import { createFileAuthority } from './authority/file.ts'
+import type { SecretsManagerAuthorityOptions } from './authority/secrets-manager.ts'
 import type { Authority } from './authority/state.ts'
 import type { IdentityConfig } from './config.ts'
 import { createFileIssuanceStore } from './issuances/file.ts'
+import type { IssuanceStore } from './issuances/store.ts'
 import { createMemoryRateCounter } from './limits/counter.ts'
 import { createSourceLimiter } from './limits/source-bucket.ts'
 import type { AuthorityLog } from './log.ts'
@@ -15,13 +17,26 @@ import type { IdentityAppOptions } from './options.ts'
 import { createGuardedFetch } from './proofs/guarded-fetch.ts'
 import { createMemoryReplayStore } from './replay/memory.ts'
 
+/** What stands on AWS services (build-aws.ts). */
+export interface AwsParts {
+  /** The authority of an issuing secret. */
+  authority(options: Omit<SecretsManagerAuthorityOptions, 'client'>): Authority
+  stores(options: { readonly clock: () => Date; readonly random: (bytes: number) => Uint8Array }): {
+    /** Used proofs and counts, in one table. */
+    replay(table: string): Pick<IdentityAppOptions, 'replay' | 'rates'>
+    issuances(table: string): IssuanceStore
+  }
+}
+
 export interface BuildOptions {
   readonly config: IdentityConfig
+  /** Called where the configuration names a service of AWS. */
+  readonly aws: () => Promise<AwsParts>
   readonly log: AuthorityLog
   readonly clock?: () => Date
 }
 
-interface Parts {
+interface Parts extends Pick<BuildOptions, 'aws'> {
   readonly config: IdentityConfig
   readonly log: AuthorityLog
   readonly clock: () => Date
@@ -45,40 +60,38 @@ function warn({ config, log }: BuildOptions): void {
   }
 }
 
-async function buildAuthority({ config, ...parts }: Parts): Promise<Authority> {
+async function buildAuthority({ config, aws, ...parts }: Parts): Promise<Authority> {
   const { authority, trustDomain } = config
   if ('directory' in authority) {
+    const { createFileAuthority } = await import('./authority/file.ts')
     return createFileAuthority({ ...parts, trustDomain, directory: authority.directory })
   }
-  const { buildSecretsManagerAuthority } = await import('./build-aws.ts')
-  return buildSecretsManagerAuthority({ ...parts, trustDomain, secretId: authority.secret })
+  return (await aws()).authority({ ...parts, trustDomain, secretId: authority.secret })
 }
 
 type Stores = Pick<IdentityAppOptions, 'replay' | 'rates' | 'issuances'>
 
-async function buildStores({ config, clock, random }: Parts): Promise<Stores> {
+async function buildStores({ config, clock, random, aws }: Parts): Promise<Stores> {
   const { replay, issuances } = config
-  const aws =
-    replay !== 'memory' || 'dynamodb' in issuances
-      ? (await import('./build-aws.ts')).buildDynamoStores({ clock, random })
-      : null
+  const dynamo =
+    replay !== 'memory' || 'dynamodb' in issuances ? (await aws()).stores({ clock, random }) : null
   return {
-    ...(replay === 'memory' || aws === null
+    ...(replay === 'memory' || dynamo === null
       ? { replay: createMemoryReplayStore({ clock }), rates: createMemoryRateCounter({ clock }) }
-      : aws.replay(replay.dynamodb)),
+      : dynamo.replay(replay.dynamodb)),
     issuances:
-      'file' in issuances || aws === null
+      'file' in issuances || dynamo === null
         ? createFileIssuanceStore('file' in issuances ? issuances.file : '')
-        : aws.issuances(issuances.dynamodb),
+        : dynamo.issuances(issuances.dynamodb),
   }
 }
 
 /** Everything the app needs; nothing is read or written yet. */
 export async function buildAppOptions(options: BuildOptions): Promise<IdentityAppOptions> {
-  const { config, log } = options
+  const { config, log, aws } = options
   const clock = options.clock ?? (() => new Date())
   const random = (bytes: number): Uint8Array => randomBytes(bytes)
-  const parts: Parts = { config, log, clock, random }
+  const parts: Parts = { config, log, clock, random, aws }
   return {
     ...parts,
     authority: await buildAuthority(parts),
@@ -97,5 +110,20 @@ export async function buildIdentityApp(options: BuildOptions): Promise<Hono<Iden
   warn(options)
   const app = await buildAppOptions(options)
   await app.authority.current()
+  return createIdentityApp(app)
+}
+
+/**
+ * The app at once, with its authority being read: the first request verifies its proof meanwhile, and waits where it
+ * needs the authority.
+ * @param onFailure told where the authority could not be read; requests try again
+ */
+export async function beginIdentityApp(
+  options: BuildOptions,
+  onFailure: (error: unknown) => void,
+): Promise<Hono<IdentityEnv>> {
+  warn(options)
+  const app = await buildAppOptions(options)
+  app.authority.current().catch(onFailure)
   return createIdentityApp(app)
 }

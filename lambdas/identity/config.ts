@@ -70,7 +70,7 @@ export type IdentityConfigResult =
     }
   | { readonly ok: false; readonly faults: readonly Fault[] }
 
-/** Reads identity.yaml; touches no file that it names. */
+/** Reads identity.yaml, and says what in it is hardly meant; touches no file that it names. */
 export function readIdentityConfig(input: IdentityConfigInput): IdentityConfigResult {
   const loaded = loadYamlFile({ file: input.file, text: input.text }, IDENTITY_SCHEMA)
   if (!loaded.ok) return { ok: false, faults: loaded.faults }

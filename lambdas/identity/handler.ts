@@ -2,10 +2,11 @@
 // the file that SALLYPORT_IDENTITY_CONFIG names, so that a cold start does no more than it must. Nothing of the event
 // but the HTTP request itself is looked at: a direct invocation can forge all the rest.
 import { readFile } from 'node:fs/promises'
-import { Hono } from 'hono'
+import { Hono } from 'hono/tiny'
 import { SallyportError } from '../../common/errors.ts'
 import type { IdentityEnv } from './app-env.ts'
-import { buildIdentityApp } from './build.ts'
+import { beginIdentityApp } from './build.ts'
+import { createAwsParts } from './build-aws.ts'
 import { type IdentityConfig, loadIdentityConfig } from './config.ts'
 import { readIdentityEnvironment } from './environment.ts'
 import { createLambdaHandler } from './lambda-adapter.ts'
@@ -15,7 +16,13 @@ import { ProblemError, problemResponse, toProblem } from './problem.ts'
 
 const { log } = createLambdaLog()
 
-class HandlerError extends SallyportError<'configuration-not-named' | 'store-of-one-instance'> {}
+class HandlerError extends SallyportError<
+  'configuration-not-named' | 'store-of-one-instance' | 'start-failed'
+> {}
+
+function logFailure(error: unknown): void {
+  log({ event: 'start.failed', level: 'error', reason: messageOf(error) })
+}
 
 /**
  * On Lambda there are as many instances as there are requests at a time, and the disk of each goes with it: used proofs
@@ -35,23 +42,40 @@ async function load(): Promise<Hono<IdentityEnv>> {
   const environment = readIdentityEnvironment(process.env)
   const config = loadIdentityConfig({ file, text: await readFile(file, 'utf8'), environment })
   checkStores(config, process.env)
-  return buildIdentityApp({ config, log })
+  const aws = async () => createAwsParts({ environment: process.env })
+  return beginIdentityApp({ config, log, aws }, (error) => {
+    logFailure(error)
+    keepFailure(error)
+  })
 }
 
 /** After a load that failed: every request asks, and each would read the issuing secret once more. */
 const RETRY_MS = 5_000
 
 let loaded: Promise<Hono<IdentityEnv>> | null = null
-let failedAt: number | null = null
+let failure: { readonly at: number; readonly reason: unknown } | null = null
+
+/** An authority that could not be read is a load that failed, though its app was there before. */
+function keepFailure(reason: unknown): void {
+  failure = { at: Date.now(), reason }
+}
 
 /** One load for all requests of this instance; one that failed is tried again a little later. */
-function identityApp(): Promise<Hono<IdentityEnv>> {
-  if (failedAt !== null && Math.abs(Date.now() - failedAt) >= RETRY_MS) loaded = failedAt = null
-  loaded ??= load().catch((error: unknown) => {
-    failedAt = Date.now()
+async function identityApp(): Promise<Hono<IdentityEnv>> {
+  if (failure !== null) {
+    const { at, reason } = failure
+    if (Math.abs(Date.now() - at) < RETRY_MS) {
+      throw new HandlerError('start-failed', messageOf(reason), { cause: reason })
+    }
+    loaded = failure = null
+  }
+  loaded ??= load()
+  try {
+    return await loaded
+  } catch (error) {
+    keepFailure(error)
     throw error
-  })
-  return loaded
+  }
 }
 
 const app = new Hono<IdentityEnv>()
@@ -60,7 +84,7 @@ app.all('*', async (context) => {
   try {
     return await (await identityApp()).fetch(context.req.raw, context.env)
   } catch (error) {
-    log({ event: 'start.failed', level: 'error', reason: messageOf(error) })
+    logFailure(error)
     return problemResponse(toProblem(new ProblemError('authority-unavailable')))
   }
 })

@@ -1,6 +1,6 @@
 // From a Lambda event to a request and back. Who may invoke the function directly can send anything as an event: what no
 // request can be made of is answered like every other malformed request, and never fails the invocation.
-import type { Hono } from 'hono'
+import type { Hono } from 'hono/tiny'
 import { handle } from 'hono/aws-lambda'
 import type { IdentityEnv } from './app-env.ts'
 import { ProblemError, problemResponse, toProblem } from './problem.ts'

@@ -1,7 +1,7 @@
 // From a request to a proof, for every route that needs one: there is no other way to get a proof, so no route can
 // forget a check. A bearer token is verified before the body is parsed; a SigV4 proof is in the body and made for what
 // the body asks, so there the body comes first.
-import type * as z from 'zod'
+import type { Schema } from './schema-library.ts'
 import type { IdentityAppOptions } from './options.ts'
 import { ProblemError } from './problem.ts'
 import { createSigV4Verifier } from './proofs/aws/sigv4.ts'
@@ -17,7 +17,7 @@ export interface Asked {
 }
 
 export interface ProveOptions<B, A extends Asked> {
-  readonly schema: z.ZodType<B & { readonly aws?: SigV4Fields | undefined }>
+  readonly schema: Schema<B & { readonly aws?: SigV4Fields | undefined }>
   /** Reads the rest of the body. @throws CsrError */
   readonly prepare: (body: NoInfer<B>) => Promise<A>
   /** Told as soon as there is a proof, so that a later refusal is logged with it. */

@@ -1,5 +1,5 @@
 // What a caller sends, read once: size before content, then strict JSON, then a closed schema.
-import * as z from 'zod'
+import * as z from './schema-library.ts'
 import { ProblemError } from './problem.ts'
 import { ProofError } from './proofs/proof.ts'
 import { parseStrictJson } from './strict-json.ts'
@@ -44,10 +44,10 @@ function describe(error: unknown): string {
  * The body as the schema says.
  * @throws ProblemError `request-media-type`, `request-malformed`
  */
-export function parseBody<T>(contentType: string | null, body: Uint8Array, schema: z.ZodType<T>): T {
+export function parseBody<T>(contentType: string | null, body: Uint8Array, schema: z.Schema<T>): T {
   if (!/^application\/json\s*(?:;|$)/i.test(contentType ?? '')) throw new ProblemError('request-media-type')
   try {
-    return schema.parse(parseStrictJson(new TextDecoder('utf-8', { fatal: true }).decode(body)))
+    return z.parse(schema, parseStrictJson(new TextDecoder('utf-8', { fatal: true }).decode(body)))
   } catch (error) {
     throw new ProblemError('request-malformed', { detail: describe(error), cause: error })
   }

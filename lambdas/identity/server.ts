@@ -4,11 +4,11 @@ import { readFile } from 'node:fs/promises'
 import { createServer as createHttpServer, type Server } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { getRequestListener } from '@hono/node-server'
-import type { Hono } from 'hono'
+import type { Hono } from 'hono/tiny'
 import { SallyportError } from '../../common/errors.ts'
 import { formatListenAddress, type ListenAddress, parseListenAddress } from './address.ts'
 import type { IdentityEnv } from './app-env.ts'
-import { buildIdentityApp } from './build.ts'
+import { type AwsParts, buildIdentityApp } from './build.ts'
 import type { IdentityConfig } from './config.ts'
 import { answerClientErrors, refuseRequest } from './http-faults.ts'
 import { type AuthorityLog, createStderrLog, messageOf } from './log.ts'
@@ -108,6 +108,12 @@ function readAddress({ address, config }: StartAuthorityOptions): ListenAddress 
   return wanted
 }
 
+/** With the SDK's whole chain of credentials: this process may run anywhere. Who runs on files loads no SDK. */
+async function loadAwsParts(): Promise<AwsParts> {
+  const { createAwsParts } = await import('./build-aws.ts')
+  return createAwsParts({ environment: null })
+}
+
 /**
  * Starts the authority and resolves when it listens; the CA is read, or made, before.
  * @throws AuthorityServerError, AuthorityError
@@ -115,7 +121,7 @@ function readAddress({ address, config }: StartAuthorityOptions): ListenAddress 
 export async function startAuthority(options: StartAuthorityOptions): Promise<RunningAuthority> {
   const { config } = options
   const wanted = readAddress(options)
-  const build = { config, log: options.log ?? createStderrLog(options.clock) }
+  const build = { config, log: options.log ?? createStderrLog(options.clock), aws: loadAwsParts }
   const app = await buildIdentityApp(options.clock === undefined ? build : { ...build, clock: options.clock })
   const server = await createServer(config, app)
   server.maxConnections = MAX_CONNECTIONS

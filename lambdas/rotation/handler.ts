@@ -2,11 +2,11 @@
 // where root keys are: SALLYPORT_ROOT_KEYS (KMS key ARNs, by commas) or SALLYPORT_ROOT_SECRET. It alone may use them.
 import { randomBytes } from 'node:crypto'
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
-import * as z from 'zod'
 import { AWS_CALLS } from '../identity/authority/aws-calls.ts'
 import { createCaTools, type RootKeys } from '../identity/authority/root-keys.ts'
 import { createLambdaLog } from '../identity/lambda-log.ts'
 import { type AuthorityLog, messageOf } from '../identity/log.ts'
+import * as z from '../identity/schema-library.ts'
 import { parseTrustDomain } from '../../spiffe/id.ts'
 import { createCheck } from './check.ts'
 import { RotationError, type RotationOptions } from './rotation.ts'
@@ -14,9 +14,9 @@ import { createSecret, finishSecret, setSecret, testSecret } from './steps.ts'
 
 const EVENT = z.object({
   Step: z.enum(['createSecret', 'setSecret', 'testSecret', 'finishSecret']),
-  SecretId: z.string().min(1).max(2048),
+  SecretId: z.string().check(z.minLength(1), z.maxLength(2048)),
   /** Secrets Manager API: 32 to 64 characters. */
-  ClientRequestToken: z.string().min(32).max(64),
+  ClientRequestToken: z.string().check(z.minLength(32), z.maxLength(64)),
 })
 const STEPS = { createSecret, setSecret, testSecret, finishSecret }
 const KEY_ARN = /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+$/

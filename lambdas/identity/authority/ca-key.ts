@@ -1,7 +1,8 @@
 // A CA key as something that signs, wherever it lives: in this process, in KMS, or in another secret. P-384 alone.
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, webcrypto } from 'node:crypto'
-import * as x509 from '../x509-library.ts'
+import { writePemBlock } from '../mint/der.ts'
 import { AuthorityError } from './document.ts'
+import { keyIdentifier } from './key-identifier.ts'
 
 export const CA_ALGORITHM = { name: 'ECDSA', namedCurve: 'P-384', hash: 'SHA-384' } as const
 
@@ -17,10 +18,9 @@ export function isCaKey(key: KeyObject): boolean {
   return key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'secp384r1'
 }
 
-/** The first 16 hexadecimal digits of the subject key identifier (SHA-1 of the key's bits, RFC 5280 §4.2.1.2). */
-export async function keyIdOf(spki: Uint8Array<ArrayBuffer>): Promise<string> {
-  const { keyId } = await x509.SubjectKeyIdentifierExtension.create(new x509.PublicKey(spki))
-  return keyId.slice(0, 16).toLowerCase()
+/** The first 16 hexadecimal digits of the subject key identifier. */
+export function keyIdOf(spki: Uint8Array): string {
+  return keyIdentifier(spki).toString('hex').slice(0, 16)
 }
 
 /** A key from its PKCS #8 PEM. @throws AuthorityError */
@@ -50,7 +50,7 @@ export interface NewCaKey {
 export async function generateCaKey(): Promise<NewCaKey> {
   const { privateKey } = await webcrypto.subtle.generateKey(CA_ALGORITHM, true, ['sign', 'verify'])
   const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', privateKey)
-  const pem = `${x509.PemConverter.encode(pkcs8, 'PRIVATE KEY')}\n`
+  const pem = writePemBlock('PRIVATE KEY', new Uint8Array(pkcs8))
   return { signer: await openCaKey(pem), pem }
 }
 

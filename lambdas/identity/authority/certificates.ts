@@ -53,7 +53,7 @@ async function createCa(
   issuer: CaIssuer | null,
 ): Promise<x509.X509Certificate> {
   const publicKey = new x509.PublicKey(key.spki)
-  const name = `CN=Sallyport ${profile.name} ${await keyIdOf(key.spki)}`
+  const name = `CN=Sallyport ${profile.name} ${keyIdOf(key.spki)}`
   const parameters = {
     serialNumber: randomSerial(options.random),
     subject: name,

@@ -1,5 +1,5 @@
 // The one document that is the state of the CA: what signs and what is published come from the same read of it.
-import * as z from 'zod'
+import * as z from '../schema-library.ts'
 import { SallyportError } from '../../../common/errors.ts'
 import { messageOf } from '../log.ts'
 import { parseStrictJson } from '../strict-json.ts'
@@ -39,23 +39,22 @@ export const REQUEST_WORD = /^[A-Za-z0-9+=._:/@-]{1,64}$/
 
 const date = z.iso.datetime()
 /** Published from the first date, used from the second, gone after the third; null = has no successor yet. */
-const dates = { publishedAt: date, activateAt: date, removeAfter: date.nullable() }
+const dates = { publishedAt: date, activateAt: date, removeAfter: z.nullable(date) }
 const DOCUMENT = z.strictObject({
   /** Grows with each change of the published bundle. */
-  sequence: z.int().min(1),
+  sequence: z.int().check(z.minimum(1)),
   /** Seconds. Below the minimum, five hints were too short for bundles and clocks that differ (publication.ts). */
-  refreshHint: z.int().min(MIN_REFRESH_HINT).max(MAX_REFRESH_HINT),
+  refreshHint: z.int().check(z.minimum(MIN_REFRESH_HINT), z.maximum(MAX_REFRESH_HINT)),
   roots: z
     .array(
       z.strictObject({
         certificate: z.string(),
         /** Where its key is, such as `file:root-….key`; never the key itself. */
-        key: z.string().regex(ROOT_KEY),
+        key: z.string().check(z.regex(ROOT_KEY)),
         ...dates,
       }),
     )
-    .min(1)
-    .max(MAX_KEYS),
+    .check(z.minLength(1), z.maxLength(MAX_KEYS)),
   issuing: z.strictObject({
     /** PEM: the issuing CA and what is between it and a root; the root is not in it. */
     chain: z.string(),
@@ -67,18 +66,18 @@ const DOCUMENT = z.strictObject({
   jwtKeys: z
     .array(
       z.strictObject({
-        kid: z.string().regex(/^[\w-]{1,128}$/),
+        kid: z.string().check(z.regex(/^[\w-]{1,128}$/)),
         alg: z.literal('ES256'),
         /** PEM, PKCS #8. */
         key: z.string(),
         ...dates,
       }),
     )
-    .max(MAX_KEYS),
+    .check(z.maxLength(MAX_KEYS)),
   /** The version of the secret that this document was computed from: it may replace that one alone. */
-  basedOn: z.string().nullable().optional(),
+  basedOn: z.optional(z.nullable(z.string())),
   /** The word of the last rotation that was asked for by hand, so that asking once does it once. */
-  lastRequest: z.string().regex(REQUEST_WORD).optional(),
+  lastRequest: z.optional(z.string().check(z.regex(REQUEST_WORD))),
 })
 export type AuthorityDocument = z.infer<typeof DOCUMENT>
 export type RootEntry = AuthorityDocument['roots'][number]

@@ -2,7 +2,7 @@
 // at a moment is decided here alone.
 import { createPrivateKey, createPublicKey, type JsonWebKey, webcrypto } from 'node:crypto'
 import { calculateJwkThumbprint } from 'jose'
-import * as x509 from '../x509-library.ts'
+import { writePemBlock } from '../mint/der.ts'
 import { keyDigest } from './ca-key.ts'
 import { AuthorityError, type JwtKeyEntry } from './document.ts'
 
@@ -57,7 +57,7 @@ export async function createJwtKey(): Promise<Pick<JwtKeyEntry, 'kid' | 'alg' | 
   const { kty, crv, x, y } = await webcrypto.subtle.exportKey('jwk', publicKey)
   const kid = await calculateJwkThumbprint({ kty, crv, x, y } as Parameters<typeof calculateJwkThumbprint>[0])
   const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', privateKey)
-  return { kid, alg: 'ES256', key: `${x509.PemConverter.encode(pkcs8, 'PRIVATE KEY')}\n` }
+  return { kid, alg: 'ES256', key: writePemBlock('PRIVATE KEY', new Uint8Array(pkcs8)) }
 }
 
 interface OpenedJwtKey extends PublishedJwtKey, JwtSigningKey {

@@ -21,7 +21,7 @@ export function createFileRootKeys(directory: string): RootKeys {
     hasSpare: () => true,
     async create() {
       const { signer, pem } = await generateCaKey()
-      const name = `root-${await keyIdOf(signer.spki)}.key`
+      const name = `root-${keyIdOf(signer.spki)}.key`
       await createFile(path.join(directory, name), pem, 0o600)
       return { reference: `file:${name}`, signer }
     },

@@ -7,7 +7,7 @@ import {
   type SecretsManagerClient,
   UpdateSecretVersionStageCommand,
 } from '@aws-sdk/client-secrets-manager'
-import * as z from 'zod'
+import * as z from '../schema-library.ts'
 import { messageOf } from '../log.ts'
 import { parseStrictJson } from '../strict-json.ts'
 import { generateCaKey, keyIdOf, openCaKey } from './ca-key.ts'
@@ -22,7 +22,11 @@ const NEW_STAGE = 'SALLYPORTNEW'
 
 const VALUE = z.strictObject({
   keys: z.array(
-    z.strictObject({ id: z.string().regex(/^[0-9a-f]{16}$/), key: z.string(), createdAt: z.iso.datetime() }),
+    z.strictObject({
+      id: z.string().check(z.regex(/^[0-9a-f]{16}$/)),
+      key: z.string(),
+      createdAt: z.iso.datetime(),
+    }),
   ),
 })
 type StoredKey = z.infer<typeof VALUE>['keys'][number]
@@ -93,7 +97,7 @@ export function createSecretRootKeys(options: SecretRootKeysOptions): RootKeys {
         return { reference: `${prefix}${left.id}`, signer: await openCaKey(left.key) }
       }
       const { signer, pem } = await generateCaKey()
-      const made = { id: await keyIdOf(signer.spki), key: pem, createdAt: options.clock().toISOString() }
+      const made = { id: keyIdOf(signer.spki), key: pem, createdAt: options.clock().toISOString() }
       const kept = keys.filter((key) => isUsed(key) || age(key) < KEEP_MS)
       await writeKeys(options, [...kept, made], versionId)
       return { reference: `${prefix}${made.id}`, signer }

@@ -3,10 +3,11 @@
 import { createPrivateKey, createPublicKey, webcrypto, X509Certificate } from 'node:crypto'
 import { type Bundle, writeBundle, writePem } from '../../../spiffe/bundle.ts'
 import { messageOf } from '../log.ts'
-import * as x509 from '../x509-library.ts'
+import { readAll, readOne, TAG } from '../../../spiffe/der.ts'
 import { CA_ALGORITHM, keyDigest } from './ca-key.ts'
 import { type AuthorityDocument, AuthorityError } from './document.ts'
 import { type JwtKeys, openJwtKeys } from './jwt-keys.ts'
+import { keyIdentifier } from './key-identifier.ts'
 
 export interface AuthorityState {
   /** The keys of JWT-SVIDs, which sign no certificate. */
@@ -17,7 +18,9 @@ export interface AuthorityState {
   readonly bundleText: string
   readonly bundlePem: string
   readonly issuing: {
-    readonly certificate: x509.X509Certificate
+    /** The DER of its subject, as it stands in the certificate. */
+    readonly name: Buffer
+    readonly keyId: Buffer
     /** Not extractable. */
     readonly key: CryptoKey
     /** The issuing CA and those above it, without the root. */
@@ -41,6 +44,14 @@ export interface Authority {
 
 function spkiOf(certificate: X509Certificate): Buffer {
   return certificate.publicKey.export({ type: 'spki', format: 'der' })
+}
+
+/** Version, serial number, algorithm, issuer, validity, subject (RFC 5280 §4.1): OpenSSL parsed them before. */
+function subjectOf(certificate: X509Certificate): Buffer {
+  const [tbs] = readAll(readOne(certificate.raw, TAG.SEQUENCE))
+  const subject = readAll(tbs?.content ?? Buffer.alloc(0))[5]
+  if (subject?.tag !== TAG.SEQUENCE) return inconsistent('the issuing certificate has no subject')
+  return subject.raw
 }
 
 /** The certificates of a PEM text, in order. */
@@ -135,7 +146,8 @@ async function build(document: AuthorityDocument, trustDomain: string): Promise<
     bundleText: writeBundle(bundle),
     bundlePem: writePem(bundle),
     issuing: {
-      certificate: new x509.X509Certificate(new Uint8Array(issuing.raw)),
+      name: subjectOf(issuing),
+      keyId: keyIdentifier(spkiOf(issuing)),
       key: await importIssuingKey(document.issuing.key, issuing),
       chain,
       chainPem: chain.map((certificate) => certificate.toString()).join(''),

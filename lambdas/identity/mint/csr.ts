@@ -1,10 +1,10 @@
 // A certification request (PKCS #10), of which the public key alone is used: names, extensions and lifetimes that it
 // asks for are never looked at. Its signature proves that the caller holds the private key.
-import { createPublicKey, verify } from 'node:crypto'
-import { CsrError } from './csr-error.ts'
-import { checkPublicKey } from './public-key.ts'
+import type { KeyObject } from 'node:crypto'
 import { type DerValue, readAll, readOne, TAG } from '../../../spiffe/der.ts'
-import * as x509 from '../x509-library.ts'
+import { CsrError } from './csr-error.ts'
+import { isSignedBy, type SignedInfo } from './csr-signature.ts'
+import { checkPublicKey } from './public-key.ts'
 
 /** A 4096-bit RSA request with some extensions is under 4 KiB of PEM. */
 export const MAX_CSR_BYTES = 8 * 1024
@@ -21,52 +21,38 @@ function hasTags(values: readonly DerValue[], tags: readonly number[]): boolean 
   return values.length === tags.length && values.every(({ tag }, index) => tag === tags[index])
 }
 
-/** The library reads BER and skips what it does not know; here there is one reading, and nothing after the end. */
-function isRequest(der: Buffer): boolean {
+interface CsrParts extends SignedInfo {
+  /** As the request holds it. */
+  readonly spki: Uint8Array
+}
+
+/** One reading of the structure, with nothing before, between or after. */
+function readParts(der: Buffer): CsrParts | null {
   try {
     const parts = readAll(readOne(der, TAG.SEQUENCE))
-    return hasTags(parts, REQUEST_TAGS) && hasTags(readAll(parts[0]?.content ?? Buffer.alloc(0)), INFO_TAGS)
+    const [info, algorithm, signature] = parts
+    if (info === undefined || algorithm === undefined || signature === undefined) return null
+    const fields = readAll(info.content)
+    const [, , key] = fields
+    if (!hasTags(parts, REQUEST_TAGS) || !hasTags(fields, INFO_TAGS) || key === undefined) return null
+    return { info, algorithm, signature, spki: key.raw }
   } catch {
-    return false
+    return null
   }
 }
 
-function readDer(pem: string): Buffer {
+function parse(pem: string): CsrParts {
   if (pem.length > MAX_CSR_BYTES) throw new CsrError('csr-too-large', 'the CSR is over 8 KiB')
   const match = PEM.exec(pem)
   if (match === null) throw new CsrError('csr-malformed', 'the CSR is not one PEM block CERTIFICATE REQUEST')
-  const der = Buffer.from(match[2] ?? '', 'base64')
-  if (!isRequest(der)) throw new CsrError('csr-malformed', 'the CSR is not one PKCS #10 request in DER')
-  return der
+  const parts = readParts(Buffer.from(match[2] ?? '', 'base64'))
+  if (parts === null) throw new CsrError('csr-malformed', 'the CSR is not one PKCS #10 request in DER')
+  return parts
 }
 
-function parse(der: Buffer): { request: x509.Pkcs10CertificateRequest; spki: Uint8Array } {
+function verifies(parts: CsrParts, key: KeyObject): boolean {
   try {
-    const request = new x509.Pkcs10CertificateRequest(new Uint8Array(der))
-    // The library reads the key when it is asked for, and fails then.
-    return { request, spki: new Uint8Array(request.publicKey.rawData) }
-  } catch (error) {
-    throw new CsrError('csr-malformed', 'the CSR cannot be read', { cause: error })
-  }
-}
-
-/** ECDSA at once and on this thread; by WebCrypto it would cost three trips to another one. */
-function verifyEcdsa(request: x509.Pkcs10CertificateRequest, info: Buffer, spki: Uint8Array): boolean {
-  const hash = request.signatureAlgorithm.hash.name.replace('-', '').toLowerCase()
-  const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
-  return verify(hash, info, { key, dsaEncoding: 'der' }, Buffer.from(request.signature))
-}
-
-async function verifies(
-  request: x509.Pkcs10CertificateRequest,
-  der: Buffer,
-  spki: Uint8Array,
-): Promise<boolean> {
-  try {
-    const [info] = readAll(readOne(der, TAG.SEQUENCE))
-    if (info === undefined) return false
-    if (request.signatureAlgorithm.name === 'ECDSA') return verifyEcdsa(request, info.raw, spki)
-    return await request.verify()
+    return isSignedBy(parts, key)
   } catch {
     return false
   }
@@ -77,11 +63,9 @@ async function verifies(
  * @throws CsrError
  */
 export async function readCsr(pem: string): Promise<Uint8Array<ArrayBuffer>> {
-  const der = readDer(pem)
-  const { request, spki: claimed } = parse(der)
+  const parts = parse(pem)
   // The key is judged before the signature: verifying under a giant key is itself the attack.
-  const spki = checkPublicKey(claimed)
-  if (!(await verifies(request, der, spki)))
-    throw new CsrError('csr-signature', "the CSR's signature does not hold")
+  const { key, spki } = checkPublicKey(parts.spki)
+  if (!verifies(parts, key)) throw new CsrError('csr-signature', "the CSR's signature does not hold")
   return spki
 }

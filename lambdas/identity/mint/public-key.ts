@@ -43,16 +43,22 @@ function checkEc(key: KeyObject, spki: Uint8Array): void {
   }
 }
 
+export interface CertifiableKey {
+  readonly key: KeyObject
+  /** The SPKI DER that OpenSSL writes for it. */
+  readonly spki: Uint8Array<ArrayBuffer>
+}
+
 /**
- * Returns the key where it may be certified, as the SPKI DER that OpenSSL writes for it.
+ * The key where it may be certified.
  * @throws CsrError `key-unsupported`, `key-weak`
  */
-export function checkPublicKey(spki: Uint8Array): Uint8Array<ArrayBuffer> {
+export function checkPublicKey(spki: Uint8Array): CertifiableKey {
   const key = load(spki)
   if (key.asymmetricKeyType === 'rsa') checkRsa(key)
   else if (key.asymmetricKeyType === 'ec') checkEc(key, spki)
   else throw new CsrError('key-unsupported', 'the key is neither RSA nor EC')
   const canonical = key.export({ type: 'spki', format: 'der' })
   if (!canonical.equals(spki)) throw new CsrError('key-unsupported', 'the public key is not canonical DER')
-  return new Uint8Array(canonical)
+  return { key, spki: new Uint8Array(canonical) }
 }

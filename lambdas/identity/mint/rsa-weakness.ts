@@ -12,8 +12,6 @@ function powersOf65537(prime: number): ReadonlySet<number> {
   return powers
 }
 
-const ROCA_POWERS = ROCA_PRIMES.map((prime) => [BigInt(prime), powersOf65537(prime)] as const)
-
 function smallPrimes(): readonly bigint[] {
   const primes: number[] = []
   for (let candidate = 2; candidate < SMALL_PRIME_LIMIT; candidate++) {
@@ -22,7 +20,15 @@ function smallPrimes(): readonly bigint[] {
   return primes.map(BigInt)
 }
 
-const SMALL_PRIMES = smallPrimes()
+/** Made for the first RSA key: most workloads have none, and a cold start need not wait for them. */
+function makeTables() {
+  return {
+    roca: ROCA_PRIMES.map((prime) => [BigInt(prime), powersOf65537(prime)] as const),
+    small: smallPrimes(),
+  }
+}
+
+let tables: ReturnType<typeof makeTables> | null = null
 
 /** The integer square root, by Newton's method from above. */
 function squareRoot(value: bigint): bigint {
@@ -47,8 +53,9 @@ function hasClosePrimes(modulus: bigint): boolean {
 
 /** Why a modulus is weak, or null. Checks of a millisecond or two, not a proof of strength. */
 export function findRsaWeakness(modulus: bigint): string | null {
-  if (SMALL_PRIMES.some((prime) => modulus % prime === 0n)) return 'the RSA modulus has a small factor'
-  if (ROCA_POWERS.every(([prime, powers]) => powers.has(Number(modulus % prime)))) {
+  tables ??= makeTables()
+  if (tables.small.some((prime) => modulus % prime === 0n)) return 'the RSA modulus has a small factor'
+  if (tables.roca.every(([prime, powers]) => powers.has(Number(modulus % prime)))) {
     return 'the RSA key was made by a broken library (ROCA)'
   }
   return hasClosePrimes(modulus) ? 'the primes of the RSA key are too close together' : null

@@ -2,12 +2,12 @@
 // alone. The subject is empty and the SAN critical (RFC 5280 §4.1.2.6): a CN would be a second name for the workload,
 // cut at 64 characters, that somebody would one day authorise by.
 import type { SpiffeId } from '../../../spiffe/id.ts'
-import { CA_ALGORITHM } from '../authority/ca-key.ts'
 import { keyDigest } from '../authority/ca-key.ts'
 import type { AuthorityState } from '../authority/state.ts'
 import { randomSerial } from '../serial.ts'
-import * as x509 from '../x509-library.ts'
 import { CsrError } from './csr-error.ts'
+import { writePemBlock } from './der.ts'
+import { signLeaf } from './leaf.ts'
 import { chooseLifetime } from './lifetime.ts'
 import { checkSigned, type Intended } from './self-check.ts'
 
@@ -34,37 +34,6 @@ export interface MintedX509 {
   readonly sha256: string
 }
 
-async function extensions(intended: Intended, state: AuthorityState): Promise<x509.Extension[]> {
-  const key = new x509.PublicKey(new Uint8Array(intended.spki))
-  return [
-    new x509.BasicConstraintsExtension(false, undefined, true),
-    new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-    new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
-    await x509.SubjectKeyIdentifierExtension.create(key),
-    await x509.AuthorityKeyIdentifierExtension.create(state.issuing.certificate.publicKey),
-    new x509.SubjectAlternativeNameExtension(
-      [
-        { type: 'url', value: intended.spiffeId },
-        ...intended.dnsNames.map((value) => ({ type: 'dns' as const, value })),
-      ],
-      true,
-    ),
-  ]
-}
-
-async function sign(intended: Intended, state: AuthorityState): Promise<x509.X509Certificate> {
-  return x509.X509CertificateGenerator.create({
-    serialNumber: intended.serialNumber,
-    issuer: state.issuing.certificate.subjectName,
-    notBefore: intended.notBefore,
-    notAfter: intended.notAfter,
-    publicKey: new Uint8Array(intended.spki),
-    signingKey: state.issuing.key,
-    signingAlgorithm: CA_ALGORITHM,
-    extensions: await extensions(intended, state),
-  })
-}
-
 /**
  * Signs an X.509-SVID and checks it again before it is returned.
  * @throws CsrError `key-of-authority`, LifetimeError, SelfCheckError
@@ -82,10 +51,10 @@ export async function mintX509(options: MintOptions): Promise<MintedX509> {
     serialNumber: randomSerial(options.random),
     ...lifetime,
   }
-  const leaf = await sign(intended, state)
-  const sha256 = checkSigned(new Uint8Array(leaf.rawData), intended, state, now)
+  const leaf = await signLeaf(intended, state.issuing)
+  const sha256 = checkSigned(leaf, intended, state, now)
   return {
-    chainPem: `${leaf.toString('pem')}\n${state.issuing.chainPem}`,
+    chainPem: `${writePemBlock('CERTIFICATE', leaf)}${state.issuing.chainPem}`,
     serialNumber: intended.serialNumber,
     ...lifetime,
     sha256,

@@ -1,6 +1,6 @@
 // The claims of a token whose signature already holds, judged by a schema of our own. jose accepts times that are
 // floats or infinite, a `sub` of any type, our audience among others, and a token that lives ten years.
-import * as z from 'zod'
+import * as z from '../schema-library.ts'
 import { type OidcProvider, ProofError } from './proof.ts'
 import type { CompactToken } from './token.ts'
 
@@ -16,16 +16,16 @@ export const MAX_TIME = 253_402_300_799
 /** What follows the audience in its key-bound form (design §5.4): SHA-256 in base64url. */
 const BINDING = /^(?:x509|jwt):[A-Za-z0-9_-]{43}$/
 
-const time = z.int().min(0).max(MAX_TIME)
+const time = z.int().check(z.minimum(0), z.maximum(MAX_TIME))
 const CLAIMS = z.looseObject({
   // A JWT-SVID of another trust domain may have none (JWT-SVID.md §3).
-  iss: z.string().optional(),
-  sub: z.string().min(1).max(2048),
-  aud: z.union([z.string(), z.array(z.string()).min(1).max(16)]),
+  iss: z.optional(z.string()),
+  sub: z.string().check(z.minLength(1), z.maxLength(2048)),
+  aud: z.union([z.string(), z.array(z.string()).check(z.minLength(1), z.maxLength(16))]),
   exp: time,
   iat: time,
-  nbf: time.optional(),
-  jti: z.string().min(1).max(1024).optional(),
+  nbf: z.optional(time),
+  jti: z.optional(z.string().check(z.minLength(1), z.maxLength(1024))),
 })
 type Claims = z.infer<typeof CLAIMS>
 

@@ -1,7 +1,7 @@
 // One bounded JSON document from an issuer: a deadline over the whole of it, a size cap while reading, 200 alone.
 import { SallyportError } from '../../../common/errors.ts'
 import { parseStrictJson } from '../strict-json.ts'
-import type { Fetch } from './guarded-fetch.ts'
+import type { Fetch, FetchAnswer } from './guarded-fetch.ts'
 
 export const MAX_DOCUMENT_BYTES = 256 * 1024
 export const FETCH_TIMEOUT_MS = 5_000
@@ -15,7 +15,7 @@ export type DocumentErrorCode =
 export class DocumentError extends SallyportError<DocumentErrorCode> {}
 
 /** The body, read no further than the cap. @throws DocumentError `document-too-large` */
-export async function readCapped(response: Response, maxBytes = MAX_DOCUMENT_BYTES): Promise<Uint8Array> {
+export async function readCapped(response: FetchAnswer, maxBytes = MAX_DOCUMENT_BYTES): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
   let size = 0
   // Leaving the loop early cancels the stream, which closes the connection.
@@ -31,7 +31,8 @@ export async function readCapped(response: Response, maxBytes = MAX_DOCUMENT_BYT
 async function readBody(url: string, fetch: Fetch, signal: AbortSignal): Promise<Uint8Array> {
   const response = await fetch(url, { redirect: 'manual', headers: { accept: 'application/json' }, signal })
   if (response.status !== 200) {
-    await response.body?.cancel()
+    // A body that nobody reads holds its connection.
+    await response.body?.[Symbol.asyncIterator]().return?.()
     throw new DocumentError('document-status', `${url} answered ${response.status}, not 200`)
   }
   return readCapped(response)

@@ -1,7 +1,7 @@
 // The keys of one issuer, kept between requests. Anybody can send a token with an unknown `kid`, and an issuer can be
 // down, so a fetch happens at most once in the cool-down, whatever came of the last one, and never twice at a time.
 import { readFile } from 'node:fs/promises'
-import * as z from 'zod'
+import * as z from '../schema-library.ts'
 import { type AuthorityLog, messageOf } from '../log.ts'
 import { fetchJson } from './fetch-json.ts'
 import type { Fetch } from './guarded-fetch.ts'

@@ -1,7 +1,7 @@
 // The keys that an issuer publishes (RFC 7517), reduced to those that can verify a signature. Members that point
 // elsewhere (`x5u`, `x5c`) are dropped, so a key is its numbers and nothing else.
 import { importJWK } from 'jose'
-import * as z from 'zod'
+import * as z from '../schema-library.ts'
 import { ProofError } from './proof.ts'
 import type { Algorithm } from './token.ts'
 
@@ -11,17 +11,17 @@ const MAX_MODULUS_CHARACTERS = 1366
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
 const common = {
-  kid: z.string().min(1).max(256),
-  use: z.string().optional(),
-  alg: z.string().optional(),
-  key_ops: z.array(z.string()).optional(),
+  kid: z.string().check(z.minLength(1), z.maxLength(256)),
+  use: z.optional(z.string()),
+  alg: z.optional(z.string()),
+  key_ops: z.optional(z.array(z.string())),
 }
 const KEY = z.discriminatedUnion('kty', [
   z.object({
     ...common,
     kty: z.literal('RSA'),
-    n: z.base64url().min(342).max(MAX_MODULUS_CHARACTERS),
-    e: z.base64url().min(3).max(6),
+    n: z.base64url().check(z.minLength(342), z.maxLength(MAX_MODULUS_CHARACTERS)),
+    e: z.base64url().check(z.minLength(3), z.maxLength(6)),
   }),
   z.object({
     ...common,
@@ -33,7 +33,9 @@ const KEY = z.discriminatedUnion('kty', [
 ])
 export type PublishedKey = z.infer<typeof KEY>
 
-const KEY_SET = z.looseObject({ keys: z.array(z.record(z.string(), z.unknown())).max(MAX_KEYS) })
+const KEY_SET = z.looseObject({
+  keys: z.array(z.record(z.string(), z.unknown())).check(z.maxLength(MAX_KEYS)),
+})
 const CURVES: Partial<Record<Algorithm, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }
 
 /** RFC 7517 §4.2; a key that does not say is for any use. */

@@ -1,7 +1,7 @@
 // The outer form of a JWT (RFC 7519, JWS compact serialisation), read before anything about it is trusted: what is
 // found here chooses the issuer and the key, and nothing else.
 import { createHash } from 'node:crypto'
-import * as z from 'zod'
+import * as z from '../schema-library.ts'
 import { parseStrictJson } from '../strict-json.ts'
 import { ProofError } from './proof.ts'
 
@@ -33,8 +33,8 @@ const FORBIDDEN_HEADERS = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip', 'en
 
 const HEADER = z.looseObject({
   alg: z.string(),
-  kid: z.string().min(1).max(MAX_KEY_ID),
-  typ: z.string().optional(),
+  kid: z.string().check(z.minLength(1), z.maxLength(MAX_KEY_ID)),
+  typ: z.optional(z.string()),
 })
 const PAYLOAD = z.record(z.string(), z.unknown())
 
@@ -57,9 +57,9 @@ function decode(part: string): string {
   return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
 }
 
-function readPart<T>(part: string, schema: z.ZodType<T>, name: string): T {
+function readPart<T>(part: string, schema: z.Schema<T>, name: string): T {
   try {
-    return schema.parse(parseStrictJson(decode(part)))
+    return z.parse(schema, parseStrictJson(decode(part)))
   } catch (error) {
     throw new ProofError('token-malformed', `the token's ${name} cannot be read`, { cause: error })
   }

@@ -1,7 +1,7 @@
 // POST /v1/explain: what a proof would get, by which registration, and what was missing. It issues nothing, uses no
 // proof up, and tells a caller no value of a registration: whoever holds a token of a listed issuer may ask, and of an
 // issuer that all the world has tokens of, nothing but what matches.
-import * as z from 'zod'
+import * as z from '../schema-library.ts'
 import { explain } from '../issue/explain.ts'
 import type { IdentityAppOptions } from '../options.ts'
 import type { Prover } from '../prove.ts'
@@ -10,8 +10,8 @@ import { createProvedRoute } from './proved.ts'
 import { prepareX509, X509_BODY } from './x509.ts'
 
 export const EXPLAIN_BODY = z.discriminatedUnion('for', [
-  X509_BODY.extend({ for: z.literal('x509') }),
-  JWT_BODY.extend({ for: z.literal('jwt') }),
+  z.extend(X509_BODY, { for: z.literal('x509') }),
+  z.extend(JWT_BODY, { for: z.literal('jwt') }),
 ])
 
 export function createExplainRoute(options: IdentityAppOptions, prover: Prover) {

@@ -1,6 +1,6 @@
 // POST /v1/svid/jwt: a proof and an audience for a JWT-SVID.
 import { createHash } from 'node:crypto'
-import * as z from 'zod'
+import * as z from '../schema-library.ts'
 import { issueJwt } from '../issue/jwt.ts'
 import type { IdentityAppOptions } from '../options.ts'
 import { SIGV4_PROOF } from '../proofs/aws/signed-request.ts'
@@ -10,11 +10,13 @@ import { createProvedRoute } from './proved.ts'
 export const JWT_BODY = z.strictObject({
   audience: z
     .string()
-    .min(1)
-    .max(1000)
-    .regex(/^[\x21-\x7e]+$/, 'expected printable ASCII without spaces'),
-  registration: z.string().min(1).max(63).optional(),
-  aws: SIGV4_PROOF.optional(),
+    .check(
+      z.minLength(1),
+      z.maxLength(1000),
+      z.regex(/^[\x21-\x7e]+$/, 'expected printable ASCII without spaces'),
+    ),
+  registration: z.optional(z.string().check(z.minLength(1), z.maxLength(63))),
+  aws: z.optional(SIGV4_PROOF),
 })
 
 /** The audience, with the name that proofs are bound to (design §5.4). */

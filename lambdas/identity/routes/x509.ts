@@ -1,5 +1,5 @@
 // POST /v1/svid/x509: a proof and a CSR for an X.509-SVID.
-import * as z from 'zod'
+import * as z from '../schema-library.ts'
 import { keyDigest } from '../authority/ca-key.ts'
 import { issueX509 } from '../issue/x509.ts'
 import { MAX_CSR_BYTES, readCsr } from '../mint/csr.ts'
@@ -10,11 +10,11 @@ import type { Prover } from '../prove.ts'
 import { createProvedRoute } from './proved.ts'
 
 export const X509_BODY = z.strictObject({
-  csr: z.string().min(1).max(MAX_CSR_BYTES),
+  csr: z.string().check(z.minLength(1), z.maxLength(MAX_CSR_BYTES)),
   /** Only shortens; more than the registration allows means what it allows. */
-  ttlSeconds: z.int().min(MIN_TTL_SECONDS).max(86_400).optional(),
-  registration: z.string().min(1).max(63).optional(),
-  aws: SIGV4_PROOF.optional(),
+  ttlSeconds: z.optional(z.int().check(z.minimum(MIN_TTL_SECONDS), z.maximum(86_400))),
+  registration: z.optional(z.string().check(z.minLength(1), z.maxLength(63))),
+  aws: z.optional(SIGV4_PROOF),
 })
 
 /** The key of a CSR, with the name that proofs are bound to. @throws CsrError */

@@ -119,6 +119,34 @@ describe('a tunnel over HTTP/2 CONNECT', () => {
     expect(await s.gateway.metric('sallyport_sessions_open')).toBe(0)
   })
 
+  test('END_STREAM with the request is FIN too', async () => {
+    await using s = await scene()
+    const fields = [[':method', 'CONNECT'] as const, [':authority', s.target] as const]
+    s.client.headers(1, fields, FLAG.END_HEADERS | FLAG.END_STREAM)
+    await expect.poll(() => s.sockets[0]?.how).toBe('end')
+    s.sockets[0]?.socket.end('an answer')
+    await expect.poll(() => s.client.endedCleanly(1)).toBe(true)
+    expect((await s.gateway.closed(1))[0]?.outcome).toMatchObject({ code: 'closed', by: 'client' })
+  })
+
+  test.for<[string, number]>([
+    ['CANCEL', CANCEL],
+    ['NO_ERROR', 0],
+    // nghttpx sends it when its own client has gone.
+    ['INTERNAL_ERROR', INTERNAL_ERROR],
+  ])('RST_STREAM(%s) by the client is a reset too where the partner had ended before', async ([, code]) => {
+    await using s = await scene()
+    s.client.connect(1, s.target)
+    await expect.poll(() => s.client.isConnected(1)).toBe(true)
+    s.client.send(FRAME.DATA, 0, 1, 'half a request')
+    await expect.poll(() => s.sockets[0]?.received.length).toBe(1)
+    s.sockets[0]?.socket.end()
+    await expect.poll(() => s.client.endedCleanly(1)).toBe(true)
+    s.client.reset(1, code)
+    await expect.poll(() => s.sockets[0]?.how).toBe('reset')
+    expect((await s.gateway.closed(1))[0]?.outcome.code).toBe('relay-client-reset')
+  })
+
   test('an end that comes with fields is none: in a tunnel only DATA may follow', async () => {
     await using s = await scene()
     s.client.connect(1, s.target)
@@ -145,35 +173,6 @@ describe('a tunnel over HTTP/2 CONNECT', () => {
     expect((await s.gateway.closed(1))[0]).toMatchObject({
       bytes: { sent: 5, received: 4 },
       outcome: { code: 'closed' },
-    })
-  })
-
-  test('END_STREAM with the request is FIN too', async () => {
-    await using s = await scene()
-    const fields = [[':method', 'CONNECT'] as const, [':authority', s.target] as const]
-    s.client.headers(1, fields, FLAG.END_HEADERS | FLAG.END_STREAM)
-    await expect.poll(() => s.sockets[0]?.how).toBe('end')
-    s.sockets[0]?.socket.end('an answer')
-    await expect.poll(() => s.client.endedCleanly(1)).toBe(true)
-    expect((await s.gateway.closed(1))[0]?.outcome).toMatchObject({ code: 'closed', by: 'client' })
-  })
-
-  // nghttpx sends INTERNAL_ERROR when its own client has gone.
-  test.for<[string, number]>([
-    ['CANCEL', CANCEL],
-    ['INTERNAL_ERROR', INTERNAL_ERROR],
-    ['NO_ERROR', 0],
-  ])('RST_STREAM(%s) after the partner ended its side is a reset all the same', async ([, code]) => {
-    await using s = await scene()
-    s.client.connect(1, s.target)
-    await expect.poll(() => s.client.isConnected(1)).toBe(true)
-    s.sockets[0]?.socket.end('an answer')
-    await expect.poll(() => s.client.endedCleanly(1)).toBe(true)
-    s.client.reset(1, code)
-    await expect.poll(() => s.sockets[0]?.how).toBe('reset')
-    expect((await s.gateway.closed(1))[0]?.outcome).toMatchObject({
-      code: 'relay-client-reset',
-      by: 'client',
     })
   })
 

@@ -3,7 +3,7 @@
 // caller's (https://words.filippo.io/dispatches/reconstruct-vs-validate/). A signature made for another audience or key
 // is simply wrong for this request, so STS itself compares them.
 import { createHash } from 'node:crypto'
-import * as z from 'zod'
+import * as z from '../../schema-library.ts'
 import { STS_ENDPOINTS, stsHost } from './regions.ts'
 
 export const REQUEST_BODY = 'Action=GetCallerIdentity&Version=2011-06-15'
@@ -14,17 +14,15 @@ const EXTRA = ['x-amz-content-sha256', 'content-length'] as const
 
 /** The `aws` object of a request's body (design §5.4). A closed schema: there is no header map to smuggle into. */
 export const SIGV4_PROOF = z.strictObject({
-  accessKeyId: z.string().regex(/^(?:AKIA|ASIA)[A-Z0-9]{16}$/, 'expected an access key id'),
-  sessionToken: z
-    .string()
-    .max(16 * 1024)
-    .regex(/^[\x21-\x7e]+$/, 'expected printable ASCII')
-    .optional(),
-  region: z.string().max(32),
-  date: z.string().regex(/^\d{8}T\d{6}Z$/, 'expected a time such as 20261124T120000Z'),
-  signature: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits'),
-  endpoint: z.enum(STS_ENDPOINTS).optional(),
-  signed: z.array(z.enum(EXTRA)).max(EXTRA.length).optional(),
+  accessKeyId: z.string().check(z.regex(/^(?:AKIA|ASIA)[A-Z0-9]{16}$/, 'expected an access key id')),
+  sessionToken: z.optional(
+    z.string().check(z.maxLength(16 * 1024), z.regex(/^[\x21-\x7e]+$/, 'expected printable ASCII')),
+  ),
+  region: z.string().check(z.maxLength(32)),
+  date: z.string().check(z.regex(/^\d{8}T\d{6}Z$/, 'expected a time such as 20261124T120000Z')),
+  signature: z.string().check(z.regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits')),
+  endpoint: z.optional(z.enum(STS_ENDPOINTS)),
+  signed: z.optional(z.array(z.enum(EXTRA)).check(z.maxLength(EXTRA.length))),
 })
 export type SigV4Fields = z.infer<typeof SIGV4_PROOF>
 

@@ -1,8 +1,8 @@
 // One call to STS: no redirect, one deadline, a size cap, and an answer that is exactly the JSON that AWS documents.
 // Asking for JSON and refusing all else leaves no XML to be read in two ways (CVE-2020-16250).
-import * as z from 'zod'
+import * as z from '../../schema-library.ts'
 import { readCapped } from '../fetch-json.ts'
-import type { Fetch } from '../guarded-fetch.ts'
+import type { Fetch, FetchAnswer } from '../guarded-fetch.ts'
 import { ProofError } from '../proof.ts'
 import { parseStrictJson } from '../../strict-json.ts'
 import type { SignedRequest } from './signed-request.ts'
@@ -14,14 +14,16 @@ export const STS_TIMEOUT_MS = 5_000
 const ANSWER = z.strictObject({
   GetCallerIdentityResponse: z.strictObject({
     GetCallerIdentityResult: z.strictObject({
-      Account: z.string().regex(/^\d{12}$/),
-      Arn: z.string().min(20).max(2048),
-      UserId: z.string().min(1).max(256),
+      Account: z.string().check(z.regex(/^\d{12}$/)),
+      Arn: z.string().check(z.minLength(20), z.maxLength(2048)),
+      UserId: z.string().check(z.minLength(1), z.maxLength(256)),
     }),
-    ResponseMetadata: z.strictObject({ RequestId: z.string().max(128) }),
+    ResponseMetadata: z.strictObject({ RequestId: z.string().check(z.maxLength(128)) }),
   }),
 })
-const REFUSAL = z.looseObject({ Error: z.looseObject({ Code: z.string().regex(/^[A-Za-z.]{1,64}$/) }) })
+const REFUSAL = z.looseObject({
+  Error: z.looseObject({ Code: z.string().check(z.regex(/^[A-Za-z.]{1,64}$/)) }),
+})
 
 export interface CallerIdentity {
   readonly account: string
@@ -36,12 +38,12 @@ export interface StsOptions {
   readonly timeoutMs?: number
 }
 
-async function readText(response: Response): Promise<string> {
+async function readText(response: FetchAnswer): Promise<string> {
   return new TextDecoder('utf-8', { fatal: true }).decode(await readCapped(response, MAX_ANSWER_BYTES))
 }
 
 /** AWS's own error code, for the log. */
-async function readRefusal(response: Response): Promise<string> {
+async function readRefusal(response: FetchAnswer): Promise<string> {
   try {
     return REFUSAL.parse(parseStrictJson(await readText(response))).Error.Code
   } catch {
@@ -49,7 +51,7 @@ async function readRefusal(response: Response): Promise<string> {
   }
 }
 
-async function readAnswer(response: Response): Promise<CallerIdentity> {
+async function readAnswer(response: FetchAnswer): Promise<CallerIdentity> {
   const type = response.headers.get('content-type') ?? ''
   if (!/^application\/json\s*(?:;|$)/i.test(type)) {
     throw new ProofError('sts-answer-refused', 'STS answered with another type than application/json')

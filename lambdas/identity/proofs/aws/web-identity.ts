@@ -2,7 +2,7 @@
 // is the IAM role's ARN with its path. Any AWS account has such an issuer, so issuer, account and role are held against
 // each other. `request_tags` are the caller's own words and are never read.
 // Source: IAM User Guide, "Federating AWS identities to external services", and STS API reference.
-import * as z from 'zod'
+import * as z from '../../schema-library.ts'
 import { MAX_TIME, type TokenFacts } from '../claims.ts'
 import { type AwsPrincipal, type ClaimValue, type OidcProvider, type Proof, ProofError } from '../proof.ts'
 import { parseRfc3339 } from '../rfc3339.ts'
@@ -15,10 +15,12 @@ const NAMESPACE = 'https://sts.amazonaws.com/'
 
 const DETAILS = z.looseObject({
   aws_account: z.string(),
-  org_id: z.string().max(64).optional(),
-  principal_tags: z.record(z.string(), z.string()).optional(),
-  original_session_exp: z.union([z.string().max(64), z.int().min(0).max(MAX_TIME)]).optional(),
-  lambda_source_function_arn: z.string().max(256).optional(),
+  org_id: z.optional(z.string().check(z.maxLength(64))),
+  principal_tags: z.optional(z.record(z.string(), z.string())),
+  original_session_exp: z.optional(
+    z.union([z.string().check(z.maxLength(64)), z.int().check(z.minimum(0), z.maximum(MAX_TIME))]),
+  ),
+  lambda_source_function_arn: z.optional(z.string().check(z.maxLength(256))),
 })
 type Details = z.infer<typeof DETAILS>
 

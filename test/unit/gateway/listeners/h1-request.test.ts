@@ -13,7 +13,7 @@ describe('an HTTP/1 CONNECT request', () => {
     const result = read(`CONNECT ${TARGET} HTTP/1.1\r\nHost: ${TARGET}\r\nUser-Agent: x\r\n\r\nrest`)
     expect(result).toEqual({
       kind: 'request',
-      request: { version: '1.1', host: 'partner.test', port: 443 },
+      request: { version: '1.1', host: 'partner.test', port: 443, proxyAuthorization: null },
       rest: Buffer.from('rest'),
     })
   })

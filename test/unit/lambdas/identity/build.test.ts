@@ -28,7 +28,8 @@ test('each warning of the linter is a record, as are the development switch and 
       environment: readIdentityEnvironment(env),
     })
     const log: LogRecord[] = []
-    await buildIdentityApp({ config, log: (record) => log.push(record) })
+    const aws = () => Promise.reject(new Error('nothing here is on AWS'))
+    await buildIdentityApp({ config, log: (record) => log.push(record), aws })
     expect(log.map(({ event }) => event)).toEqual([
       ...['dev-mode', 'config.overridden', 'config.warning', 'config.warning'],
       'authority.created',

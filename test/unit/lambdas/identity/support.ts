@@ -1,7 +1,7 @@
 // A whole authority in memory for tests: real CA, real app, a fake issuer, a clock that stands still until it is moved,
 // and stores that can be told to fail.
 import { randomBytes, webcrypto } from 'node:crypto'
-import type { Hono } from 'hono'
+import type { Hono } from 'hono/tiny'
 import { createIdentityApp } from '../../../../lambdas/identity/app.ts'
 import type { IdentityEnv } from '../../../../lambdas/identity/app-env.ts'
 import { type CaTools, giveBirth } from '../../../../lambdas/identity/authority/advance.ts'
@@ -57,7 +57,7 @@ export function createMemoryRootKeys(): RootKeys {
     hasSpare: () => true,
     async create() {
       const { signer } = await generateCaKey()
-      const reference = `file:root-${await keyIdOf(signer.spki)}.key`
+      const reference = `file:root-${keyIdOf(signer.spki)}.key`
       keys.set(reference, signer)
       return { reference, signer }
     },

@@ -2,10 +2,11 @@
 import { describe, expect, it } from 'vitest'
 import {
   createGuardedFetch,
+  type FetchAnswer,
   type GuardedFetchOptions,
 } from '../../../../../lambdas/identity/proofs/guarded-fetch.ts'
 
-function get(url: string, options: Partial<GuardedFetchOptions> = {}): Promise<Response> {
+function get(url: string, options: Partial<GuardedFetchOptions> = {}): Promise<FetchAnswer> {
   const fetch = createGuardedFetch({ loopback: false, ...options })
   return fetch(url, { redirect: 'manual', headers: {}, signal: AbortSignal.timeout(2_000) })
 }
