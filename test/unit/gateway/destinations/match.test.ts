@@ -2,12 +2,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { HostPattern } from '../../../../gateway/config/types.ts'
-import { compileDestinations } from '../../../../gateway/destinations/match.ts'
+import { compileDestinations, targetOf } from '../../../../gateway/destinations/match.ts'
 
 interface Entry {
   readonly name: string
   readonly hosts: readonly HostPattern[]
   readonly ports: readonly number[]
+  readonly requestedAs?: readonly { readonly host: string; readonly port: number }[]
 }
 
 const exact = (host: string): HostPattern => ({ kind: 'exact', host })
@@ -75,4 +76,50 @@ test('the closest pattern wins, and the order of the configuration never matters
         expect(compileDestinations(order).match(asked, 443)?.name).toBe(best?.name)
     }),
   )
+})
+
+describe('a destination that a mesh asks for by addresses', () => {
+  const asked = {
+    name: 'asked',
+    hosts: [exact('api.bank.example')],
+    ports: [443],
+    requestedAs: [
+      { host: '240.240.0.7', port: 443 },
+      { host: '2001:2::7', port: 8443 },
+    ],
+  }
+  const byAddress = {
+    name: 'by-address',
+    hosts: [address('203.0.113.9')],
+    ports: [443],
+    requestedAs: [{ host: '240.240.0.8', port: 1 }],
+  }
+  const matcher = compileDestinations([...LIST.filter(({ name }) => name !== 'api'), asked, byAddress])
+
+  test.each<[string, number, string | null, { host: string; port: number }]>([
+    ['240.240.0.7', 443, 'asked', { host: 'api.bank.example', port: 443 }],
+    ['2001:2::7', 8443, 'asked', { host: 'api.bank.example', port: 443 }],
+    // Its own name is asked for as ever.
+    ['api.bank.example', 443, 'asked', { host: 'api.bank.example', port: 443 }],
+    ['240.240.0.8', 1, 'by-address', { host: '203.0.113.9', port: 443 }],
+    ['240.240.0.7', 8443, null, { host: '240.240.0.7', port: 8443 }],
+    ['240.240.0.9', 443, null, { host: '240.240.0.9', port: 443 }],
+  ])('%s on %d is of %s', (host, port, name, target) => {
+    const found = matcher.match(host, port)
+    expect(found?.name ?? null).toBe(name)
+    // What nobody has is dialled by nobody; of what another has, the request itself is the target.
+    expect(targetOf({ ...asked, ...found, requestedAs: found?.requestedAs ?? [] }, { host, port })).toEqual(
+      target,
+    )
+  })
+
+  test('an address of another destination is refused', () => {
+    const tie = {
+      name: 'tie',
+      hosts: [exact('other.example')],
+      ports: [443],
+      requestedAs: [{ host: '203.0.113.9', port: 443 }],
+    }
+    expect(() => compileDestinations<Entry>([byAddress, tie])).toThrow('203.0.113.9:443')
+  })
 })

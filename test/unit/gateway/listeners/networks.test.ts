@@ -15,11 +15,7 @@ const NETWORKS: readonly Network[] = [
   },
 ]
 
-function nameOf(
-  networks: readonly Network[],
-  ip: string,
-  vpcEndpoint: string | null = null,
-): string | null {
+function nameOf(networks: readonly Network[], ip: string, vpcEndpoint: string | null = null): string | null {
   const identity = createIdentifyNetwork(networks)({ ip, port: 1, vpcEndpoint })
   if (!identity.ok) {
     expect(identity).toEqual({ ok: false, code: 'client-network-unknown', detail: null })
