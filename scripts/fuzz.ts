@@ -80,7 +80,7 @@ async function main({ names, seconds, seed }: Options): Promise<void> {
   console.log(`seed ${seed}, ${seconds} s over ${names.length} targets`)
   for (const name of names) {
     const { runs, failure } = await runWatched(name, seed, (seconds * 1000) / names.length)
-    console.log(`${name.padEnd(14)} ${String(runs).padStart(9)} inputs${failure === null ? '' : '  FAILED'}`)
+    console.log(`${name.padEnd(20)} ${String(runs).padStart(9)} inputs${failure === null ? '' : '  FAILED'}`)
     if (failure === null) continue
     report(name, failure)
     process.exitCode = 1

@@ -94,6 +94,7 @@ export const LISTENER_TARGETS: readonly FuzzTarget[] = [
       request('CONNECT partner.test:443 HTTP/1.1', 'Host: partner.test:443', 'User-Agent: x'),
       request('CONNECT [2001:db8::1]:5432 HTTP/1.1', 'Host: [2001:db8::1]', 'Content-Length: 0'),
       request('CONNECT partner.test:443 HTTP/1.0'),
+      request('CONNECT a.test:1 HTTP/1.1', 'Host: a.test', 'Proxy-Authorization: Basic dG9rZW46YS5iLmM='),
     ],
     check: checkH1Request,
   },
