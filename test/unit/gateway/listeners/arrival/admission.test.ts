@@ -1,5 +1,6 @@
 // Who may begin a handshake, against a model: any sources in any order stay within every limit, nobody waits for ever, and
 // in the end nothing is counted that is gone.
+import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
@@ -77,7 +78,7 @@ class Model {
         : own >= connectionsPerSource
           ? 'limit-connections-per-source'
           : null
-    expect(this.admission.enter(of)).toBe(expected)
+    assert.equal(this.admission.enter(of), expected)
     if (expected === null) this.#entered.push(of)
   }
 
@@ -93,9 +94,9 @@ class Model {
     const { waiting, waitingPerSource } = this.#limits
     const room = this.#in('waiting').length < waiting && this.#in('waiting', of).length < waitingPerSource
     this.#waiters.push(waiter)
-    expect(this.admission.queue(waiter)).toBe(room)
+    assert.equal(this.admission.queue(waiter), room)
     if (!room) {
-      expect(waiter.state).toBe('waiting')
+      assert.equal(waiter.state, 'waiting')
       waiter.state = 'done'
     }
   }
@@ -108,7 +109,7 @@ class Model {
     }
     for (const of of [...this.#entered]) this.leave(of)
     await turn()
-    expect(this.admission.state).toEqual({ working: 0, waiting: 0, sources: 0 })
+    assert.deepEqual(this.admission.state, { working: 0, waiting: 0, sources: 0 })
   }
 
   /** Who waits, waits for a reason that only the end of a handshake takes away. */
@@ -116,7 +117,7 @@ class Model {
     for (let count = 0; count < 12; count += 1) await this.run({ kind: 'turn' })
     const full = this.#in('working').length >= this.#limits.handshakes
     for (const of of SOURCES) {
-      if (this.#in('waiting', of).length > 0) expect(full || !this.#canBegin(of)).toBe(true)
+      if (this.#in('waiting', of).length > 0) assert.ok(full || !this.#canBegin(of))
     }
   }
 
@@ -133,16 +134,16 @@ class Model {
 
   #began(waiter: Tracked): void {
     // Neither twice nor after it was over.
-    expect(waiter.state).toBe('waiting')
+    assert.equal(waiter.state, 'waiting')
     waiter.state = 'working'
     this.#startsInTurn += 1
-    expect(this.#startsInTurn).toBeLessThanOrEqual(this.#limits.startsPerTurn)
+    assert.ok(this.#startsInTurn <= this.#limits.startsPerTurn)
     this.#passedOver.delete(waiter.source)
     for (const of of SOURCES) {
       if (of === waiter.source || this.#in('waiting', of).length === 0 || !this.#canBegin(of)) continue
       const count = (this.#passedOver.get(of) ?? 0) + 1
       this.#passedOver.set(of, count)
-      expect(count).toBeLessThan(SOURCES.length)
+      assert.ok(count < SOURCES.length)
     }
   }
 
@@ -160,13 +161,13 @@ class Model {
       (of) =>
         this.#entered.includes(of) || this.#in('waiting', of).length + this.#in('working', of).length > 0,
     )
-    expect(this.admission.state).toEqual({
+    assert.deepEqual(this.admission.state, {
       working: this.#in('working').length,
       waiting: this.#in('waiting').length,
       sources: known.length,
     })
-    expect(this.#in('working').length).toBeLessThanOrEqual(handshakes)
-    for (const of of SOURCES) expect(this.#in('working', of).length).toBeLessThanOrEqual(handshakesPerSource)
+    assert.ok(this.#in('working').length <= handshakes)
+    for (const of of SOURCES) assert.ok(this.#in('working', of).length <= handshakesPerSource)
   }
 }
 
