@@ -4,6 +4,7 @@ import type { ReasonCode } from '../audit/reasons.ts'
 import { parseHostPort } from '../destinations/host.ts'
 import { NO_FACTS, type TunnelFacts } from '../sessions/tunnel.ts'
 import { type ClientConnection, type RequestHandler, requestTimeout } from './connection.ts'
+import { namesTarget } from './h1-request.ts'
 import { H2Guard, H2LimitError, MAX_STREAMS, SESSION_LIMITS } from './h2-guard.ts'
 import { H2Inbox } from './h2-inbox.ts'
 import type { H2Memory } from './h2-memory.ts'
@@ -66,7 +67,7 @@ class ServedH2 {
     })
     this.#guard = new H2Guard(this.#session, connection)
     this.#deadline = setTimeout(() => this.#onDeadline(), requestTimeout(connection))
-    this.#session.on('stream', (stream, headers) => this.#serve(stream, headers))
+    this.#session.on('stream', (stream, headers, _flags, raw) => this.#serve(stream, headers, raw))
     this.#session.once('close', () => this.#closed())
     const member = { session: this.#session, held: () => this.#held() }
     options.memory.add(member)
@@ -89,7 +90,7 @@ class ServedH2 {
     return held
   }
 
-  #serve(stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders): void {
+  #serve(stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders, raw: readonly string[]): void {
     this.#requested = true
     if (this.#connection.byToken === null) clearTimeout(this.#deadline)
     // Every stream keeps an error listener for life: a reset by the peer must never be an uncaught exception.
@@ -98,15 +99,16 @@ class ServedH2 {
     const inbox = new H2Inbox(stream, (bytes) => this.#options.memory.grew(bytes))
     this.#inboxes.set(stream, inbox)
     stream.once('close', () => this.#inboxes.delete(stream))
-    this.#take({ stream, inbox, headers, onAccepted: () => clearTimeout(this.#deadline) })
+    const onAccepted = () => clearTimeout(this.#deadline)
+    this.#take({ stream, inbox, headers, onAccepted }, raw)
     // Told once; nobody whose certificate is refused gets a second stream. Who shows tokens shows one for each.
     const identity = this.#connection.identity()
     if (!identity.ok && identity.code !== 'client-token-missing') this.#session.close()
   }
 
-  #take(request: H2Request): void {
+  #take(request: H2Request, raw: readonly string[]): void {
     const { stream, headers } = request
-    const target = readTarget(headers)
+    const target = readTarget(headers, raw)
     if ('code' in target) {
       const { id, code } = this.#handler.refusedRequest(this.#connection, target.code, target.detail)
       return answer(stream, code, id)
@@ -133,9 +135,11 @@ function isProtocolError(error: Error | null): boolean {
   return code.startsWith('ERR_HTTP2_') && code !== 'ERR_HTTP2_SESSION_ERROR'
 }
 
-function readTarget(
-  headers: http2.IncomingHttpHeaders,
-): { host: string; port: number } | { code: ReasonCode; detail: string } {
+type Target = { readonly host: string; readonly port: number }
+type NoTarget = { readonly code: ReasonCode; readonly detail: string }
+
+/** `raw` has the fields as they came: of two credentials Node keeps the first, and somebody else might the second. */
+function readTarget(headers: http2.IncomingHttpHeaders, raw: readonly string[]): Target | NoTarget {
   const method = headers[HTTP2_HEADER_METHOD]
   if (method !== 'CONNECT') return { code: 'request-method', detail: `method ${String(method)}` }
   // :scheme and :path make a CONNECT malformed; :protocol makes it extended CONNECT, which is not offered.
@@ -146,5 +150,17 @@ function readTarget(
   if (length !== undefined && length !== '0') return { code: 'request-body', detail: 'content-length' }
   const parsed = parseHostPort(String(headers[HTTP2_HEADER_AUTHORITY] ?? ''))
   if (!parsed.ok) return { code: 'request-target', detail: parsed.message }
+  const fields = raw.filter((_, index) => index % 2 === 0)
+  const twice = ['host', 'proxy-authorization'].find((name) => countOf(fields, name) > 1)
+  if (twice !== undefined) return { code: 'request-malformed', detail: `two fields ${twice}` }
+  // RFC 9113 §8.3.1.
+  const { host } = headers
+  if (host !== undefined && !namesTarget(host, parsed)) {
+    return { code: 'request-host-mismatch', detail: 'host differs from :authority' }
+  }
   return { host: parsed.host, port: parsed.port }
+}
+
+function countOf(fields: readonly string[], name: string): number {
+  return fields.filter((field) => field === name).length
 }

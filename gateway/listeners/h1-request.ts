@@ -125,10 +125,13 @@ function checkFields(fields: readonly Field[], head: Head): { code: ReasonCode; 
     : { code: 'request-host-mismatch', detail: 'Host differs from the target' }
 }
 
-/** undici sends Host without a port; a port that is there must be the target's. */
-function namesTarget(value: string, head: Head): boolean {
+/** Whether a Host names what is asked for. undici sends it without a port; one that is there must be the target's. */
+export function namesTarget(
+  value: string,
+  target: { readonly host: string; readonly port: number },
+): boolean {
   const withPort = parseHostPort(value)
-  if (withPort.ok) return withPort.host === head.host && withPort.port === head.port
+  if (withPort.ok) return withPort.host === target.host && withPort.port === target.port
   const bare = parseHost(value)
-  return bare.ok && bare.host === head.host
+  return bare.ok && bare.host === target.host
 }

@@ -55,7 +55,6 @@ export class H2Tunnel implements Tunnel {
     this.#onAccepted = onAccepted
     this.requested = requested
     this.facts = facts
-    // Node joins what stands twice by a comma, which is no credential.
     this.#proxyAuthorization = headers['proxy-authorization'] ?? null
     this.signal = this.#gone.signal
     stream.on('aborted', this.#onGone)

@@ -239,11 +239,52 @@ describe('a tunnel over HTTP/2 CONNECT', () => {
       ],
       'request-body',
     ],
+    [
+      'a host that is another than the authority',
+      [
+        [':method', 'CONNECT'],
+        [':authority', 'partner.test:443'],
+        ['host', 'other.test:443'],
+      ],
+      'request-host-mismatch',
+    ],
+    [
+      'a host with another port',
+      [
+        [':method', 'CONNECT'],
+        [':authority', 'partner.test:443'],
+        ['host', 'partner.test:8443'],
+      ],
+      'request-host-mismatch',
+    ],
+    [
+      'two credentials',
+      [
+        [':method', 'CONNECT'],
+        [':authority', 'partner.test:443'],
+        ['proxy-authorization', 'Bearer a'],
+        ['proxy-authorization', 'Bearer b'],
+      ],
+      'request-malformed',
+    ],
   ])('%s is refused with its reason', async ([, fields, code]) => {
     await using s = await scene()
     s.client.headers(1, fields)
     await expect.poll(() => s.client.data(1).toString()).toContain(code)
     expect((await s.gateway.closed(1))[0]?.outcome.code).toBe(code)
+  })
+
+  test('a host that names what the authority names is no difference', async () => {
+    await using s = await scene()
+    for (const [index, host] of [s.target, 'Partner.test', 'partner.test.'].entries()) {
+      const fields = [
+        [':method', 'CONNECT'] as const,
+        [':authority', s.target] as const,
+        ['host', host] as const,
+      ]
+      s.client.headers(2 * index + 1, fields)
+      await expect.poll(() => s.client.isConnected(2 * index + 1), { message: host }).toBe(true)
+    }
   })
 
   test('CONNECT with :path is malformed and opens nothing', async () => {
