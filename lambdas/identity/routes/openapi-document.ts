@@ -1,8 +1,8 @@
 // The API for programs (OpenAPI 3.1). The bodies are made from the schemas that requests are read with, so the description
 // cannot drift from what is accepted.
 import * as z from '../schema-library.ts'
-import { EXPLAIN_BODY } from './explain.ts'
-import { JWT_BODY } from './jwt.ts'
+import { explainBody } from './explain.ts'
+import { jwtBody } from './jwt.ts'
 import { X509_BODY } from './x509.ts'
 import { VERSION } from '../../../common/version.ts'
 
@@ -68,8 +68,8 @@ export function describeApi(issuer: string) {
     },
     paths: {
       '/v1/svid/x509': proved('Issue an X.509-SVID', X509_BODY, '201', X509_ANSWER),
-      '/v1/svid/jwt': proved('Issue a JWT-SVID', JWT_BODY, '201', JWT_ANSWER),
-      '/v1/explain': proved('Say what a proof would get', EXPLAIN_BODY, '200', EXPLAIN_ANSWER),
+      '/v1/svid/jwt': proved('Issue a JWT-SVID', jwtBody(), '201', JWT_ANSWER),
+      '/v1/explain': proved('Say what a proof would get', explainBody(), '200', EXPLAIN_ANSWER),
       '/v1/bundle': open('The trust bundle (SPIFFE, JWKS)'),
       '/v1/bundle.pem': open('The X.509 roots', 'application/pem-certificate-chain'),
       '/v1/jwks': open('The keys of JWT-SVIDs (RFC 7517)'),

@@ -1,5 +1,6 @@
 // One call to STS: no redirect, one deadline, a size cap, and an answer that is exactly the JSON that AWS documents.
 // Asking for JSON and refusing all else leaves no XML to be read in two ways (CVE-2020-16250).
+import { once } from '../../../../common/once.ts'
 import * as z from '../../schema-library.ts'
 import { readCapped } from '../fetch-json.ts'
 import type { Fetch, FetchAnswer } from '../guarded-fetch.ts'
@@ -11,19 +12,23 @@ import type { SignedRequest } from './signed-request.ts'
 export const MAX_ANSWER_BYTES = 8 * 1024
 export const STS_TIMEOUT_MS = 5_000
 
-const ANSWER = z.strictObject({
-  GetCallerIdentityResponse: z.strictObject({
-    GetCallerIdentityResult: z.strictObject({
-      Account: z.string().check(z.regex(/^\d{12}$/)),
-      Arn: z.string().check(z.minLength(20), z.maxLength(2048)),
-      UserId: z.string().check(z.minLength(1), z.maxLength(256)),
+const answerSchema = once(() =>
+  z.strictObject({
+    GetCallerIdentityResponse: z.strictObject({
+      GetCallerIdentityResult: z.strictObject({
+        Account: z.string().check(z.regex(/^\d{12}$/)),
+        Arn: z.string().check(z.minLength(20), z.maxLength(2048)),
+        UserId: z.string().check(z.minLength(1), z.maxLength(256)),
+      }),
+      ResponseMetadata: z.strictObject({ RequestId: z.string().check(z.maxLength(128)) }),
     }),
-    ResponseMetadata: z.strictObject({ RequestId: z.string().check(z.maxLength(128)) }),
   }),
-})
-const REFUSAL = z.looseObject({
-  Error: z.looseObject({ Code: z.string().check(z.regex(/^[A-Za-z.]{1,64}$/)) }),
-})
+)
+const refusalSchema = once(() =>
+  z.looseObject({
+    Error: z.looseObject({ Code: z.string().check(z.regex(/^[A-Za-z.]{1,64}$/)) }),
+  }),
+)
 
 export interface CallerIdentity {
   readonly account: string
@@ -45,7 +50,7 @@ async function readText(response: FetchAnswer): Promise<string> {
 /** AWS's own error code, for the log. */
 async function readRefusal(response: FetchAnswer): Promise<string> {
   try {
-    return REFUSAL.parse(parseStrictJson(await readText(response))).Error.Code
+    return refusalSchema().parse(parseStrictJson(await readText(response))).Error.Code
   } catch {
     return 'no readable error'
   }
@@ -57,7 +62,7 @@ async function readAnswer(response: FetchAnswer): Promise<CallerIdentity> {
     throw new ProofError('sts-answer-refused', 'STS answered with another type than application/json')
   }
   try {
-    const { GetCallerIdentityResult: found } = ANSWER.parse(
+    const { GetCallerIdentityResult: found } = answerSchema().parse(
       parseStrictJson(await readText(response)),
     ).GetCallerIdentityResponse
     return { account: found.Account, arn: found.Arn, userId: found.UserId }

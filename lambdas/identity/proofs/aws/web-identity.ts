@@ -2,6 +2,7 @@
 // is the IAM role's ARN with its path. Any AWS account has such an issuer, so issuer, account and role are held against
 // each other. `request_tags` are the caller's own words and are never read.
 // Source: IAM User Guide, "Federating AWS identities to external services", and STS API reference.
+import { once } from '../../../../common/once.ts'
 import * as z from '../../schema-library.ts'
 import { MAX_TIME, type TokenFacts } from '../claims.ts'
 import { type AwsPrincipal, type ClaimValue, type OidcProvider, type Proof, ProofError } from '../proof.ts'
@@ -13,19 +14,21 @@ import { parseFunctionArn, parseRoleArn, type RoleArn } from './arn.ts'
 const ALGORITHMS: ReadonlySet<string> = new Set(['RS256', 'ES384'])
 const NAMESPACE = 'https://sts.amazonaws.com/'
 
-const DETAILS = z.looseObject({
-  aws_account: z.string(),
-  org_id: z.optional(z.string().check(z.maxLength(64))),
-  principal_tags: z.optional(z.record(z.string(), z.string())),
-  original_session_exp: z.optional(
-    z.union([z.string().check(z.maxLength(64)), z.int().check(z.minimum(0), z.maximum(MAX_TIME))]),
-  ),
-  lambda_source_function_arn: z.optional(z.string().check(z.maxLength(256))),
-})
-type Details = z.infer<typeof DETAILS>
+const detailsSchema = once(() =>
+  z.looseObject({
+    aws_account: z.string(),
+    org_id: z.optional(z.string().check(z.maxLength(64))),
+    principal_tags: z.optional(z.record(z.string(), z.string())),
+    original_session_exp: z.optional(
+      z.union([z.string().check(z.maxLength(64)), z.int().check(z.minimum(0), z.maximum(MAX_TIME))]),
+    ),
+    lambda_source_function_arn: z.optional(z.string().check(z.maxLength(256))),
+  }),
+)
+type Details = z.infer<ReturnType<typeof detailsSchema>>
 
 function readDetails(token: CompactToken): Details {
-  const parsed = DETAILS.safeParse(token.claims[NAMESPACE])
+  const parsed = detailsSchema().safeParse(token.claims[NAMESPACE])
   if (parsed.success) return parsed.data
   throw new ProofError('claims-malformed', `the claim ${NAMESPACE} is not usable`)
 }
