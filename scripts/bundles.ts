@@ -51,8 +51,9 @@ export async function buildWhole(dist: string): Promise<void> {
 
 /**
  * `identity.js` and the files that it loads, `identity-….js`: what the first request needs, and apart from it what only
- * some do (a CA in files, the OpenAPI document). Without the names of functions, which cost a tenth of the load.
- * A test mints through it (test/integration/authority/lambda-bundle.test.ts).
+ * some do (a CA in files, the OpenAPI document). Without the names of functions, which cost a tenth of the load. What
+ * stands in for a library, or for Node's own, says so itself; tests hold each against what it replaces, and mint through
+ * the whole (test/integration/authority/lambda-bundle.test.ts).
  * @returns the bytes of all its code
  */
 export async function buildIdentity(dist: string): Promise<number> {
@@ -66,9 +67,8 @@ export async function buildIdentity(dist: string): Promise<number> {
     metafile: true,
     inject: ['lambdas/identity/lambda-web.ts'],
     alias: {
-      '@aws-sdk/credential-provider-node': './lambdas/stubs/credential-chain.ts',
-      '@smithy/core/event-streams': './lambdas/stubs/never-loaded.ts',
-      bowser: './lambdas/stubs/never-loaded.ts',
+      '@aws-sdk/client-dynamodb': './lambdas/identity/aws-json/dynamodb.ts',
+      '@aws-sdk/client-secrets-manager': './lambdas/identity/aws-json/secrets-manager.ts',
       // The same source as ES modules, which can be shaken.
       yaml: path.join(root, 'node_modules/yaml/browser/dist/index.js'),
     },

@@ -160,6 +160,3 @@ export class Response extends Message {
     return new Response(JSON.stringify(data), { ...init, headers })
   }
 }
-
-/** The SDK asks whether a body is one; to look at Node's would load all of web streams. */
-export const ReadableStream = undefined

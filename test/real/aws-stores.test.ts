@@ -3,6 +3,9 @@
 import { CreateTableCommand, DynamoDBClient, ScanCommand } from '@aws-sdk/client-dynamodb'
 import { CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { randomUUID } from 'node:crypto'
+import { DynamoDBClient as BundleClient, PutItemCommand } from '../../lambdas/identity/aws-json/dynamodb.ts'
+import type { AwsCredentials } from '../../lambdas/identity/aws-json/signature.ts'
 import { handler } from '../../lambdas/identity/handler.ts'
 import { createDynamoReplayStore } from '../../lambdas/identity/replay/dynamodb.ts'
 import { createDynamoRateCounter } from '../../lambdas/identity/limits/counter.ts'
@@ -172,4 +175,24 @@ test('with other credentials nothing is stored', async () => {
   } finally {
     stranger.destroy()
   }
+})
+
+test('moto judges the signature of the client in the Lambda bundle too', async () => {
+  const settings = {
+    region: REGION,
+    endpoint: moto.endpoint,
+    ...{ useFipsEndpoint: false, useDualstackEndpoint: false, maxAttempts: 1 },
+    requestHandler: { connectionTimeout: 1_000, requestTimeout: 10_000 },
+  }
+  const put = (credentials: AwsCredentials) => {
+    const client = new BundleClient({ ...settings, credentials: async () => credentials })
+    const Item = { id: { S: `bundle#${randomUUID()}` } }
+    const sent = client.send(new PutItemCommand({ TableName: 'issuances', Item }))
+    return sent.finally(() => client.destroy())
+  }
+  const { accessKeyId, secretAccessKey, sessionToken } = role
+  await put({ accessKeyId, secretAccessKey, sessionToken })
+  await expect(put({ accessKeyId, secretAccessKey: 'other', sessionToken })).rejects.toMatchObject({
+    status: 403,
+  })
 })
