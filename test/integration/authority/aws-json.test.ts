@@ -1,6 +1,7 @@
 // The AWS client of the Lambda bundle: against servers that fail in all ways, and with the authority's stores against
 // dynalite, as the SDK's client is tested with them.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { DynamoDBClient as SdkClient } from '@aws-sdk/client-dynamodb'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -207,7 +208,7 @@ describe('the stores with it', () => {
   const clock = () => new Date()
 
   test('attack 47: of 50 uses of a token at once one wins, and the same key may come again', async () => {
-    const store = createDynamoReplayStore({ client, table: 'table', clock })
+    const store = createDynamoReplayStore({ client, table: 'table', clock, random: randomBytes })
     const keepUntil = new Date(Date.now() + 60_000)
     const use = (binding: string) => store.put({ id: 'token', binding, keepUntil })
     const all = await Promise.all(Array.from({ length: 50 }, (_, index) => use(`x509:${index}`)))
