@@ -13,7 +13,7 @@ import { createProgress, type Progress } from './progress.ts'
 import { resetSocket } from './sockets.ts'
 import { addressOf, checkSelected, upgrade } from './starttls/layer.ts'
 import { createStartTlsSet, type StartTlsSet } from './starttls/registry.ts'
-import type { Reopened, Upgraded } from './starttls/types.ts'
+import type { AdaptContext, Reopened, Upgraded } from './starttls/types.ts'
 import { lateCode } from './tls-failures.ts'
 import {
   type Dial,
@@ -130,7 +130,11 @@ async function openStream(raw: Socket, opening: Opening, finish: Finish): Promis
 function adapt(tls: TLSSocket, upgraded: Upgraded, opening: Opening): Duplex {
   const { destination, host, port } = opening.request
   const address = opening.progress.facts.address ?? ''
-  const reopen = (other: string) => reachAgain(other, opening)
+  const reopen: AdaptContext['reopen'] = (other, by) => {
+    if (by === undefined) return reachAgain(other, opening)
+    const startTls: StartTlsSet = (name) => ({ ...opening.startTls(name), upgrade: by })
+    return reachAgain(other, { ...opening, startTls })
+  }
   return upgraded.adapt(tls, { destination, host, port, address, reopen })
 }
 

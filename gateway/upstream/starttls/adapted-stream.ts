@@ -3,6 +3,7 @@
 import { Duplex } from 'node:stream'
 import { ignoreErrors } from '../sockets.ts'
 import type { UpstreamError } from '../types.ts'
+import type { Reopened } from './types.ts'
 
 /** What a translator makes of bytes: a missing key is nothing. */
 export interface Moves {
@@ -14,6 +15,13 @@ export interface Moves {
   readonly failure?: UpstreamError
   /** The session is this work instead of a relay: both sides end in order when it is done. Rejects with an UpstreamError. */
   readonly instead?: () => Promise<void>
+  /** Goes on over another connection to the same server; until it is there the client waits. Rejects with an UpstreamError. */
+  readonly exchange?: () => Promise<Exchanged>
+}
+
+export interface Exchanged {
+  readonly reopened: Reopened
+  readonly toClient: Buffer
 }
 
 /** A bounded state machine. It is never asked again about a side that it made transparent, nor after a failure. */
@@ -30,7 +38,8 @@ export interface Translator {
 const READ_AHEAD = 1
 
 export class AdaptedStream extends Duplex {
-  readonly #inner: Duplex
+  #inner: Duplex
+  #resetInner: (() => void) | null = null
   readonly #translator: Translator
   readonly #transparent = { client: false, server: false }
   #afterDrain: (() => void) | null = null
@@ -41,22 +50,19 @@ export class AdaptedStream extends Duplex {
     super({ readableHighWaterMark: READ_AHEAD })
     this.#inner = inner
     this.#translator = translator
-    ignoreErrors(inner)
-    inner.pause()
-    inner.on('data', (bytes: Buffer) => this.#onData(bytes))
-    inner.on('drain', () => this.#drained())
-    inner.on('error', (error: Error) => this.destroy(error))
-    inner.on('close', () => {
-      // In order, both sides have ended by now and this stream closes by itself.
-      if (!inner.readableEnded || !inner.writableFinished) this.destroy(inner.errored ?? undefined)
-      else this.#drained()
-    })
+    this.#take(inner)
     if (inner.errored !== null) this.destroy(inner.errored)
     else {
       this.#do(translator.start())
       if (inner.readableEnded) this.#onEnd()
-      else inner.on('end', () => this.#onEnd())
     }
+  }
+
+  /** For a session whose connection was exchanged: the socket that the caller of the constructor knows is closed then. */
+  reset(): void {
+    if (this.#resetInner === null) return
+    this.#resetInner()
+    this.destroy()
   }
 
   override _read(): void {
@@ -83,6 +89,25 @@ export class AdaptedStream extends Duplex {
     done(error)
   }
 
+  #take(inner: Duplex): void {
+    const ours = (act: () => void) => (): void => {
+      if (this.#inner === inner) act()
+    }
+    ignoreErrors(inner)
+    inner.pause()
+    inner.on('data', (bytes: Buffer) => {
+      if (this.#inner === inner) this.#onData(bytes)
+    })
+    inner.on('drain', ours(() => this.#drained()))
+    inner.on('error', ours(() => this.destroy(inner.errored ?? undefined)))
+    inner.on('end', ours(() => this.#onEnd()))
+    inner.on('close', ours(() => {
+      // In order, both sides have ended by now and this stream closes by itself.
+      if (!inner.readableEnded || !inner.writableFinished) this.destroy(inner.errored ?? undefined)
+      else this.#drained()
+    }))
+  }
+
   #onData(bytes: Buffer): void {
     if (this.#instead) return
     if (!this.#transparent.server) this.#do(this.#translator.fromServer(bytes))
@@ -95,14 +120,33 @@ export class AdaptedStream extends Duplex {
   }
 
   /** False where what went up has to wait for `drain`. */
-  #do({ toServer, toClient, transparent, failure, instead }: Moves): boolean {
+  #do({ toServer, toClient, transparent, failure, instead, exchange }: Moves): boolean {
     if (toClient !== undefined && toClient.length > 0 && !this.push(toClient)) this.#inner.pause()
     const flushed = toServer === undefined || toServer.length === 0 || this.#inner.write(toServer)
     if (transparent === 'client' || transparent === 'both') this.#transparent.client = true
     if (transparent === 'server' || transparent === 'both') this.#transparent.server = true
     if (failure !== undefined) this.destroy(failure)
     else if (instead !== undefined) this.#doInstead(instead)
-    return flushed
+    else if (exchange !== undefined) this.#exchange(exchange)
+    return flushed && exchange === undefined
+  }
+
+  #exchange(reach: () => Promise<Exchanged>): void {
+    reach().then(
+      ({ reopened, toClient }) => {
+        if (this.destroyed) return reopened.reset()
+        const left = this.#inner
+        this.#inner = reopened.stream
+        this.#resetInner = reopened.reset
+        left.destroy()
+        this.#take(reopened.stream)
+        if (reopened.stream.errored !== null) return void this.destroy(reopened.stream.errored)
+        if (this.push(toClient)) reopened.stream.resume()
+        if (reopened.stream.readableEnded) this.#onEnd()
+        this.#drained()
+      },
+      (error: unknown) => this.destroy(error instanceof Error ? error : new Error(String(error))),
+    )
   }
 
   #doInstead(work: () => Promise<void>): void {

@@ -9,7 +9,6 @@ import {
   BIND_RESPONSE,
   EXTENDED_REQUEST,
   EXTENDED_RESPONSE,
-  isStartTls,
   type LdapMessage,
   noticeOfDisconnection,
   readMessage,

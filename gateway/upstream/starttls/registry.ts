@@ -1,10 +1,20 @@
 // The protocols of `startTls` that this version speaks, a line each. The schema of gateway.yaml takes these alone and
 // refuses the others by name.
+import { createImap } from './imap.ts'
+import { createLdap } from './ldap.ts'
+import { createMysql } from './mysql.ts'
+import { createPop3 } from './pop3.ts'
 import { createPostgres } from './postgres.ts'
+import { createSmtp } from './smtp.ts'
 import { START_TLS_NAMES, type StartTls, type StartTlsName } from './types.ts'
 
 const CREATE: Readonly<Partial<Record<StartTlsName, () => StartTls>>> = {
   postgres: createPostgres,
+  mysql: createMysql,
+  smtp: createSmtp,
+  imap: createImap,
+  pop3: createPop3,
+  ldap: createLdap,
 }
 
 export const AVAILABLE_START_TLS: readonly StartTlsName[] = START_TLS_NAMES.filter((name) =>

@@ -40,9 +40,9 @@ export interface AdaptContext {
   /**
    * Another connection by the same rules (upgrade, name, pins, this workload's client certificate), to an IP address to
    * which this destination was dialled before. It has a budget of its own and is the caller's to destroy.
-   * Rejects with an UpstreamError.
+   * `by` takes the place of the protocol's own upgrade. Rejects with an UpstreamError.
    */
-  reopen(address: string): Promise<Reopened>
+  reopen(address: string, by?: StartTls['upgrade']): Promise<Reopened>
 }
 
 export interface Reopened {
@@ -64,9 +64,12 @@ export interface PreambleStep {
   readonly toClient: Buffer
   /**
    * `tls` from the server's bytes: it has agreed, the next byte of the client begins its ClientHello and none was sent
-   * before. `tls` from the client's: it began at once, and the bytes just given are the beginning of its ClientHello.
+   * before. `tls` from the client's: it began at once, and the bytes just given are the beginning of its ClientHello,
+   * unless `hello` says which.
    */
   readonly next: 'plain' | 'tls' | { readonly code: ReasonCode; readonly detail: string }
+  /** With `tls` from the client's bytes: those that came behind its request, where that is not answered (MySQL). */
+  readonly hello?: Buffer
 }
 
 export interface RefusalWords {
