@@ -1,5 +1,5 @@
-// A private Postfix as Debian ships it, on loopback: submission that wants STARTTLS with a client certificate, relays by
-// the certificate's fingerprint or refuses, and writes which certificate it saw into the mail that it delivers to a file.
+// A private Postfix as Debian ships it, on loopback: submission that wants STARTTLS with a client certificate, writes to its
+// log which one it saw, and discards the mail.
 import { mkdtemp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'

@@ -39,7 +39,7 @@ async function ldap(
 /** By SASL EXTERNAL, which libldap does not offer where it speaks no TLS itself; ldap3 does. */
 async function whoAmI(port: number): Promise<Ran> {
   const script = `import ldap3
-c = ldap3.Connection(ldap3.Server('127.0.0.1', ${port}), authentication=ldap3.SASL, sasl_mechanism='EXTERNAL', sasl_credentials=('',))
+c = ldap3.Connection(ldap3.Server('127.0.0.1', ${port}), authentication=ldap3.SASL, sasl_mechanism='EXTERNAL', sasl_credentials='')
 c.bind()
 print(c.extend.standard.who_am_i())
 `
