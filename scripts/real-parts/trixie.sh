@@ -14,7 +14,7 @@ packages=(
   ca-certificates python3-moto python3-botocore
   # Only suggested by python3-moto, and what its server imports.
   python3-flask python3-flask-cors python3-joserfc python3-xmltodict python3-yaml python3-docker
-  postgresql-client-17
+  postgresql-17 postgresql-client-17
 )
 root=${SALLYPORT_REAL_ROOT:-${TMPDIR:-/tmp}/sallyport-real}
 tree=$root/trixie
