@@ -25,6 +25,7 @@ import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createDial } from './upstream/dial.ts'
 import { createOpenUpstream } from './upstream/open.ts'
 import { createResolve } from './upstream/resolve.ts'
+import { createStartTlsSet } from './upstream/starttls/registry.ts'
 import { createTrustStore, type TrustStore } from './trust-store.ts'
 import type { Dial, Resolve } from './upstream/types.ts'
 
@@ -124,12 +125,14 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     maxBacklogBytes: config.audit.maxBacklogBytes,
   })
   stack.defer(() => audit.close(AUDIT_FLUSH_MS))
+  const startTls = createStartTlsSet()
   const openUpstream = createOpenUpstream({
     resolve: options.resolve ?? createResolve({ servers: config.dnsServers }),
     dial: options.dial ?? createDial(),
+    startTls,
   })
   return {
-    ...{ now, metrics, audit, trust, admission, h2Memory },
+    ...{ now, metrics, audit, trust, admission, h2Memory, startTls },
     openUpstream,
     registry: new SessionRegistry(),
     newId: createIds({ now, random: randomBytes }),

@@ -9,6 +9,7 @@ import type { ConnectionFacts } from '../listeners/connection.ts'
 import type { Identified, Identity } from '../listeners/identify.ts'
 import type { Policy } from '../policy/types.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { AdaptedStream } from '../upstream/starttls/adapted-stream.ts'
 import { type OpenUpstream, type UpstreamConnection, UpstreamError } from '../upstream/types.ts'
 import type { SessionRegistry } from './registry.ts'
 import { startRelay } from './relay.ts'
@@ -218,7 +219,10 @@ class Session {
     const side: RelaySide = {
       stream,
       end: () => stream.end(),
-      reset: () => raw.resetAndDestroy(),
+      reset: () => {
+        raw.resetAndDestroy()
+        if (stream instanceof AdaptedStream) stream.reset()
+      },
       endIsReal: () => true,
       closeIsClean: () => stream.writableFinished,
     }
