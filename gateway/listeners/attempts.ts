@@ -55,9 +55,12 @@ export function createAttempts(deps: SessionDependencies): Joined {
       },
       noRequest(connection, code, detail) {
         const { facts, refusal } = identified(deps, connection)
-        // Who was asked for no token yet has done nothing wrong.
-        const told = refusal === null || refusal.code === 'client-token-missing' ? null : refusal
-        record(facts, told?.code ?? code, told === null ? 'client' : 'gateway', told?.detail ?? detail)
+        record(
+          facts,
+          refusal?.code ?? code,
+          refusal === null ? 'client' : 'gateway',
+          refusal?.detail ?? detail,
+        )
       },
     },
   }
@@ -67,7 +70,8 @@ export function createAttempts(deps: SessionDependencies): Joined {
 function identified(deps: SessionDependencies, connection: ClientConnection) {
   const facts = beginAttempt(deps, connection)
   const identity = connection.identity()
-  if (!identity.ok) return { facts, refusal: identity }
-  describeCaller(facts, identity)
-  return { facts, refusal: null }
+  if (identity.ok) describeCaller(facts, identity)
+  // Tokens come with requests, and here is none that could be read: whether one was shown, nobody can say.
+  const refused = !identity.ok && identity.code !== 'client-token-missing'
+  return { facts, refusal: refused ? identity : null }
 }

@@ -163,6 +163,23 @@ describe('a workload without a certificate', () => {
     expect((await place.ask(shown)).status).toBe(407)
   })
 
+  test.for<[string, string, number, string]>([
+    ['another method', 'GET / HTTP/1.1\r\nHost: partner.test', 405, 'request-method'],
+    ['no port', 'CONNECT partner.test HTTP/1.1\r\nHost: partner.test', 400, 'request-target'],
+    [
+      'a body',
+      'CONNECT partner.test:443 HTTP/1.1\r\nHost: partner.test\r\nContent-Length: 1',
+      400,
+      'request-body',
+    ],
+  ])('is told what is wrong with its request, never 407, for %s', async ([, head, status, code]) => {
+    await using place = await setUp()
+    const request = `${head}\r\nProxy-Authorization: Bearer ${await place.token()}\r\n\r\n`
+    const answer = await connect(place.world, place.gateway.port, { svid: null, request })
+    expect(answer.status).toBe(status)
+    expect((await place.gateway.closed(1))[0]).toMatchObject({ workload: null, outcome: { code } })
+  })
+
   test('is denied by policy with 403, never 407', async () => {
     await using place = await setUp()
     const token = await place.token({ sub: 'spiffe://example.org/reports' })
