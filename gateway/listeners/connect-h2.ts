@@ -47,6 +47,9 @@ class ServedH2 {
   /** What each stream holds of bytes that nobody reads. */
   readonly #inboxes = new Map<http2.ServerHttp2Stream, H2Inbox>()
   #requested = false
+  /** A certificate is good, or a token was: the connection belongs to somebody. */
+  #admitted = false
+  #strangers = 0
 
   constructor(connection: ClientConnection, handler: RequestHandler, options: H2Options) {
     this.#connection = connection
@@ -92,18 +95,24 @@ class ServedH2 {
 
   #serve(stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders, raw: readonly string[]): void {
     this.#requested = true
-    if (this.#connection.byToken === null) clearTimeout(this.#deadline)
     // Every stream keeps an error listener for life: a reset by the peer must never be an uncaught exception.
     stream.on('error', () => {})
     this.#guard.watch(stream)
     const inbox = new H2Inbox(stream, (bytes) => this.#options.memory.grew(bytes))
     this.#inboxes.set(stream, inbox)
     stream.once('close', () => this.#inboxes.delete(stream))
-    const onAccepted = () => clearTimeout(this.#deadline)
-    this.#take({ stream, inbox, headers, onAccepted }, raw)
-    // Told once; nobody whose certificate is refused gets a second stream. Who shows tokens shows one for each.
+    this.#take({ stream, inbox, headers, onAccepted: () => this.#admit() }, raw)
     const identity = this.#connection.identity()
-    if (!identity.ok && identity.code !== 'client-token-missing') this.#session.close()
+    if (identity.ok) return this.#admit()
+    // Told once; nobody whose certificate is refused gets a second stream. Who shows tokens shows one for each, and as
+    // long as none was good, each costs a signature and a record for nobody: as many as may be asked at once, and no more.
+    const asked = identity.code === 'client-token-missing'
+    if (!asked || (!this.#admitted && ++this.#strangers > MAX_STREAMS)) this.#session.close()
+  }
+
+  #admit(): void {
+    this.#admitted = true
+    clearTimeout(this.#deadline)
   }
 
   #take(request: H2Request, raw: readonly string[]): void {
