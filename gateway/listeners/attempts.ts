@@ -30,14 +30,10 @@ export function createAttempts(deps: SessionDependencies): Joined {
     onProbe: () => metrics.probe(listener),
     onCount: (open) => metrics.connectionsOpen(listener, open),
     onFailure({ id, source, acceptedAt, code, detail }) {
-      if (!code.startsWith('limit-')) metrics.handshake(listener, 'failed')
+      const by = isOurs(code) ? 'gateway' : 'client'
+      if (by === 'client') metrics.handshake(listener, 'failed')
       const facts = beginAttempt(deps, { id, source, handshakeMs: null })
-      record(
-        { ...facts, openedAt: acceptedAt },
-        code,
-        code.startsWith('limit-') ? 'gateway' : 'client',
-        detail,
-      )
+      record({ ...facts, openedAt: acceptedAt }, code, by, detail)
     },
     passthrough: {
       tunnel: (connection, tunnel) => void runSession(deps, connection, tunnel),
@@ -55,15 +51,16 @@ export function createAttempts(deps: SessionDependencies): Joined {
       },
       noRequest(connection, code, detail) {
         const { facts, refusal } = identified(deps, connection)
-        record(
-          facts,
-          refusal?.code ?? code,
-          refusal === null ? 'client' : 'gateway',
-          refusal?.detail ?? detail,
-        )
+        const by = refusal !== null || isOurs(code) ? 'gateway' : 'client'
+        record(facts, refusal?.code ?? code, by, refusal?.detail ?? detail)
       },
     },
   }
+}
+
+/** Whether it is no word about the client. */
+function isOurs(code: ReasonCode): boolean {
+  return /^(?:limit|session)-/.test(code)
 }
 
 /** The facts of a connection that brought no usable request, with its identity or what is wrong with it. */

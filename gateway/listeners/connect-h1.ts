@@ -29,6 +29,7 @@ export function serveH1(connection: ClientConnection, handler: RequestHandler): 
     tls.off('end', onGone)
     tls.off('close', onGone)
     tls.off('error', onGone)
+    connection.closing.removeEventListener('abort', onClosing)
     tls.pause()
   }
   const onGone = () => {
@@ -36,6 +37,12 @@ export function serveH1(connection: ClientConnection, handler: RequestHandler): 
     handler.noRequest(connection, buffered.length === 0 ? 'client-closed' : 'request-malformed', null)
     tls.on('error', () => {})
     connection.raw.destroy()
+  }
+  const onClosing = () => {
+    stop()
+    handler.noRequest(connection, 'session-drained', null)
+    tls.on('error', () => {})
+    connection.raw.resetAndDestroy()
   }
   const onData = (chunk: Buffer) => {
     buffered =
@@ -56,6 +63,7 @@ export function serveH1(connection: ClientConnection, handler: RequestHandler): 
       detail: `${buffered.length} of at most ${MAX_REQUEST_BYTES} bytes came`,
     })
   }, requestTimeout(connection))
+  connection.closing.addEventListener('abort', onClosing)
   tls.on('data', onData)
   tls.on('end', onGone)
   tls.on('close', onGone)

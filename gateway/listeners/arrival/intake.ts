@@ -33,6 +33,8 @@ export interface IntakeOptions {
   readonly ignoreServerName: boolean
   /** The hello is there (`arrival.hello`, null where only its name was unusable), and its bytes wait in the socket. */
   readonly onHello: (arrival: Arrival) => void
+  /** Aborted when the listener closes. */
+  readonly closing: AbortSignal
   readonly onFailure: (failure: ArrivalFailure) => void
   readonly onProbe: () => void
   readonly onCount: (open: number) => void
@@ -83,6 +85,7 @@ function accept(raw: net.Socket, options: IntakeOptions): void {
     source: { ip, port: remotePort, vpcEndpoint: null },
     acceptedAt: options.now(),
     budgetMs: options.budgetMs,
+    closing: options.closing,
     onFailure: options.onFailure,
     onProbe: options.onProbe,
     onSettled: () => {},
