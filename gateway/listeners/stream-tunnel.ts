@@ -2,8 +2,10 @@
 // refusal can only be a reset.
 import type net from 'node:net'
 import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import type { RelaySide, Tunnel, TunnelFacts } from '../sessions/tunnel.ts'
 import type { Identity } from './identify.ts'
+import { writeFirst } from './lost-reset.ts'
 
 export interface StreamTunnelOptions {
   readonly requested: { readonly host: string; readonly port: number }
@@ -39,12 +41,14 @@ export class StreamTunnel implements Tunnel {
   accept(): RelaySide {
     const stream = this.#stream
     stream.off('close', this.#onGone)
+    const holdEnd = stream instanceof TLSSocket ? { holdEnd: writeFirst(stream, this.#raw, '') } : {}
     return {
       stream,
       end: () => stream.end(),
       // destroy() on a TLS socket would reach the peer as a clean end (nodejs/node#49484).
       reset: () => this.#raw.resetAndDestroy(),
       endIsReal: () => true,
+      ...holdEnd,
       closeIsClean: () => stream.writableFinished,
     }
   }
