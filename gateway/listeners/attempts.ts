@@ -30,14 +30,10 @@ export function createAttempts(deps: SessionDependencies): Joined {
     onProbe: () => metrics.probe(listener),
     onCount: (open) => metrics.connectionsOpen(listener, open),
     onFailure({ id, source, acceptedAt, code, detail }) {
-      if (!code.startsWith('limit-')) metrics.handshake(listener, 'failed')
+      const by = isOurs(code) ? 'gateway' : 'client'
+      if (by === 'client') metrics.handshake(listener, 'failed')
       const facts = beginAttempt(deps, { id, source, handshakeMs: null })
-      record(
-        { ...facts, openedAt: acceptedAt },
-        code,
-        code.startsWith('limit-') ? 'gateway' : 'client',
-        detail,
-      )
+      record({ ...facts, openedAt: acceptedAt }, code, by, detail)
     },
     passthrough: {
       tunnel: (connection, tunnel) => void runSession(deps, connection, tunnel),
@@ -55,19 +51,24 @@ export function createAttempts(deps: SessionDependencies): Joined {
       },
       noRequest(connection, code, detail) {
         const { facts, refusal } = identified(deps, connection)
-        // Who was asked for no token yet has done nothing wrong.
-        const told = refusal === null || refusal.code === 'client-token-missing' ? null : refusal
-        record(facts, told?.code ?? code, told === null ? 'client' : 'gateway', told?.detail ?? detail)
+        const by = refusal !== null || isOurs(code) ? 'gateway' : 'client'
+        record(facts, refusal?.code ?? code, by, refusal?.detail ?? detail)
       },
     },
   }
+}
+
+/** Whether it is no word about the client. */
+function isOurs(code: ReasonCode): boolean {
+  return /^(?:limit|session)-/.test(code)
 }
 
 /** The facts of a connection that brought no usable request, with its identity or what is wrong with it. */
 function identified(deps: SessionDependencies, connection: ClientConnection) {
   const facts = beginAttempt(deps, connection)
   const identity = connection.identity()
-  if (!identity.ok) return { facts, refusal: identity }
-  describeCaller(facts, identity)
-  return { facts, refusal: null }
+  if (identity.ok) describeCaller(facts, identity)
+  // Tokens come with requests, and here is none that could be read: whether one was shown, nobody can say.
+  const refused = !identity.ok && identity.code !== 'client-token-missing'
+  return { facts, refusal: refused ? identity : null }
 }

@@ -12,11 +12,10 @@ import {
   MAX_REQUEST_BYTES,
   readH1Request,
 } from './h1-request.ts'
+import { writeFirst } from './lost-reset.ts'
 
 /** After a refusal, what the client still sends is read and dropped for this long, else the reset eats the answer. */
 const DISCARD_MS = 2_000
-/** The first bytes behind a handshake always fit into an empty socket: a write that takes longer will never end. */
-const STUCK_MS = 5_000
 
 /** Reads the request of `connection` and hands a tunnel to `handler`. */
 export function serveH1(connection: ClientConnection, handler: RequestHandler): void {
@@ -29,6 +28,7 @@ export function serveH1(connection: ClientConnection, handler: RequestHandler): 
     tls.off('end', onGone)
     tls.off('close', onGone)
     tls.off('error', onGone)
+    connection.closing.removeEventListener('abort', onClosing)
     tls.pause()
   }
   const onGone = () => {
@@ -36,6 +36,12 @@ export function serveH1(connection: ClientConnection, handler: RequestHandler): 
     handler.noRequest(connection, buffered.length === 0 ? 'client-closed' : 'request-malformed', null)
     tls.on('error', () => {})
     connection.raw.destroy()
+  }
+  const onClosing = () => {
+    stop()
+    handler.noRequest(connection, 'session-drained', null)
+    tls.on('error', () => {})
+    connection.raw.resetAndDestroy()
   }
   const onData = (chunk: Buffer) => {
     buffered =
@@ -56,6 +62,7 @@ export function serveH1(connection: ClientConnection, handler: RequestHandler): 
       detail: `${buffered.length} of at most ${MAX_REQUEST_BYTES} bytes came`,
     })
   }, requestTimeout(connection))
+  connection.closing.addEventListener('abort', onClosing)
   tls.on('data', onData)
   tls.on('end', onGone)
   tls.on('close', onGone)
@@ -126,15 +133,14 @@ class H1Tunnel implements Tunnel {
     const { tls, raw } = this.#connection
     tls.off('close', this.#onGone)
     // Its 'error' listener stays: between this call and the relay's own there must never be none.
-    // Node loses the error where a reset meets the session tickets (24.21.0), and every later write waits for ever.
-    const stuck = setTimeout(() => raw.resetAndDestroy(), STUCK_MS)
-    tls.write(`HTTP/${this.#request.version} 200 Connection established\r\n\r\n`, () => clearTimeout(stuck))
+    const holdEnd = writeFirst(tls, raw, `HTTP/${this.#request.version} 200 Connection established\r\n\r\n`)
     return {
       stream: tls,
       end: () => tls.end(),
       // destroy() on the TLS socket would reach the peer as a clean end (nodejs/node#49484).
       reset: () => raw.resetAndDestroy(),
       endIsReal: () => true,
+      holdEnd,
       closeIsClean: () => tls.writableFinished,
     }
   }

@@ -44,9 +44,13 @@ class ServedH2 {
   readonly #session: http2.ServerHttp2Session
   readonly #guard: H2Guard
   readonly #deadline: NodeJS.Timeout
+  readonly #onClosing = () => this.#noRequest('session-drained', null)
   /** What each stream holds of bytes that nobody reads. */
   readonly #inboxes = new Map<http2.ServerHttp2Stream, H2Inbox>()
   #requested = false
+  /** A certificate is good, or a token was: the connection belongs to somebody. */
+  #admitted = false
+  #strangers = 0
 
   constructor(connection: ClientConnection, handler: RequestHandler, options: H2Options) {
     this.#connection = connection
@@ -69,6 +73,7 @@ class ServedH2 {
     this.#deadline = setTimeout(() => this.#onDeadline(), requestTimeout(connection))
     this.#session.on('stream', (stream, headers, _flags, raw) => this.#serve(stream, headers, raw))
     this.#session.once('close', () => this.#closed())
+    connection.closing.addEventListener('abort', this.#onClosing)
     const member = { session: this.#session, held: () => this.#held() }
     options.memory.add(member)
     connection.raw.once('close', () => options.memory.remove(member))
@@ -81,6 +86,8 @@ class ServedH2 {
   }
 
   goAway(): void {
+    // Without streams that is its end, which the client has not chosen.
+    if (!this.#requested) this.#noRequest('session-draining', null)
     this.#session.close()
   }
 
@@ -91,19 +98,25 @@ class ServedH2 {
   }
 
   #serve(stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders, raw: readonly string[]): void {
-    this.#requested = true
-    if (this.#connection.byToken === null) clearTimeout(this.#deadline)
+    this.#toldOf()
     // Every stream keeps an error listener for life: a reset by the peer must never be an uncaught exception.
     stream.on('error', () => {})
     this.#guard.watch(stream)
     const inbox = new H2Inbox(stream, (bytes) => this.#options.memory.grew(bytes))
     this.#inboxes.set(stream, inbox)
     stream.once('close', () => this.#inboxes.delete(stream))
-    const onAccepted = () => clearTimeout(this.#deadline)
-    this.#take({ stream, inbox, headers, onAccepted }, raw)
-    // Told once; nobody whose certificate is refused gets a second stream. Who shows tokens shows one for each.
+    this.#take({ stream, inbox, headers, onAccepted: () => this.#admit() }, raw)
     const identity = this.#connection.identity()
-    if (!identity.ok && identity.code !== 'client-token-missing') this.#session.close()
+    if (identity.ok) return this.#admit()
+    // Told once; nobody whose certificate is refused gets a second stream. Who shows tokens shows one for each, and as
+    // long as none was good, each costs a signature and a record for nobody: as many as may be asked at once, and no more.
+    const asked = identity.code === 'client-token-missing'
+    if (!asked || (!this.#admitted && ++this.#strangers > MAX_STREAMS)) this.#session.close()
+  }
+
+  #admit(): void {
+    this.#admitted = true
+    clearTimeout(this.#deadline)
   }
 
   #take(request: H2Request, raw: readonly string[]): void {
@@ -117,15 +130,26 @@ class ServedH2 {
     this.#handler.tunnel(this.#connection, new H2Tunnel(this.#connection, request, target, facts))
   }
 
+  /** From here on what becomes of the connection is no record of its own. */
+  #toldOf(): void {
+    this.#requested = true
+    this.#connection.closing.removeEventListener('abort', this.#onClosing)
+  }
+
+  #noRequest(code: ReasonCode, detail: string | null): void {
+    this.#toldOf()
+    this.#handler.noRequest(this.#connection, code, detail)
+  }
+
   #closed(): void {
     clearTimeout(this.#deadline)
     if (this.#requested) return
+    this.#toldOf()
     const { fault } = this.#guard
     const detail = fault?.message ?? null
     if (fault instanceof H2LimitError)
       this.#handler.refusedRequest(this.#connection, fault.code, fault.message)
-    else if (isProtocolError(fault)) this.#handler.noRequest(this.#connection, 'request-malformed', detail)
-    else this.#handler.noRequest(this.#connection, 'client-closed', detail)
+    else this.#noRequest(isProtocolError(fault) ? 'request-malformed' : 'client-closed', detail)
   }
 }
 

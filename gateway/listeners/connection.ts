@@ -19,6 +19,8 @@ export interface ClientConnection extends ConnectionFacts {
   readonly tls: tls.TLSSocket
   /** By `performance.now()`: when the request must be there. */
   readonly deadlineAt: number
+  /** Aborted when the listener closes: who has asked for nothing yet is to be told of at once, with its record. */
+  readonly closing: AbortSignal
   /** By the certificate; judged afresh at each call, since time, trust and bundles change while a connection lives. */
   identity(): Identity
   /** Who a request's `Proxy-Authorization` shows; null where the listener takes no tokens. */

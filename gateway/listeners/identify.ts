@@ -61,12 +61,12 @@ export type PeerChain = readonly X509Certificate[]
 export function readPeerChain(socket: TLSSocket): PeerChain {
   const chain: X509Certificate[] = []
   const seen = new Set<string>()
-  let certificate = socket.getPeerX509Certificate()
-  // A self-signed certificate names itself as its issuer, hence the set; OpenSSL's own depth limit bounds the rest.
-  while (certificate !== undefined && !seen.has(certificate.fingerprint256)) {
-    seen.add(certificate.fingerprint256)
-    chain.push(certificate)
-    certificate = certificate.issuerCertificate
+  // What Node calls issuer is the next that was sent, whether it issued anything or not: a list with an end, in which
+  // clients repeat themselves (a leaf in its own chain), and what comes behind a repeat may be the CA that matters.
+  for (let next = socket.getPeerX509Certificate(); next !== undefined; next = next.issuerCertificate) {
+    if (seen.has(next.fingerprint256)) continue
+    seen.add(next.fingerprint256)
+    chain.push(next)
   }
   return chain
 }

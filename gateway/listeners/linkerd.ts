@@ -17,6 +17,7 @@ export function serveLinkerd(connection: ClientConnection, handler: RequestHandl
     tls.off('data', onData)
     tls.off('end', onGone)
     tls.off('close', onGone)
+    connection.closing.removeEventListener('abort', onClosing)
     tls.pause()
   }
   const refuse = (code: ReasonCode, detail: string | null) => {
@@ -26,6 +27,7 @@ export function serveLinkerd(connection: ClientConnection, handler: RequestHandl
     raw.resetAndDestroy()
   }
   const onGone = () => refuse(buffered.length === 0 ? 'client-closed' : 'request-malformed', null)
+  const onClosing = () => refuse('session-drained', null)
   const deadline = setTimeout(
     () => refuse('request-timeout', 'the transport header is not complete'),
     requestTimeout(connection),
@@ -56,6 +58,7 @@ export function serveLinkerd(connection: ClientConnection, handler: RequestHandl
     )
   }
   tls.on('error', () => {})
+  connection.closing.addEventListener('abort', onClosing)
   tls.on('data', onData)
   tls.on('end', onGone)
   tls.on('close', onGone)

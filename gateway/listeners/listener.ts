@@ -1,5 +1,6 @@
 // One port: intake, TLS and the protocol behind it, put together by what the configuration says. It decides nothing
 // about requests.
+import { setMaxListeners } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { ListenerConfig, TrustMaterial } from '../config/types.ts'
 import type { TrustStore } from '../trust-store.ts'
@@ -65,12 +66,16 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const { config } = options
   const h2 = new Set<H2Connection>()
   const state = { draining: false }
+  const closing = new AbortController()
+  // One for each connection that has asked for nothing yet.
+  setMaxListeners(0, closing.signal)
   const onHello =
     config.protocol === 'passthrough'
       ? (arrival: Arrival) => takePassthrough(arrival, options)
-      : createTermination(options, h2, state)
+      : createTermination(options, h2, state, closing.signal)
   const intake = createIntake({
     ...options,
+    closing: closing.signal,
     ...(config.startTls === 'postgres' ? { preamble: postgresPreamble } : {}),
     ignoreServerName: config.protocol !== 'sni' && config.protocol !== 'passthrough',
     onHello,
@@ -87,6 +92,10 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     },
     async close() {
       const closed = new Promise<void>((resolve) => intake.server.close(() => resolve()))
+      // Before the sockets go, whose own events come when the audit log is closed already.
+      closing.abort()
+      // Node writes frames of HTTP/2 in a turn of their own: GOAWAY, and RST_STREAM of what was cut.
+      await new Promise((resolve) => setImmediate(resolve))
       for (const socket of intake.sockets) socket.resetAndDestroy()
       await closed
     },
@@ -98,7 +107,12 @@ function takePassthrough(arrival: Arrival, { config, passthrough }: ListenerOpti
   servePassthrough(arrival, arrival.hello, { ...passthrough, listenerPort: config.port })
 }
 
-function createTermination(options: ListenerOptions, h2: Set<H2Connection>, state: { draining: boolean }) {
+function createTermination(
+  options: ListenerOptions,
+  h2: Set<H2Connection>,
+  state: { draining: boolean },
+  closing: AbortSignal,
+) {
   const { config, trust, admission, budgetMs } = options
   const serve = createServe(options, h2, state)
   const alpnProtocols = config.startTls === 'postgres' ? [POSTGRES_ALPN] : ALPN[config.protocol]
@@ -110,7 +124,7 @@ function createTermination(options: ListenerOptions, h2: Set<H2Connection>, stat
     handshakeTimeoutMs: budgetMs,
     onSecured: (arrival, terminated) => {
       options.onSecured()
-      serve(toConnection(arrival, terminated, options), arrival)
+      serve(toConnection(arrival, terminated, options, closing), arrival)
     },
   })
   trust.onChange((material) => terminator.replace(tlsMaterial(config, material)))
@@ -139,7 +153,12 @@ function trustOf(
   }
 }
 
-function toConnection(arrival: Arrival, terminated: Terminated, options: ListenerOptions): ClientConnection {
+function toConnection(
+  arrival: Arrival,
+  terminated: Terminated,
+  options: ListenerOptions,
+  closing: AbortSignal,
+): ClientConnection {
   const { config, trust, now } = options
   const { tls, chain, openssl, handshakeMs } = terminated
   const tokens = config.clientAuthentication === 'svid-or-token'
@@ -150,6 +169,7 @@ function toConnection(arrival: Arrival, terminated: Terminated, options: Listene
   return {
     ...{ id: arrival.id, raw: arrival.raw, tls, source: arrival.source, handshakeMs },
     deadlineAt: arrival.deadlineAt,
+    closing,
     identity: byCertificate,
     byToken: tokens
       ? (shown) =>

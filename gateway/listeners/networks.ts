@@ -1,6 +1,6 @@
-// Which network a connection comes from, for workloads that can show no identity (`networks`). A VPC endpoint says more
-// than an address behind it, so it comes first; of ranges the closest one wins, so that the order of the file decides
-// nothing.
+// Which network a connection comes from, for workloads that can show no identity (`networks`). What came by a VPC endpoint
+// is known by that endpoint alone: the addresses behind it are those of somebody else's VPC, who chooses them, and may
+// well be those of a range here. Of ranges the closest one wins, so that the order of the file decides nothing.
 import ipaddr from 'ipaddr.js'
 import type { SourceFacts } from '../audit/events.ts'
 import type { Network } from '../config/types.ts'
@@ -22,7 +22,7 @@ export function createIdentifyNetwork(networks: readonly Network[]): IdentifyNet
     .flatMap(({ name, sources }) => sources.map((text) => toRange(text, name)))
     .toSorted((a, b) => b.bits - a.bits)
   return ({ ip, vpcEndpoint }) => {
-    const name = (vpcEndpoint === null ? undefined : endpoints.get(vpcEndpoint)) ?? find(ranges, ip)
+    const name = vpcEndpoint === null ? find(ranges, ip) : endpoints.get(vpcEndpoint)
     if (name === undefined) return { ok: false, code: 'client-network-unknown', detail: null }
     return {
       ok: true,

@@ -2,10 +2,12 @@
 // refusal is a reset, or what the protocol of `startTls` has for it.
 import type net from 'node:net'
 import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import type { RelaySide, Tunnel, TunnelFacts } from '../sessions/tunnel.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
 import type { StartTls } from '../upstream/starttls/types.ts'
 import type { Identity } from './identify.ts'
+import { writeFirst } from './lost-reset.ts'
 import { refusalWords, tellRefusal } from './protocol-refusal.ts'
 
 export interface StreamTunnelOptions {
@@ -46,12 +48,14 @@ export class StreamTunnel implements Tunnel {
   accept(): RelaySide {
     const stream = this.#stream
     stream.off('close', this.#onGone)
+    const holdEnd = stream instanceof TLSSocket ? { holdEnd: writeFirst(stream, this.#raw, '') } : {}
     return {
       stream,
       end: () => stream.end(),
       // destroy() on a TLS socket would reach the peer as a clean end (nodejs/node#49484).
       reset: () => this.#raw.resetAndDestroy(),
       endIsReal: () => true,
+      ...holdEnd,
       closeIsClean: () => stream.writableFinished,
     }
   }

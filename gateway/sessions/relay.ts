@@ -113,7 +113,8 @@ class HandDrivenRelay implements Relay {
       })
       // A turn later: Node's TLS end() inside one of that socket's own read callbacks (microtasks run there too) makes
       // OpenSSL throw away the records it has not decrypted yet (24.21.0).
-      setImmediate(() => sink.end())
+      const hold = source.holdEnd ?? ((pass) => pass())
+      setImmediate(() => hold(() => this.#over || sink.end()))
       this.#armTimer()
     }
     // A client that sends all it has and its FIN at once has ended before there is a relay, paused or not.

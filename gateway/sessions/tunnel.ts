@@ -14,6 +14,8 @@ export interface RelaySide {
   reset(): void
   /** False where the stream's 'end' stands for an abort, as on a reset HTTP/2 stream (nodejs/node#53160). */
   endIsReal(): boolean
+  /** Calls its argument when an end that has come may be passed on; missing = at once. */
+  readonly holdEnd?: (pass: () => void) => void
   /**
    * Asked at the stream's 'close' when both sides have ended: whether all that was written, with its end, was handed
    * over. A closed HTTP/2 stream never says 'finish' when its last frame went out before Node's own bookkeeping did.

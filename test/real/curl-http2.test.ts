@@ -17,7 +17,7 @@ import {
   svidFiles,
 } from './front-door.ts'
 
-/** curl ends with GOAWAY and its connection, never with END_STREAM: nothing says that the tunnel was at its end. */
+/** curl closes its connection, without END_STREAM or GOAWAY before: nothing says that the tunnel was at its end. */
 const CURLS_END = { code: 'relay-client-reset', by: 'client' }
 const BODY_BYTES = 5 * 1024 * 1024
 

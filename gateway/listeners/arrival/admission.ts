@@ -31,8 +31,11 @@ export const DEFAULT_LIMITS: AdmissionLimits = {
 }
 
 export interface Admission {
-  /** Null where the connection may stay, which must be followed by one `leave`; else why not. */
-  enter(source: string): 'limit-connections' | 'limit-connections-per-source' | null
+  /** False where as many connections are open as may be; true must be followed by one `close`. Before anything is read. */
+  open(): boolean
+  close(): void
+  /** False where this source has as many as it may; true must be followed by one `leave`. */
+  enter(source: string): boolean
   leave(source: string): void
   /** Calls `begin` when a handshake may start, maybe at once; false where there is no room to wait. */
   queue(waiter: HandshakeWaiter): boolean
@@ -86,19 +89,29 @@ class FairAdmission implements Admission {
     return { working: this.#working.size, waiting: this.#waiting, sources: this.#sources.size }
   }
 
-  enter(name: string): ReturnType<Admission['enter']> {
-    if (this.#connections >= this.#limits.connections) return 'limit-connections'
-    const source = this.#source(name)
-    if (source.connections >= this.#limits.connectionsPerSource) return 'limit-connections-per-source'
-    source.connections += 1
+  open(): boolean {
+    if (this.#connections >= this.#limits.connections) return false
     this.#connections += 1
-    return null
+    return true
+  }
+
+  close(): void {
+    this.#connections -= 1
+  }
+
+  enter(name: string): boolean {
+    const source = this.#source(name)
+    if (source.connections >= this.#limits.connectionsPerSource) {
+      this.#forget(name, source)
+      return false
+    }
+    source.connections += 1
+    return true
   }
 
   leave(name: string): void {
     const source = this.#source(name)
     source.connections -= 1
-    this.#connections -= 1
     this.#forget(name, source)
   }
 

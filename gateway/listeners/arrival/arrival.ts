@@ -41,6 +41,13 @@ const TIMEOUT_CODES: Readonly<Record<Exclude<ArrivalStage, 'arrived'>, ReasonCod
   handshake: 'client-handshake-timeout',
 }
 
+/** Of a connection that sent nothing. */
+const ORDINARY_ENDS: ReadonlySet<ReasonCode> = new Set([
+  'client-closed',
+  'client-handshake-timeout',
+  'session-drained',
+])
+
 export interface ArrivalEnds {
   readonly onFailure: (failure: ArrivalFailure) => void
   readonly onProbe: () => void
@@ -55,6 +62,8 @@ export interface ArrivalOptions extends ArrivalEnds {
   readonly acceptedAt: Date
   /** From now to the end of the request. */
   readonly budgetMs: number
+  /** Aborted when the listener closes. */
+  readonly closing: AbortSignal
 }
 
 export class Arrival {
@@ -75,6 +84,8 @@ export class Arrival {
   readonly #timer: NodeJS.Timeout
   readonly #onError = (error: Error) => this.fail(lossCode(error), error.message)
   readonly #onClose = () => this.fail('client-closed', null)
+  readonly #onClosing = () => this.fail('session-drained', null)
+  readonly #closing: AbortSignal
 
   constructor(options: ArrivalOptions) {
     this.id = options.id
@@ -82,10 +93,12 @@ export class Arrival {
     this.source = options.source
     this.acceptedAt = options.acceptedAt
     this.#ends = options
+    this.#closing = options.closing
     this.deadlineAt = this.startedAt + options.budgetMs
     this.#timer = setTimeout(() => this.#timedOut(), options.budgetMs)
     this.raw.on('error', this.#onError)
     this.raw.on('close', this.#onClose)
+    this.#closing.addEventListener('abort', this.#onClosing)
   }
 
   get settled(): boolean {
@@ -106,7 +119,7 @@ export class Arrival {
     const { id, source, acceptedAt } = this
     const silent = this.stage === 'first-byte'
     this.#settle()
-    if (silent && (code === 'client-closed' || code === 'client-handshake-timeout')) this.#ends.onProbe()
+    if (silent && ORDINARY_ENDS.has(code)) this.#ends.onProbe()
     else this.#ends.onFailure({ id, source, acceptedAt, code, detail })
     if (this.raw.destroyed) return
     if (answer !== null) return this.#answer(answer)
@@ -132,6 +145,7 @@ export class Arrival {
     this.stage = 'arrived'
     clearTimeout(this.#timer)
     this.raw.off('close', this.#onClose)
+    this.#closing.removeEventListener('abort', this.#onClosing)
     this.#ends.onSettled()
   }
 }

@@ -33,6 +33,8 @@ export interface IntakeOptions {
   readonly ignoreServerName: boolean
   /** The hello is there (`arrival.hello`, null where only its name was unusable), and its bytes wait in the socket. */
   readonly onHello: (arrival: Arrival) => void
+  /** Aborted when the listener closes. */
+  readonly closing: AbortSignal
   readonly onFailure: (failure: ArrivalFailure) => void
   readonly onProbe: () => void
   readonly onCount: (open: number) => void
@@ -45,6 +47,7 @@ export interface Intake {
 }
 
 const KEEP_ALIVE_MS = 60_000
+const AS_MANY = 'as many connections are open as may be'
 
 export function createIntake(options: IntakeOptions): Intake {
   const sockets = new Set<net.Socket>()
@@ -82,6 +85,7 @@ function accept(raw: net.Socket, options: IntakeOptions): void {
     source: { ip, port: remotePort, vpcEndpoint: null },
     acceptedAt: options.now(),
     budgetMs: options.budgetMs,
+    closing: options.closing,
     onFailure: options.onFailure,
     onProbe: options.onProbe,
     onSettled: () => {},
@@ -108,8 +112,9 @@ async function bring(arrival: Arrival, options: IntakeOptions): Promise<void> {
 
 /** Gives the bytes of the ClientHello, with what came behind it. */
 async function readToHello(arrival: Arrival, reader: RawReader, options: IntakeOptions): Promise<Buffer> {
+  countOpen(arrival, options)
   const rest = await readFront(arrival, reader, options)
-  count(arrival, options)
+  countSource(arrival, options)
   const begin = rest.length > 0 ? rest : await reader.next()
   arrival.stage = 'client-hello'
   const { first, mustOffer } = (await options.preamble?.(arrival.raw, reader, begin)) ?? {
@@ -173,13 +178,18 @@ async function refuseSecondHeader(arrival: Arrival, reader: RawReader, after: Bu
   return rest
 }
 
+/** Of all connections, from the first: who owes a PROXY header holds one of the process's files as well. */
+function countOpen({ raw }: Arrival, { admission }: IntakeOptions): void {
+  if (!admission.open()) throw new ArrivalError('limit-connections', AS_MANY)
+  raw.once('close', () => admission.close())
+}
+
 /** By the address that the balancer names: its own would make all its clients one source. */
-function count(arrival: Arrival, { admission }: IntakeOptions): void {
-  const key = sourceKey(arrival.source.ip)
-  if (arrival.raw.destroyed) throw new ConnectionGoneError()
-  const refusal = admission.enter(key)
-  if (refusal !== null) throw new ArrivalError(refusal, 'as many connections are open as may be')
-  arrival.raw.once('close', () => admission.leave(key))
+function countSource({ raw, source }: Arrival, { admission }: IntakeOptions): void {
+  const key = sourceKey(source.ip)
+  if (raw.destroyed) throw new ConnectionGoneError()
+  if (!admission.enter(key)) throw new ArrivalError('limit-connections-per-source', AS_MANY)
+  raw.once('close', () => admission.leave(key))
 }
 
 async function readHello(

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { connect } from '../../fixtures/connect-client.ts'
+import { connect, connectTls } from '../../fixtures/connect-client.ts'
+import { FRAME, RawH2 } from '../../fixtures/h2-raw.ts'
 import { partnerDestination, startPartner, toLoopback } from '../../fixtures/partner.ts'
-import { readToEnding } from '../../fixtures/sockets.ts'
+import { connectRaw, readToEnding } from '../../fixtures/sockets.ts'
 import { createWorld, startTestGateway, type TestGateway } from '../../fixtures/world.ts'
 
 async function readyz(gateway: TestGateway): Promise<number> {
@@ -9,7 +10,10 @@ async function readyz(gateway: TestGateway): Promise<number> {
   return (await fetch(`http://127.0.0.1:${health?.port}/readyz`)).status
 }
 
-async function scene(drain: string) {
+const LISTENERS = `  - {name: proxy, address: "127.0.0.1:0", protocol: connect}
+  - {name: l5d, address: "127.0.0.1:0", protocol: linkerd, trustDomains: [example.org]}`
+
+async function scene(drain: string, listeners?: string) {
   const stack = new AsyncDisposableStack()
   const world = stack.use(await createWorld())
   const partner = stack.use(
@@ -23,11 +27,12 @@ async function scene(drain: string) {
       destinations: partnerDestination(partner.port),
       resolve: toLoopback,
       extra: `drain: ${drain}`,
+      ...(listeners === undefined ? {} : { listeners }),
     }),
   )
   const open = async () =>
     connect(world, gateway.port, { svid: await world.svid('/a'), target: `partner.test:${partner.port}` })
-  return { gateway, open, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  return { world, gateway, open, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
 describe('drain', () => {
@@ -73,5 +78,38 @@ describe('drain', () => {
     expect(s.gateway.records().map(({ outcome }) => outcome)).toMatchObject([
       { code: 'session-drained', by: 'gateway' },
     ])
+  })
+
+  test('leaves the record of each connection that has asked for nothing yet, before it is over', async () => {
+    await using s = await scene('{delay: 0s, deadline: 100ms}', LISTENERS)
+    const svid = await s.world.svid('/a')
+    const mtls = (port: number, protocol: string) =>
+      connectTls(s.world, port, { svid, tls: { ALPNProtocols: [protocol] } })
+    const silent = await connectRaw(s.gateway.port)
+    const inHello = await connectRaw(s.gateway.port)
+    inHello.write(Buffer.from('1603010200', 'hex'))
+    const endings = [
+      inHello,
+      silent,
+      await mtls(s.gateway.port, 'http/1.1'),
+      await mtls(s.gateway.portOf('l5d'), 'transport.l5d.io/v1'),
+    ].map(readToEnding)
+    const h2 = new RawH2(await mtls(s.gateway.port, 'h2'))
+    await expect.poll(() => h2.of(0, FRAME.SETTINGS)).toHaveLength(2)
+    await expect.poll(() => s.gateway.metric('sallyport_connections_open')).toBe(5)
+    await s.gateway.gateway.drain()
+    const told = s.gateway
+      .records()
+      .map(({ workload, outcome }) => `${workload} ${outcome.code} ${outcome.by}`)
+    for (const { how } of await Promise.all(endings)) expect(how).toBe('reset')
+    await expect.poll(() => h2.goAwayCode()).toBe(0)
+    expect(told.toSorted()).toEqual([
+      'null session-drained gateway',
+      'spiffe://example.org/a session-drained gateway',
+      'spiffe://example.org/a session-drained gateway',
+      'spiffe://example.org/a session-draining gateway',
+    ])
+    // Nor one more when the sockets are gone.
+    expect(s.gateway.records()).toHaveLength(told.length)
   })
 })

@@ -117,6 +117,25 @@ describe('a workload is refused with 403 and its own reason', () => {
     })
   })
 
+  test.for(['TLSv1.2', 'TLSv1.3'] as const)(
+    'nor one that is sent twice before its issuing CA, over %s',
+    async (version) => {
+      await using world = await createWorld()
+      await using gateway = await startTestGateway(world, {
+        destinations: DESTINATIONS,
+        listeners: `  - {name: proxy, address: "127.0.0.1:0", protocol: connect, minVersion: ${version}}`,
+        resolve: async () => ['10.0.0.1'],
+      })
+      const svid = await world.svid('/payments')
+      const chainPem = `${svid.pem}\n${svid.chainPem}`
+      await connect(world, gateway.port, { svid: { ...svid, chainPem }, tls: { maxVersion: version } })
+      expect((await gateway.closed(1))[0]).toMatchObject({
+        workload: ID,
+        outcome: { code: 'address-private' },
+      })
+    },
+  )
+
   test('an SVID without its issuing CA is refused as untrusted', async () => {
     await using world = await createWorld()
     await using gateway = await startTestGateway(world, { destinations: DESTINATIONS })

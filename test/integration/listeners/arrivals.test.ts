@@ -95,6 +95,29 @@ describe('a client that takes too long', () => {
   })
 })
 
+describe('all sources together', () => {
+  test.for<[string, string, Buffer]>([
+    ['is at its ClientHello', 'proxy', HELLO.subarray(0, 10)],
+    ['owes its PROXY header', 'behind', Buffer.alloc(0)],
+  ])('may have so many connections and no more, though each %s', async ([, listener, bytes]) => {
+    await using place = await setUp('{connections: 3}')
+    const port = place.gateway.portOf(listener)
+    const held: net.Socket[] = []
+    for (let count = 0; count < 3; count++) {
+      const socket = await connectRaw(port)
+      socket.write(bytes)
+      held.push(socket)
+    }
+    await expect.poll(() => place.gateway.metric('sallyport_connections_open')).toBe(3)
+    expect((await readToEnding(await connectRaw(port))).how).toBe('reset')
+    expect((await place.gateway.closed(1)).map(({ outcome }) => outcome.code)).toEqual(['limit-connections'])
+    for (const socket of held) socket.destroy()
+    await nothingOpen(place.gateway)
+    const svid = await place.world.svid('/payments')
+    expect((await connect(place.world, place.gateway.port, { svid })).status).toBeGreaterThan(0)
+  })
+})
+
 describe('one source', () => {
   test('may have so many connections and no more, and again when they are gone', async () => {
     await using place = await setUp('{connectionsPerSource: 3}')

@@ -93,6 +93,22 @@ describe('a workload of a network', () => {
     })
   })
 
+  test('is nobody behind an endpoint that is not listed, whatever address it gave itself', async () => {
+    await using place = await setUp({
+      listener: ', proxyProtocol: {required: true, from: [127.0.0.0/8]}',
+      networks: '  - {name: legacy-batch, sources: [10.0.0.0/8]}',
+    })
+    const raw = await connectRaw(place.gateway.portOf('raw'))
+    raw.write(header({ tlvs: [vpcEndpoint('vpce-0bad')] }))
+    expect((await speak(raw, place.world.partnerCa.pem)).how).toBe('reset')
+    expect((await place.gateway.closed(1))[0]).toMatchObject({
+      network: null,
+      source: { ip: '10.0.0.5', vpcEndpoint: 'vpce-0bad' },
+      outcome: { code: 'client-network-unknown' },
+    })
+    expect(place.partner.accepted()).toBe(0)
+  })
+
   test('is of the closest range, whatever the order', async () => {
     await using place = await setUp({
       networks: `  - {name: everybody, sources: [0.0.0.0/0]}
@@ -106,12 +122,13 @@ describe('a workload of a network', () => {
   test('a policy about VPC endpoints sees the one in the header', async () => {
     await using place = await setUp({
       listener: ', proxyProtocol: {required: true, from: [127.0.0.0/8]}',
-      networks: '  - {name: legacy-batch, sources: [10.0.0.0/8]}',
+      networks: '  - {name: legacy-batch, sources: [10.0.0.0/8], vpcEndpoints: [vpce-0123, vpce-0456]}',
       policy:
         '@id("e") permit (principal is Network, action, resource) when { context has vpcEndpoint && context.vpcEndpoint == "vpce-0123" };',
     })
     for (const [tlvs, how] of [
       [[vpcEndpoint('vpce-0123')], 'end'],
+      [[vpcEndpoint('vpce-0456')], 'reset'],
       [[], 'reset'],
     ] as const) {
       const raw = await connectRaw(place.gateway.portOf('raw'))

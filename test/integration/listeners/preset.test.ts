@@ -15,7 +15,10 @@ async function setUp(options: { policy?: string; startTls?: boolean } = {}) {
   })
   // Speaks no TLS, as a database behind a tunnel.
   const database = await startTcp((raw) => {
-    raw.on('data', (chunk) => raw.write(`db ${String(chunk)}`))
+    raw.on('data', (chunk) => {
+      if (String(chunk) === 'reset') raw.resetAndDestroy()
+      else raw.write(`db ${String(chunk)}`)
+    })
     raw.on('end', () => raw.end())
   })
   const gateway = await startTestGateway(world, {
@@ -107,6 +110,19 @@ describe.each(['names', 'orders'])('on %s', (listener) => {
     expect((await readToEnding(socket)).how).toBe('reset')
     expect((await place.gateway.closed(1))[0]?.outcome.code).toBe('client-certificate-missing')
     expect(place.database.accepted()).toBe(0)
+  })
+
+  test('a reset by the service in mid-stream is a reset for the client', async () => {
+    await using place = await setUp()
+    const socket = await dial(place, listener, await place.world.svid('/payments'), more)
+    const ending = readToEnding(socket)
+    socket.write('reset')
+    const { how, data } = await ending
+    expect([how, data.toString()]).toEqual(['reset', ''])
+    expect((await place.gateway.closed(1))[0]?.outcome).toMatchObject({
+      code: 'relay-upstream-reset',
+      by: 'upstream',
+    })
   })
 
   test('policy denies by a reset, and nothing was dialled', async () => {

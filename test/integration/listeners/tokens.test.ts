@@ -3,7 +3,8 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import http2 from 'node:http2'
 import { describe, expect, test } from 'vitest'
 import { readBundle, writeBundle } from '../../../spiffe/bundle.ts'
-import { connect, readBody } from '../../fixtures/connect-client.ts'
+import { connect, connectTls, readBody } from '../../fixtures/connect-client.ts'
+import { connectFields, FLAG, RawH2 } from '../../fixtures/h2-raw.ts'
 import { partnerDestination, startPartner, toLoopback } from '../../fixtures/partner.ts'
 import { createWorld, startTestGateway } from '../../fixtures/world.ts'
 
@@ -163,6 +164,23 @@ describe('a workload without a certificate', () => {
     expect((await place.ask(shown)).status).toBe(407)
   })
 
+  test.for<[string, string, number, string]>([
+    ['another method', 'GET / HTTP/1.1\r\nHost: partner.test', 405, 'request-method'],
+    ['no port', 'CONNECT partner.test HTTP/1.1\r\nHost: partner.test', 400, 'request-target'],
+    [
+      'a body',
+      'CONNECT partner.test:443 HTTP/1.1\r\nHost: partner.test\r\nContent-Length: 1',
+      400,
+      'request-body',
+    ],
+  ])('is told what is wrong with its request, never 407, for %s', async ([, head, status, code]) => {
+    await using place = await setUp()
+    const request = `${head}\r\nProxy-Authorization: Bearer ${await place.token()}\r\n\r\n`
+    const answer = await connect(place.world, place.gateway.port, { svid: null, request })
+    expect(answer.status).toBe(status)
+    expect((await place.gateway.closed(1))[0]).toMatchObject({ workload: null, outcome: { code } })
+  })
+
   test('is denied by policy with 403, never 407', async () => {
     await using place = await setUp()
     const token = await place.token({ sub: 'spiffe://example.org/reports' })
@@ -224,4 +242,27 @@ test('over HTTP/2, who shows no good token does not keep the connection', async 
   // Reads nothing of the answer, as one who means no good.
   await expect.poll(() => place.gateway.metric('sallyport_connections_open'), { timeout: 10_000 }).toBe(0)
   client.destroy()
+})
+
+test('over HTTP/2, who shows no good token has as many tries as streams', async () => {
+  await using place = await setUp()
+  const socket = await connectTls(place.world, place.gateway.port, {
+    svid: null,
+    tls: { ALPNProtocols: ['h2'] },
+  })
+  const client = new RawH2(socket)
+  for (let round = 0; round < 12; round += 1) {
+    for (let index = 0; index < 10; index += 1) {
+      const fields = [...connectFields(place.target), ['proxy-authorization', 'Bearer a.b.c']] as const
+      client.headers(20 * round + 2 * index + 1, fields, FLAG.END_HEADERS | FLAG.END_STREAM)
+    }
+    const answered = 10 * (round + 1)
+    await expect
+      .poll(() => client.goAwayCode() !== null || place.gateway.records().length === answered)
+      .toBe(true)
+  }
+  await expect.poll(() => client.closed).toBe(true)
+  expect(client.goAwayCode()).toBe(0)
+  expect(place.gateway.records()).toHaveLength(101)
+  socket.destroy()
 })

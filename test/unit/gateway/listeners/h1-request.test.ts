@@ -32,11 +32,22 @@ describe('an HTTP/1 CONNECT request', () => {
     ['two Hosts of different case', `Host: ${TARGET}\r\nHOST: ${TARGET}`, 'request-host-missing'],
     ['a Host with another port', 'Host: partner.test:444', 'request-host-mismatch'],
     ['an empty Host', 'Host:', 'request-host-mismatch'],
+    [
+      'two credentials',
+      `Host: ${TARGET}\r\nProxy-Authorization: Bearer a\r\nproxy-authorization: Bearer b`,
+      'request-malformed',
+    ],
+    ['a hundred and one fields', `Host: ${TARGET}${'\r\nX: y'.repeat(100)}`, 'request-malformed'],
     ['Transfer-Encoding in any case', `Host: ${TARGET}\r\ntransfer-ENCODING: identity`, 'request-body'],
     ['a Content-Length that is not 0', `Host: ${TARGET}\r\nContent-Length: 00`, 'request-body'],
     ['a negative Content-Length', `Host: ${TARGET}\r\nContent-Length: -1`, 'request-body'],
   ])('with %s is refused', ([, fields, code]) => {
     expect(read(`CONNECT ${TARGET} HTTP/1.1\r\n${fields}\r\n\r\n`)).toMatchObject({ kind: 'refused', code })
+  })
+
+  test('may have a hundred fields', () => {
+    const fields = `Host: ${TARGET}${'\r\nX: y'.repeat(99)}`
+    expect(read(`CONNECT ${TARGET} HTTP/1.1\r\n${fields}\r\n\r\n`).kind).toBe('request')
   })
 
   test('may carry Content-Length: 0', () => {

@@ -71,15 +71,13 @@ class Model {
 
   enter(of: SourceName): void {
     const { connections, connectionsPerSource } = this.#limits
+    const open = this.#entered.length < connections
+    assert.equal(this.admission.open(), open)
+    if (!open) return
     const own = this.#entered.filter((name) => name === of).length
-    const expected =
-      this.#entered.length >= connections
-        ? 'limit-connections'
-        : own >= connectionsPerSource
-          ? 'limit-connections-per-source'
-          : null
-    assert.equal(this.admission.enter(of), expected)
-    if (expected === null) this.#entered.push(of)
+    assert.equal(this.admission.enter(of), own < connectionsPerSource)
+    if (own < connectionsPerSource) this.#entered.push(of)
+    else this.admission.close()
   }
 
   leave(of: SourceName): void {
@@ -87,6 +85,7 @@ class Model {
     if (at === -1) return
     this.#entered.splice(at, 1)
     this.admission.leave(of)
+    this.admission.close()
   }
 
   queue(of: SourceName): void {
