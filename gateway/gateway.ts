@@ -150,6 +150,8 @@ function startOne(
     ...core,
     listener: listener.name,
     policy,
+    nameProofMs: config.arrivals.timeoutMs,
+    preambleOf: () => null,
     draining,
     onInternalError: (error, attempt) => log.error({ err: error, attempt }, 'internal error'),
   })

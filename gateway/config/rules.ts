@@ -37,7 +37,7 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
         'make it shorter',
       )
     }
-    for (const key of ['ports', 'tags', 'pins', 'alpn'] as const) {
+    for (const key of ['ports', 'tags', 'pins', 'alpn', 'serverNames'] as const) {
       checkRepeats(destination[key] ?? [], [...at, key], context)
     }
   }
@@ -143,8 +143,10 @@ function checkTies({ destinations }: GatewayDocument, { report, lineOf }: RuleCo
 /** Where the client speaks TLS to the service itself, the gateway has no say in it. */
 function checkPassthrough(destination: Destination, at: KeyPath, { report }: RuleContext): void {
   if (destination.tls !== 'passthrough') {
-    if (destination.ech !== undefined) {
-      report([...at, 'ech'], 'is about tls: passthrough alone', 'remove it')
+    for (const key of PASSTHROUGH_ONLY) {
+      if (destination[key] !== undefined) {
+        report([...at, key], 'is about tls: passthrough alone', 'remove it')
+      }
     }
     return
   }
@@ -164,15 +166,19 @@ function checkPassthrough(destination: Destination, at: KeyPath, { report }: Rul
       'remove it',
     )
   }
+  const { nameProof, serverNames = [] } = destination
   for (const [index, host] of destination.hosts.entries()) {
-    if (host.kind !== 'address') continue
+    if (host.kind !== 'address' || nameProof === 'whenPresent' || serverNames.length > 0) continue
     report(
       [...at, 'hosts', index],
-      'an address is no server name, by which passthrough goes',
-      'use tls: opaque',
+      'an address is no server name, so no ClientHello could ever prove it',
+      'list in serverNames what the ClientHello names, or say nameProof: whenPresent',
     )
   }
 }
+
+/** Keys about the ClientHello that a client sends through the gateway. */
+const PASSTHROUGH_ONLY = ['ech', 'nameProof', 'serverNames'] as const
 
 /** Keys that only speak about TLS of the gateway's own. */
 const ORIGINATE_ONLY = ['clientCertificates', 'roots', 'pins', 'serverName', 'minVersion', 'alpn'] as const

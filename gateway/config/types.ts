@@ -92,6 +92,10 @@ export interface Destination {
   readonly tls: 'originate' | 'opaque' | 'passthrough'
   /** Addresses under which a mesh asks for it: matched and recorded, never dialled. Then it has one exact host and one port. */
   readonly requestedAs: readonly HostPort[]
+  /** With `passthrough`: names that a ClientHello may show besides the host that was asked for. */
+  readonly serverNames: readonly string[]
+  /** With `passthrough`: whether a ClientHello must name a server; one that names a wrong one never passes. */
+  readonly nameProof: 'required' | 'whenPresent'
   /** With `passthrough`: what to do about an encrypted ClientHello, whose outer name must match all the same. */
   readonly ech: 'ignore' | 'refuse'
   readonly clientCertificates: readonly ClientCertificateEntry[]

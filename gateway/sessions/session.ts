@@ -10,8 +10,9 @@ import type { Identified, Identity } from '../listeners/identify.ts'
 import type { Policy } from '../policy/types.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type OpenUpstream, type UpstreamConnection, UpstreamError } from '../upstream/types.ts'
+import type { Preamble } from '../upstream/starttls/types.ts'
+import { openSession } from './open-session.ts'
 import type { SessionRegistry } from './registry.ts'
-import { startRelay } from './relay.ts'
 import type { RelaySide, Tunnel } from './tunnel.ts'
 
 export interface SessionDependencies {
@@ -22,6 +23,10 @@ export interface SessionDependencies {
   readonly audit: AuditLog
   readonly registry: SessionRegistry
   readonly metrics: Metrics
+  /** Milliseconds from the client's "connected" until the name inside `passthrough` must be proven. */
+  readonly nameProofMs: number
+  /** What may come before TLS on the way to a `passthrough` destination; null = nothing. */
+  readonly preambleOf: (destination: Destination) => Preamble | null
   readonly draining: () => boolean
   readonly newId: () => string
   readonly now: () => Date
@@ -110,7 +115,7 @@ class Session {
   readonly #facts: AttemptFacts
   readonly #cancel: AbortController
   #closeCode: ReasonCode | null = null
-  #closeRelay: ((code: ReasonCode) => void) | null = null
+  #closeOpen: ((code: ReasonCode) => void) | null = null
   #recorded = false
 
   constructor(deps: SessionDependencies, tunnel: Tunnel, facts: AttemptFacts, cancel: AbortController) {
@@ -135,11 +140,11 @@ class Session {
     return this.#decide(admitted) ?? admitted
   }
 
-  /** A client that speaks TLS to the service itself can do nothing with a destination to which the gateway does. */
+  /** Where the ClientHello is the request, the client can do nothing with a destination to which the gateway speaks TLS. */
   #match(): Destination | null {
     const { host, port } = this.#tunnel.requested
     const found = this.#deps.match(host, port)
-    return found !== null && (found.tls === 'passthrough') === this.#tunnel.facts.passthrough ? found : null
+    return found?.tls === 'passthrough' || !this.#tunnel.facts.passthrough ? found : null
   }
 
   #decide({ identity, destination, target }: Admitted): Refusal | null {
@@ -166,7 +171,6 @@ class Session {
   }
 
   async connectAndRelay(admitted: Admitted): Promise<void> {
-    const { destination } = admitted
     const upstream = await this.#open(admitted)
     if (upstream === null) return
     const { stream, raw, judgeLateError } = upstream
@@ -176,7 +180,7 @@ class Session {
     }
     this.#deps.audit.opened(this.#facts)
     const client = this.#tunnel.accept()
-    await this.#relay(client, upstream, destination)
+    await this.#serve(client, upstream, admitted)
   }
 
   /** What ended the attempt between the connection's readiness and the client's "connected". */
@@ -212,32 +216,25 @@ class Session {
     }
   }
 
-  async #relay(client: RelaySide, upstream: UpstreamConnection, destination: Destination): Promise<void> {
-    const { metrics, listener } = this.#deps
-    const { raw, stream } = upstream
-    const side: RelaySide = {
-      stream,
-      end: () => stream.end(),
-      reset: () => raw.resetAndDestroy(),
-      endIsReal: () => true,
-      closeIsClean: () => stream.writableFinished,
-    }
-    const relay = startRelay(client, side, {
-      ...destination.session,
-      now: () => performance.now(),
-      judgeUpstreamError: upstream.judgeLateError,
+  async #serve(client: RelaySide, upstream: UpstreamConnection, admitted: Admitted): Promise<void> {
+    const { metrics, listener, now, nameProofMs, preambleOf } = this.#deps
+    const { destination, target } = admitted
+    const due = destination.tls === 'passthrough' && !this.#tunnel.facts.passthrough
+    const open = openSession(client, upstream, {
+      destination,
+      proof: due ? { host: target.host, preamble: preambleOf(destination), timeoutMs: nameProofMs } : null,
     })
-    this.#closeRelay = (code) => relay.close(code)
-    metrics.sessionOpened(listener, (this.#deps.now().getTime() - this.#facts.openedAt.getTime()) / 1000)
-    const result = await relay.done
+    this.#closeOpen = (code) => open.close(code)
+    metrics.sessionOpened(listener, (now().getTime() - this.#facts.openedAt.getTime()) / 1000)
+    const { code, by, detail } = await open.done
     metrics.sessionEnded(listener)
-    this.#record(result, relay.bytes)
+    this.#record({ code, by: by === 'gateway' ? refusedBy(code) : by, detail }, open.bytes)
   }
 
   /** Ends the session from outside: what is still opening is cancelled, what relays is reset. */
   close(code: ReasonCode): void {
     this.#closeCode ??= code
-    this.#closeRelay?.(code)
+    this.#closeOpen?.(code)
     this.#cancel.abort()
   }
 
