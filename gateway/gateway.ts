@@ -8,7 +8,7 @@ import { type HealthState, startHealth } from './admin/health.ts'
 import { createAuditLog } from './audit/chain.ts'
 import { createIds } from './audit/ids.ts'
 import { createFileSink, type Sink } from './audit/sink.ts'
-import type { GatewayConfig, HostPort, ListenerConfig, TrustMaterial } from './config/types.ts'
+import type { Destination, GatewayConfig, HostPort, ListenerConfig, TrustMaterial } from './config/types.ts'
 import { compileDestinations } from './destinations/match.ts'
 import { createAdmission } from './listeners/arrival/admission.ts'
 import { affordableConnections } from './listeners/arrival/open-files.ts'
@@ -25,6 +25,7 @@ import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createDial } from './upstream/dial.ts'
 import { createOpenUpstream } from './upstream/open.ts'
 import { createResolve } from './upstream/resolve.ts'
+import { createStartTlsSet } from './upstream/starttls/registry.ts'
 import { createTrustStore, type TrustStore } from './trust-store.ts'
 import type { Dial, Resolve } from './upstream/types.ts'
 
@@ -124,12 +125,15 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     maxBacklogBytes: config.audit.maxBacklogBytes,
   })
   stack.defer(() => audit.close(AUDIT_FLUSH_MS))
+  const startTls = createStartTlsSet()
   const openUpstream = createOpenUpstream({
+    startTls,
     resolve: options.resolve ?? createResolve({ servers: config.dnsServers }),
     dial: options.dial ?? createDial(),
   })
   return {
     ...{ now, metrics, audit, trust, admission, h2Memory },
+    preambleOf: ({ startTls: name }: Destination) => (name === null ? null : startTls(name).preamble()),
     openUpstream,
     registry: new SessionRegistry(),
     newId: createIds({ now, random: randomBytes }),
@@ -151,7 +155,6 @@ function startOne(
     listener: listener.name,
     policy,
     nameProofMs: config.arrivals.timeoutMs,
-    preambleOf: () => null,
     draining,
     onInternalError: (error, attempt) => log.error({ err: error, attempt }, 'internal error'),
   })

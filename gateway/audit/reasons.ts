@@ -234,8 +234,12 @@ const TABLE = {
     'switch ECH off in the client, or say ech: ignore for the destination',
   ),
   'request-start-tls': silent(
-    'the client did not begin the protocol’s TLS upgrade as it should',
-    'see detail; psql: sslmode=verify-full',
+    'the client did not begin the protocol of startTls as it should',
+    'see detail; psql: sslmode=verify-full towards a listener with startTls',
+  ),
+  'request-cancel-unknown': silent(
+    'the client asked to cancel a query of a session that this task does not have',
+    'the session is over, goes through another task (keep one client on one task), or somebody guesses; nothing was sent',
   ),
 
   'request-server-first': silent(
@@ -317,6 +321,37 @@ const TABLE = {
     'destination_unavailable',
     'the connection could not be opened',
     'see detail for the system’s error',
+  ),
+
+  'upstream-starttls-refused': upstream(
+    502,
+    'tls_protocol_error',
+    'the server will not begin TLS in the protocol of startTls',
+    'see detail; switch TLS on in the server. The gateway never goes on in plaintext',
+  ),
+  'upstream-starttls-malformed': upstream(
+    502,
+    'tls_protocol_error',
+    'the server does not speak the protocol of startTls',
+    'see detail; is this the right port, and the right startTls?',
+  ),
+  'upstream-starttls-injected': upstream(
+    502,
+    'tls_protocol_error',
+    'plaintext followed the server’s agreement to begin TLS',
+    'somebody between the gateway and the server may have put it there; look at the path',
+  ),
+  'upstream-starttls-closed': upstream(
+    502,
+    'connection_terminated',
+    'the server closed or reset before it agreed to begin TLS',
+    'see detail; the server may refuse the address, want TLS from the first byte, or be full',
+  ),
+  'upstream-starttls-timeout': upstream(
+    504,
+    'connection_timeout',
+    'the server did not agree to begin TLS within connect.timeout',
+    'the service accepts TCP but does not answer in the protocol of startTls; is this the right port?',
   ),
 
   'upstream-tls-timeout': upstream(

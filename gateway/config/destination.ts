@@ -1,5 +1,6 @@
 // Builds one destination from its entry in gateway.yaml and the files that the entry names.
 import type { SpiffeIdPattern } from '../../spiffe/pattern.ts'
+import { POSTGRES_ALPN } from '../upstream/starttls/postgres/wire.ts'
 import { type BuildContext, readKeyPair, readRoots } from './context.ts'
 import type { GatewayDocument } from './schema.ts'
 import type { ClientCertificateEntry, Destination } from './types.ts'
@@ -26,6 +27,7 @@ export async function buildDestination(
     if (built !== null) clientCertificates.push(built)
   }
   if (roots === null || clientCertificates.length < listed.length) return null
+  const direct = entry.startTlsNegotiation === 'direct'
   const { name, hosts, ports, tags, tls, requestedAs, allowAddresses, connect, session } = entry
   return {
     ...{ name, hosts, ports, tags, tls, requestedAs, allowAddresses },
@@ -37,7 +39,9 @@ export async function buildDestination(
     pins: entry.pins ?? [],
     serverName: entry.serverName ?? null,
     minVersion: entry.minVersion ?? 'TLSv1.2',
-    alpn: entry.alpn ?? [],
+    alpn: direct ? [POSTGRES_ALPN] : (entry.alpn ?? []),
+    startTls: entry.startTls ?? null,
+    startTlsDirect: direct,
     connect: {
       timeoutMs: connect.timeout,
       attempts: connect.attempts,

@@ -28,6 +28,7 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
     const at = ['destinations', index] as const
     checkOpaque(destination, at, context)
     checkPassthrough(destination, at, context)
+    checkStartTls(destination, at, context)
     checkWorkloads(destination, known, at, context)
     const { timeout, confirm } = destination.connect
     if (confirm !== undefined && confirm >= timeout) {
@@ -182,6 +183,25 @@ const PASSTHROUGH_ONLY = ['ech', 'nameProof', 'serverNames'] as const
 
 /** Keys that only speak about TLS of the gateway's own. */
 const ORIGINATE_ONLY = ['clientCertificates', 'roots', 'pins', 'serverName', 'minVersion', 'alpn'] as const
+
+/** An upgrade needs somebody who makes it, and one way of doing so. */
+function checkStartTls(destination: Destination, at: KeyPath, { report }: RuleContext): void {
+  const { tls, startTls, startTlsNegotiation, alpn } = destination
+  if (startTls !== undefined && tls === 'opaque') {
+    report(
+      [...at, 'startTls'],
+      'makes no sense with tls: opaque, where bytes pass as they come',
+      'use tls: originate',
+    )
+  }
+  if (startTlsNegotiation === undefined) return
+  const path = [...at, 'startTlsNegotiation']
+  if (startTls !== 'postgres' || tls !== 'originate') {
+    report(path, 'is about startTls: postgres with tls: originate alone', 'remove it')
+  } else if (startTlsNegotiation === 'direct' && alpn !== undefined) {
+    report([...at, 'alpn'], 'is postgresql with startTlsNegotiation: direct, and nothing else', 'remove it')
+  }
+}
 
 function checkOpaque(destination: Destination, at: KeyPath, { report }: RuleContext): void {
   if (destination.tls !== 'opaque') return

@@ -3,6 +3,7 @@
 import * as z from 'zod'
 import { arrivals, listener } from './schema-listeners.ts'
 import { network, trust } from './schema-trust.ts'
+import { AVAILABLE_START_TLS, LATER_START_TLS } from '../upstream/starttls/registry.ts'
 import * as values from './values.ts'
 
 const { notYet } = values
@@ -49,7 +50,10 @@ const destination = z.strictObject({
   serverName: values.serverName.optional(),
   minVersion: tlsVersion.optional(),
   alpn: z.array(values.alpnProtocol).max(32).optional(),
-  startTls: notYet(),
+  startTls: values
+    .oneOf(AVAILABLE_START_TLS, LATER_START_TLS, 'remove it, or use a port that begins with TLS')
+    .optional(),
+  startTlsNegotiation: z.enum(['request', 'direct']).optional(),
   nameProof: z.enum(['required', 'whenPresent']).optional(),
   serverNames: z.array(values.proofName).min(1).max(256).optional(),
   allowAddresses: z.array(values.addressRange).max(256).default([]),

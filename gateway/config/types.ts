@@ -7,6 +7,7 @@ import type { SpiffeIdPattern } from '../../spiffe/pattern.ts'
 import type { Bundle } from '../../spiffe/bundle.ts'
 import type { AdmissionLimits } from '../listeners/arrival/admission.ts'
 import type { LinkerdIdentityMap } from '../listeners/linkerd-map.ts'
+import type { StartTlsName } from '../upstream/starttls/types.ts'
 
 /** A certificate chain (leaf first) and its private key, as PEM for OpenSSL and parsed for the record. */
 export interface KeyPair {
@@ -107,6 +108,10 @@ export interface Destination {
   readonly serverName: string | null
   readonly minVersion: SecureVersion
   readonly alpn: readonly string[]
+  /** The protocol that begins in plaintext and turns to TLS in the middle; null = TLS, or whatever it is, from the first byte. */
+  readonly startTls: StartTlsName | null
+  /** With `startTls: postgres`: TLS from the first byte with ALPN `postgresql`, which is then in `alpn`. */
+  readonly startTlsDirect: boolean
   /** Exceptions to the refusal by address class, in CIDR form, for this destination alone. */
   readonly allowAddresses: readonly string[]
   readonly connect: {

@@ -7,16 +7,18 @@ import type net from 'node:net'
 import { ArrivalError } from './arrival/arrival.ts'
 import type { Passed } from './arrival/intake.ts'
 import type { RawReader } from './arrival/raw-reader.ts'
+import {
+  CANCEL_REQUEST,
+  errorResponse,
+  GSSENC_REQUEST,
+  HANDSHAKE_RECORD,
+  POSTGRES_ALPN,
+  REQUEST_BYTES,
+  SSL_REQUEST,
+} from '../upstream/starttls/postgres/wire.ts'
 
-const SSL_REQUEST = 80_877_103
-const GSSENC_REQUEST = 80_877_104
-const CANCEL_REQUEST = 80_877_102
-const REQUEST_BYTES = 8
-const HANDSHAKE_RECORD = 0x16
 /** SSLRequest after a refused GSSENCRequest: more than one of each is no client. */
 const MAX_REQUESTS = 2
-/** Sent by direct TLS, and refused without: whoever is led here to speak another protocol does not offer it (ALPACA). */
-export const POSTGRES_ALPN = 'postgresql'
 /** Alert, fatal, no_application_protocol (RFC 7301 §3.2), which psql prints. */
 const NO_APPLICATION_PROTOCOL = Buffer.from('15030300020278', 'hex')
 
@@ -83,16 +85,6 @@ function refused(detail: string, answer: Uint8Array | null = null): Refused {
 
 function toError({ detail, answer }: Refused): ArrivalError {
   return new ArrivalError('request-start-tls', detail, answer)
-}
-
-/** ErrorResponse with severity FATAL; fields end with a NUL each, the list with another. */
-export function errorResponse(sqlState: string, message: string): Buffer {
-  const fields = [`SFATAL`, `VFATAL`, `C${sqlState}`, `M${message}`].map((field) => `${field}\0`).join('')
-  const body = Buffer.from(`${fields}\0`, 'utf8')
-  const head = Buffer.alloc(5)
-  head.write('E', 'latin1')
-  head.writeUInt32BE(body.length + 4, 1)
-  return Buffer.concat([head, body])
 }
 
 /** 08P01 protocol_violation would be the client's fault to look for; 28000 is what pg_hba.conf gives. */

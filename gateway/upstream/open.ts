@@ -1,6 +1,8 @@
-// The way out, composed: resolve, classify, dial, TLS, confirm. Each stage is a file of its own with its own codes;
+// The way out, composed: resolve, classify, dial, startTls, TLS, confirm, adapt. Each stage is a file of its own with its own codes;
 // here is their order, the one budget over all of them, and the promise that a failure leaves nothing open.
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
 import { dialInTurn } from './attempts.ts'
 import { type Budget, openBudget, within } from './budget.ts'
 import { confirm, confirmWaitMs, needsConfirmation } from './confirm.ts'
@@ -9,6 +11,9 @@ import { originate } from './originate.ts'
 import { permit } from './permit.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { resetSocket } from './sockets.ts'
+import { addressOf, checkSelected, upgrade } from './starttls/layer.ts'
+import { createStartTlsSet, type StartTlsSet } from './starttls/registry.ts'
+import type { Reopened, Upgraded } from './starttls/types.ts'
 import { lateCode } from './tls-failures.ts'
 import {
   type Dial,
@@ -22,11 +27,25 @@ import {
 export interface OpenUpstreamOptions {
   readonly resolve: Resolve
   readonly dial: Dial
+  /** Default: one of its own. */
+  readonly startTls?: StartTlsSet
   /** Monotonic, in milliseconds; default `performance`. */
   readonly clock?: { now(): number }
 }
 
 type Opened = Pick<UpstreamConnection, 'stream' | 'judgeLateError'>
+
+interface Opening {
+  readonly request: UpstreamRequest
+  readonly progress: Progress
+  readonly budget: Budget
+  readonly dial: Dial
+  readonly startTls: StartTlsSet
+  readonly now: () => number
+}
+
+/** What is made of the TLS stream at the end. */
+type Finish = (tls: TLSSocket, upgraded: Upgraded, opening: Opening) => Duplex
 
 const NEVER_ASKED = { asked: false, presented: false }
 
@@ -38,25 +57,18 @@ const NEVER_ASKED = { asked: false, presented: false }
  * ended (`readableEnded`) or failed (`errored`) when the caller comes to listen.
  */
 export function createOpenUpstream(options: OpenUpstreamOptions): OpenUpstream {
-  const { resolve, dial, clock = performance } = options
+  const { resolve, dial, startTls = createStartTlsSet(), clock = performance } = options
   const now = (): number => clock.now()
   return async (request) => {
-    const { destination, host, port } = request
+    const { destination, host } = request
     const progress = createProgress(now)
     using budget = openBudget(destination.connect.timeoutMs, request.signal, now)
-    let raw: Socket | null = null
+    const opening = { request, progress, budget, dial, startTls, now }
     try {
       const found = await progress.timed('resolveMs', () => addressesOf(host, resolve, budget.signal))
       const addresses = permit(found, destination)
-      const { attempts } = destination.connect
-      raw = await progress.timed('connectMs', () =>
-        dialInTurn({ addresses, port, attempts, dial, budget, now, progress }),
-      )
-      const opened = await openStream(raw, request, progress, budget, now)
-      opened.stream.pause()
-      return { raw, facts: progress.facts, timings: progress.timings, ...opened }
+      return await reach(addresses, destination.connect.attempts, opening, adapt)
     } catch (error) {
-      if (raw !== null) resetSocket(raw)
       throw withProgress(error, progress)
     }
   }
@@ -66,14 +78,32 @@ async function addressesOf(host: string, resolve: Resolve, signal: AbortSignal):
   return localAddresses(host) ?? within(signal, 'dns-timeout', (inner) => resolve(host, inner))
 }
 
-async function openStream(
-  raw: Socket,
-  request: UpstreamRequest,
-  progress: Progress,
-  budget: Budget,
-  now: () => number,
-): Promise<Opened> {
-  if (request.destination.tls !== 'originate') {
+/** Dials and speaks; leaves nothing open where it fails. */
+async function reach(
+  addresses: readonly string[],
+  attempts: number,
+  opening: Opening,
+  finish: Finish,
+): Promise<UpstreamConnection> {
+  const { request, progress, budget, dial, now } = opening
+  let raw: Socket | null = null
+  try {
+    raw = await progress.timed('connectMs', () =>
+      dialInTurn({ addresses, port: request.port, attempts, dial, budget, now, progress }),
+    )
+    const opened = await openStream(raw, opening, finish)
+    opened.stream.pause()
+    return { raw, facts: progress.facts, timings: progress.timings, ...opened }
+  } catch (error) {
+    if (raw !== null) resetSocket(raw)
+    throw error
+  }
+}
+
+async function openStream(raw: Socket, opening: Opening, finish: Finish): Promise<Opened> {
+  const { request, progress, budget, startTls, now } = opening
+  const { destination } = request
+  if (destination.tls !== 'originate') {
     if (request.serverName !== null) {
       progress.facts.serverName = request.serverName
       progress.facts.nameProof = 'client-hello'
@@ -81,17 +111,46 @@ async function openStream(
     return { stream: raw, judgeLateError: (error) => lateCode(error, NEVER_ASKED) }
   }
   return progress.timed('tlsMs', async () => {
+    const upgraded = await upgrade(raw, destination, startTls, budget.signal)
     const start = now()
     const connection = await originate(raw, request, progress.facts, budget.signal)
+    checkSelected(connection.socket, upgraded)
     if (needsConfirmation(connection.watch)) {
-      const { confirmMs } = request.destination.connect
-      const waitMs = confirmWaitMs(confirmMs, now() - start, budget.remainingMs())
+      const waitMs = confirmWaitMs(destination.connect.confirmMs, now() - start, budget.remainingMs())
       await confirm(connection, waitMs, budget.signal)
     }
     const { socket, watch, presented } = connection
-    const judgeLateError = (error: Error) => lateCode(error, { asked: watch.asked, presented })
-    return { stream: socket, judgeLateError }
+    const judgeLateError = (error: Error) =>
+      error instanceof UpstreamError ? error.code : lateCode(error, { asked: watch.asked, presented })
+    return { stream: finish(socket, upgraded, opening), judgeLateError }
   })
+}
+
+/** As a client that speaks the protocol of `startTls` in plaintext expects it; without one, TLS as it is. */
+function adapt(tls: TLSSocket, upgraded: Upgraded, opening: Opening): Duplex {
+  const { destination, host, port } = opening.request
+  const address = opening.progress.facts.address ?? ''
+  const reopen = (other: string) => reachAgain(other, opening)
+  return upgraded.adapt(tls, { destination, host, port, address, reopen })
+}
+
+/** For a session that is about another one: to the endpoint of that one, by all rules of this one. */
+async function reachAgain(endpoint: string, opening: Opening): Promise<Reopened> {
+  const { request, progress, now } = opening
+  const again = createProgress(now)
+  using budget = openBudget(request.destination.connect.timeoutMs, request.signal, now)
+  try {
+    // Permitted then; what is no longer permitted is not dialled now.
+    const addresses = permit([addressOf(endpoint)], request.destination)
+    const { stream, raw } = await reach(addresses, 1, { ...opening, progress: again, budget }, (tls) => tls)
+    return { stream, reset: () => resetSocket(raw) }
+  } catch (error) {
+    throw withProgress(error, again)
+  } finally {
+    // The record's upstream is where the session went in the end.
+    const attempts = progress.facts.attempts + again.facts.attempts
+    if (again.facts.address !== null) Object.assign(progress.facts, again.facts, { attempts })
+  }
 }
 
 function withProgress(error: unknown, { facts, timings }: Progress): UpstreamError {

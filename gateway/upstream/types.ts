@@ -51,7 +51,7 @@ export interface UpstreamTimings {
   resolveMs: number | null
   /** All attempts together. */
   connectMs: number | null
-  /** Handshake and confirmation together. */
+  /** The upgrade of `startTls`, handshake and confirmation together. */
   tlsMs: number | null
 }
 

@@ -3,29 +3,53 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ReasonCode } from '../../audit/reasons.ts'
+import type { Destination } from '../../config/types.ts'
 
 export const START_TLS_NAMES = ['postgres', 'mysql', 'smtp', 'imap', 'pop3', 'ldap'] as const
 export type StartTlsName = (typeof START_TLS_NAMES)[number]
 
+/** One for the whole process: what it keeps between sessions (PostgreSQL's cancel keys) lives in it. */
 export interface StartTls {
   readonly name: StartTlsName
   /**
    * The gateway's own way up (`tls: originate`): speaks plaintext on `raw` until the server has agreed to begin TLS and not
-   * a byte further. Rejects with an UpstreamError of an `upstream-starttls-…` or `connect-…` code. `raw` is the caller's to reset.
+   * a byte further; what is left unread then ends the attempt. Rejects with an UpstreamError of an `upstream-starttls-…`
+   * code. `raw` is the caller's to reset, and so is the time: `signal` is only for what would go on behind it.
    */
-  upgrade(raw: Socket, signal: AbortSignal): Promise<Upgraded>
+  upgrade(raw: Socket, destination: Destination, signal: AbortSignal): Promise<Upgraded>
   /** The client's own way up (`tls: passthrough`): judges the plaintext that may pass before the client's ClientHello. */
   preamble(): Preamble
-  /**
-   * How a refusal is told in the protocol's own words, on listeners that have no other answer. Asked with nothing first, then
-   * with all that the client has sent so far; null = not yet, say more. It never says more than `message`.
-   */
-  refusal(received: Buffer, message: string): Buffer | null
+  /** How a refusal is told in the protocol's own words, on listeners that have no other answer. */
+  refusal(words: RefusalWords): Refusing
 }
 
 export interface Upgraded {
   /** TLS over the same socket, as a client that speaks the protocol in plaintext expects it: greeting replayed, upgrade hidden. */
-  adapt(tls: Duplex): Duplex
+  adapt(tls: Duplex, context: AdaptContext): Duplex
+  /** The ALPN protocol that the server must have chosen; null where it need not choose any. */
+  readonly mustSelect: string | null
+}
+
+/** What a session's own connection is, for protocols in which one session reaches for another. */
+export interface AdaptContext {
+  readonly destination: Destination
+  readonly host: string
+  readonly port: number
+  /** `203.0.113.9:5432`, `[2001:db8::1]:5432`: the endpoint that was dialled. */
+  readonly address: string
+  /**
+   * Another connection by the same rules (upgrade, name, pins, this workload's client certificate), to an IP address to
+   * which this destination was dialled before. It has a budget of its own and is the caller's to destroy.
+   * Rejects with an UpstreamError.
+   */
+  reopen(address: string): Promise<Reopened>
+}
+
+export interface Reopened {
+  /** Paused, with an `error` listener. */
+  readonly stream: Duplex
+  /** Resets the raw socket. */
+  reset(): void
 }
 
 /** A state machine over both directions, fed in the order in which bytes come. After a verdict other than `plain` it is over. */
@@ -38,6 +62,22 @@ export interface PreambleStep {
   /** What of the bytes given so far may be passed on now, whole messages alone. */
   readonly toServer: Buffer
   readonly toClient: Buffer
-  /** `tls`: the server has agreed; the next byte of the client begins its ClientHello and none was sent before. */
+  /**
+   * `tls` from the server's bytes: it has agreed, the next byte of the client begins its ClientHello and none was sent
+   * before. `tls` from the client's: it began at once, and the bytes just given are the beginning of its ClientHello.
+   */
   readonly next: 'plain' | 'tls' | { readonly code: ReasonCode; readonly detail: string }
+}
+
+export interface RefusalWords {
+  /** Whether asking again as who one is would change nothing (a 5xx of SMTP), or the service could not be reached (a 4xx). */
+  readonly kind: 'denied' | 'unavailable'
+  /** One line of printable ASCII, at most 200 characters. A refusal says this and no more. */
+  readonly text: string
+}
+
+/** Fed with nothing first, then with each of the client's chunks; it has to bound what it keeps of them. */
+export interface Refusing {
+  /** What to write now, and whether that was the refusal: then the gateway ends its side. Asked no more after that. */
+  answer(bytes: Buffer): { readonly reply: Buffer; readonly over: boolean }
 }

@@ -120,6 +120,8 @@ export function destination(overrides: Partial<Destination> = {}): Destination {
     serverName: null,
     minVersion: 'TLSv1.2',
     alpn: [],
+    startTls: null,
+    startTlsDirect: false,
     allowAddresses: ['127.0.0.0/8'],
     connect: { timeoutMs: 10_000, attempts: 3, confirmMs: null },
     session: { idleTimeoutMs: 60_000, halfCloseTimeoutMs: 60_000, maxDurationMs: null },

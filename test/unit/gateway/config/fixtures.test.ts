@@ -65,6 +65,8 @@ describe('a good configuration', async () => {
       tls: 'originate',
       minVersion: 'TLSv1.2',
       alpn: [],
+      startTls: null,
+      startTlsDirect: false,
       clientCertificates: [],
       connect: { timeoutMs: 10_000, attempts: 3, confirmMs: null },
       session: { idleTimeoutMs: 3_600_000, halfCloseTimeoutMs: 600_000, maxDurationMs: null },

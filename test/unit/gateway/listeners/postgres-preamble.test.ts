@@ -1,7 +1,8 @@
 // The first bytes of a PostgreSQL client, as a pure judgement.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { errorResponse, readPostgresStart } from '../../../../gateway/listeners/postgres-preamble.ts'
+import { readPostgresStart } from '../../../../gateway/listeners/postgres-preamble.ts'
+import { errorResponse } from '../../../../gateway/upstream/starttls/postgres/wire.ts'
 
 const SSL = '0000000804d2162f'
 const GSSENC = '0000000804d21630'

@@ -42,6 +42,8 @@ const destination = (roots: Destination['roots'] = 'system'): Destination => ({
   serverName: null,
   minVersion: 'TLSv1.2',
   alpn: [],
+  startTls: null,
+  startTlsDirect: false,
   allowAddresses: [],
   connect: { timeoutMs: 1, attempts: 1, confirmMs: null },
   session: { idleTimeoutMs: 1, halfCloseTimeoutMs: 1, maxDurationMs: null },

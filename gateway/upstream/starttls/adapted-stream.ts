@@ -1,0 +1,124 @@
+// TLS to a server as a plaintext client expects it: a protocol's translator sits between the two until it is out of the
+// way, and from then on bytes pass as they come. Keeps backpressure, half-close and errors as the relay needs them.
+import { Duplex } from 'node:stream'
+import { ignoreErrors } from '../sockets.ts'
+import type { UpstreamError } from '../types.ts'
+
+/** What a translator makes of bytes: a missing key is nothing. */
+export interface Moves {
+  readonly toServer?: Buffer
+  readonly toClient?: Buffer
+  /** Whose bytes pass untouched from here on, after those above. */
+  readonly transparent?: 'client' | 'server' | 'both'
+  /** Ends the session: both sides see a reset, and the record has its code. */
+  readonly failure?: UpstreamError
+  /** The session is this work instead of a relay: both sides end in order when it is done. Rejects with an UpstreamError. */
+  readonly instead?: () => Promise<void>
+}
+
+/** A bounded state machine. It is never asked again about a side that it made transparent, nor after a failure. */
+export interface Translator {
+  /** Asked once, before any byte: what the client reads first. */
+  start(): Moves
+  fromClient(bytes: Buffer): Moves
+  fromServer(bytes: Buffer): Moves
+  /** The server has ended while its side was not transparent. */
+  serverEnded(): Moves
+}
+
+/** Nothing is read ahead here: what waits, waits in the stream below. */
+const READ_AHEAD = 1
+
+export class AdaptedStream extends Duplex {
+  readonly #inner: Duplex
+  readonly #translator: Translator
+  readonly #transparent = { client: false, server: false }
+  #afterDrain: (() => void) | null = null
+  #instead = false
+
+  /** `inner` is this stream's from now on. */
+  constructor(inner: Duplex, translator: Translator) {
+    super({ readableHighWaterMark: READ_AHEAD })
+    this.#inner = inner
+    this.#translator = translator
+    ignoreErrors(inner)
+    inner.pause()
+    inner.on('data', (bytes: Buffer) => this.#onData(bytes))
+    inner.on('drain', () => this.#drained())
+    inner.on('error', (error: Error) => this.destroy(error))
+    inner.on('close', () => {
+      // In order, both sides have ended by now and this stream closes by itself.
+      if (!inner.readableEnded || !inner.writableFinished) this.destroy(inner.errored ?? undefined)
+      else this.#drained()
+    })
+    if (inner.errored !== null) this.destroy(inner.errored)
+    else {
+      this.#do(translator.start())
+      if (inner.readableEnded) this.#onEnd()
+      else inner.on('end', () => this.#onEnd())
+    }
+  }
+
+  override _read(): void {
+    this.#inner.resume()
+  }
+
+  override _write(bytes: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    const flushed = this.#transparent.client
+      ? this.#inner.write(bytes)
+      : this.#do(this.#instead ? {} : this.#translator.fromClient(bytes))
+    if (flushed) done()
+    else this.#afterDrain = done
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    if (this.#inner.writableFinished || this.#inner.destroyed) return done()
+    this.#inner.once('finish', () => done())
+    this.#inner.once('close', () => done())
+    this.#inner.end()
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#inner.destroy()
+    done(error)
+  }
+
+  #onData(bytes: Buffer): void {
+    if (this.#instead) return
+    if (!this.#transparent.server) this.#do(this.#translator.fromServer(bytes))
+    else if (!this.push(bytes)) this.#inner.pause()
+  }
+
+  #onEnd(): void {
+    if (!this.#transparent.server && !this.#instead) this.#do(this.#translator.serverEnded())
+    if (!this.destroyed && !this.#instead) this.push(null)
+  }
+
+  /** False where what went up has to wait for `drain`. */
+  #do({ toServer, toClient, transparent, failure, instead }: Moves): boolean {
+    if (toClient !== undefined && toClient.length > 0 && !this.push(toClient)) this.#inner.pause()
+    const flushed = toServer === undefined || toServer.length === 0 || this.#inner.write(toServer)
+    if (transparent === 'client' || transparent === 'both') this.#transparent.client = true
+    if (transparent === 'server' || transparent === 'both') this.#transparent.server = true
+    if (failure !== undefined) this.destroy(failure)
+    else if (instead !== undefined) this.#doInstead(instead)
+    return flushed
+  }
+
+  #doInstead(work: () => Promise<void>): void {
+    this.#instead = true
+    work().then(
+      () => {
+        this.push(null)
+        if (!this.#inner.writableEnded) this.#inner.end()
+      },
+      (error: unknown) => this.destroy(error instanceof Error ? error : new Error(String(error))),
+    )
+  }
+
+  #drained(): void {
+    const done = this.#afterDrain
+    this.#afterDrain = null
+    done?.()
+  }
+}

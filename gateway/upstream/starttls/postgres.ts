@@ -1,0 +1,42 @@
+// startTls: postgres, put together.
+import { AdaptedStream } from './adapted-stream.ts'
+import { cancel } from './postgres/cancel.ts'
+import { CancelKeys, type CancelScope } from './postgres/cancel-keys.ts'
+import { PostgresPreamble } from './postgres/preamble.ts'
+import { PostgresRefusal } from './postgres/refusal.ts'
+import { PostgresTranslator } from './postgres/translator.ts'
+import { requestTls } from './postgres/upgrade.ts'
+import { POSTGRES_ALPN } from './postgres/wire.ts'
+import type { AdaptContext, StartTls, Upgraded } from './types.ts'
+
+export function createPostgres(): StartTls {
+  const keys = new CancelKeys()
+  const adapt: Upgraded['adapt'] = (tls, context) => {
+    const scope = scopeOf(context)
+    let forget: () => void = () => {}
+    const translator = new PostgresTranslator({
+      onKey(key) {
+        forget()
+        forget = keys.remember(scope, key, context.address)
+      },
+      onCancel: (packet, key) => cancel(packet, keys.find(scope, key), context),
+    })
+    const stream = new AdaptedStream(tls, translator)
+    stream.once('close', () => forget())
+    return stream
+  }
+  return {
+    name: 'postgres',
+    async upgrade(raw, destination) {
+      if (destination.startTlsDirect) return { adapt, mustSelect: POSTGRES_ALPN }
+      await requestTls(raw)
+      return { adapt, mustSelect: null }
+    },
+    preamble: () => new PostgresPreamble(),
+    refusal: (words) => new PostgresRefusal(words),
+  }
+}
+
+function scopeOf({ destination, host, port }: AdaptContext): CancelScope {
+  return { destination: destination.name, host, port }
+}
