@@ -1,9 +1,10 @@
 // The way out, composed: resolve, classify, dial, TLS, confirm. Each stage is a file of its own with its own codes;
 // here is their order, the one budget over all of them, and the promise that a failure leaves nothing open.
 import type { Socket } from 'node:net'
-import { dialInTurn } from './attempts.ts'
+import { dialRacing } from './attempts.ts'
 import { type Budget, openBudget, within } from './budget.ts'
 import { confirm, confirmWaitMs, needsConfirmation } from './confirm.ts'
+import { createEndpoints, type Endpoints } from './endpoints.ts'
 import { localAddresses } from './local-names.ts'
 import { originate } from './originate.ts'
 import { permit } from './permit.ts'
@@ -11,8 +12,10 @@ import { createProgress, type Progress } from './progress.ts'
 import { resetSocket } from './sockets.ts'
 import { lateCode } from './tls-failures.ts'
 import {
+  type AttemptResult,
   type Dial,
   type OpenUpstream,
+  type Resolution,
   type Resolve,
   type UpstreamConnection,
   UpstreamError,
@@ -22,6 +25,9 @@ import {
 export interface OpenUpstreamOptions {
   readonly resolve: Resolve
   readonly dial: Dial
+  /** What is remembered of endpoints; default: a memory of its own. */
+  readonly endpoints?: Endpoints
+  readonly onAttempt?: (result: AttemptResult) => void
   /** Monotonic, in milliseconds; default `performance`. */
   readonly clock?: { now(): number }
 }
@@ -38,23 +44,27 @@ const NEVER_ASKED = { asked: false, presented: false }
  * ended (`readableEnded`) or failed (`errored`) when the caller comes to listen.
  */
 export function createOpenUpstream(options: OpenUpstreamOptions): OpenUpstream {
-  const { resolve, dial, clock = performance } = options
+  const { resolve, dial, clock = performance, onAttempt = () => {} } = options
   const now = (): number => clock.now()
+  const endpoints = options.endpoints ?? createEndpoints({ now, random: Math.random })
   return async (request) => {
     const { destination, host, port } = request
     const progress = createProgress(now)
     using budget = openBudget(destination.connect.timeoutMs, request.signal, now)
     let raw: Socket | null = null
     try {
-      const found = await progress.timed('resolveMs', () => addressesOf(host, resolve, budget.signal))
-      const addresses = permit(found, destination)
+      const addresses = await addressesFor(request, resolve, progress, budget.signal)
       const { attempts } = destination.connect
       raw = await progress.timed('connectMs', () =>
-        dialInTurn({ addresses, port, attempts, dial, budget, now, progress }),
+        dialRacing({
+          addresses: endpoints.order(host, port, addresses),
+          ...{ port, attempts, dial, budget, now, progress, endpoints, onAttempt },
+        }),
       )
       const opened = await openStream(raw, request, progress, budget, now)
       opened.stream.pause()
-      return { raw, facts: progress.facts, timings: progress.timings, ...opened }
+      const { facts, timings, trace } = progress
+      return { raw, facts, timings, trace, ...opened }
     } catch (error) {
       if (raw !== null) resetSocket(raw)
       throw withProgress(error, progress)
@@ -62,8 +72,23 @@ export function createOpenUpstream(options: OpenUpstreamOptions): OpenUpstream {
   }
 }
 
-async function addressesOf(host: string, resolve: Resolve, signal: AbortSignal): Promise<readonly string[]> {
-  return localAddresses(host) ?? within(signal, 'dns-timeout', (inner) => resolve(host, inner))
+/** The permitted ones, judged anew each time: what a cache holds was judged for another session, or before a change. */
+async function addressesFor(
+  { host, destination }: UpstreamRequest,
+  resolve: Resolve,
+  { timed, trace }: Progress,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const note = (resolution: Resolution): void => {
+    trace.resolution = { source: resolution.source, ttlMs: resolution.ttlMs }
+  }
+  trace.found = await timed(
+    'resolveMs',
+    async () =>
+      localAddresses(host) ?? within(signal, 'dns-timeout', (inner) => resolve(host, inner, note)),
+  )
+  trace.permitted = permit(trace.found, destination)
+  return trace.permitted
 }
 
 async function openStream(
@@ -94,11 +119,11 @@ async function openStream(
   })
 }
 
-function withProgress(error: unknown, { facts, timings }: Progress): UpstreamError {
+function withProgress(error: unknown, { facts, timings, trace }: Progress): UpstreamError {
   if (error instanceof UpstreamError) {
     const { code, message, cause, hint } = error
-    return new UpstreamError(code, message, { cause, hint, facts, timings })
+    return new UpstreamError(code, message, { cause, hint, facts, timings, trace })
   }
   const message = error instanceof Error ? error.message : String(error)
-  return new UpstreamError('session-internal-error', message, { cause: error, facts, timings })
+  return new UpstreamError('session-internal-error', message, { cause: error, facts, timings, trace })
 }
