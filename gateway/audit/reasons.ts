@@ -322,6 +322,12 @@ const TABLE = {
     'the connection could not be opened',
     'see detail for the system’s error',
   ),
+  'connect-breaker-open': upstream(
+    503,
+    'destination_unavailable',
+    'every endpoint of the host failed again and again, and another session is probing it',
+    'look at the connect-… code of the sessions before; the way opens with the first connection that comes up',
+  ),
 
   'upstream-starttls-refused': upstream(
     502,

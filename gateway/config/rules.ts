@@ -23,6 +23,7 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
   checkTies(document, context)
   checkListenerRules(document, context)
   checkTrustRules(document, context)
+  checkDns(document, context)
   const known = knownTrustDomains(document)
   for (const [index, destination] of document.destinations.entries()) {
     const at = ['destinations', index] as const
@@ -42,6 +43,11 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
       checkRepeats(destination[key] ?? [], [...at, key], context)
     }
   }
+}
+
+function checkDns({ dns }: GatewayDocument, { report }: RuleContext): void {
+  if (dns.minTtl <= dns.maxTtl) return
+  report(['dns', 'minTtl'], 'longer than dns.maxTtl', 'make minTtl shorter or maxTtl longer')
 }
 
 /** Start lines name listeners beside these two. */

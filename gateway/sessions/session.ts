@@ -255,5 +255,6 @@ class Session {
 
 /** Whose word a refusal is: the service's where it answered wrongly or not at all, ours where we judged. */
 function refusedBy(code: ReasonCode): 'upstream' | 'gateway' {
+  if (code === 'connect-breaker-open') return 'gateway'
   return /^(?:connect|upstream)-/.test(code) ? 'upstream' : 'gateway'
 }
