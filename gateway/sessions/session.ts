@@ -4,7 +4,7 @@
 import type { AttemptFacts, AuditLog, Outcome } from '../audit/events.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
 import type { Destination } from '../config/types.ts'
-import { targetOf } from '../destinations/match.ts'
+import { reachable, targetOf } from '../destinations/match.ts'
 import type { ConnectionFacts } from '../listeners/connection.ts'
 import type { Identified, Identity } from '../listeners/identify.ts'
 import type { Policy } from '../policy/types.ts'
@@ -132,19 +132,13 @@ class Session {
     describeCaller(this.#facts, identity)
     if (draining()) return { code: 'session-draining', detail: null }
     if (!audit.available()) return { code: 'session-audit-unavailable', detail: null }
-    const destination = this.#match()
+    const { requested, facts } = this.#tunnel
+    const destination = reachable(this.#deps.match(requested.host, requested.port), facts.passthrough)
     if (destination === null) return { code: 'destination-unknown', detail: null }
     this.#facts.destination = destination.name
-    if (this.#tunnel.facts.ech && destination.ech === 'refuse') return { code: 'request-ech', detail: null }
-    const admitted = { identity, destination, target: targetOf(destination, this.#tunnel.requested) }
+    if (facts.ech && destination.ech === 'refuse') return { code: 'request-ech', detail: null }
+    const admitted = { identity, destination, target: targetOf(destination, requested) }
     return this.#decide(admitted) ?? admitted
-  }
-
-  /** Where the ClientHello is the request, the client can do nothing with a destination to which the gateway speaks TLS. */
-  #match(): Destination | null {
-    const { host, port } = this.#tunnel.requested
-    const found = this.#deps.match(host, port)
-    return found?.tls === 'passthrough' || !this.#tunnel.facts.passthrough ? found : null
   }
 
   #decide({ identity, destination, target }: Admitted): Refusal | null {

@@ -2,6 +2,7 @@
 // server's judgement. It is called only after the decision was allow (promise 1: deny means silence).
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
 import type { SpiffeId } from '../../spiffe/id.ts'
 import { SallyportError } from '../../common/errors.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
@@ -41,6 +42,8 @@ export interface UpstreamRequest {
   readonly workload: SpiffeId | null
   /** With `tls: passthrough`: the name in the client's own ClientHello, which has been compared; else null. */
   readonly serverName: string | null
+  /** For whoever looks on: given the TLS socket before its handshake. It must not touch its flow. */
+  readonly onTls?: (socket: TLSSocket) => void
   /**
    * Aborted when the client goes away or the gateway gives up; what was opened by then is reset. Abort it with a
    * SallyportError of a reason code and the UpstreamError has that code; otherwise it is `relay-client-reset`.

@@ -379,6 +379,63 @@ describe.each(TWO)('over %s', (_way, open) => {
   })
 })
 
+describe('to a destination with startTls: postgres', () => {
+  const SSL_REQUEST = Buffer.from('0000000804d2162f', 'hex')
+
+  async function asked(place: Place) {
+    const tunnel = await overH1(place, keeperOf(place))
+    tunnel.stream.write(SSL_REQUEST)
+    await expect.poll(() => place.seen[0]?.bytes).toEqual(SSL_REQUEST)
+    const answer = new Promise<Buffer>((resolve) => tunnel.stream.once('data', resolve))
+    tunnel.stream.resume()
+    place.seen[0]?.raw.write('S')
+    expect(String(await answer)).toBe('S')
+    tunnel.stream.pause()
+    return tunnel
+  }
+
+  test('the ClientHello behind the server’s agreement proves the name', async () => {
+    await using place = await setUp({ destination: ', startTls: postgres' })
+    await using tunnel = await asked(place)
+    const bytes = naming('keeper.test')
+    tunnel.stream.write(bytes)
+    await expect.poll(() => place.seen[0]?.bytes).toEqual(Buffer.concat([SSL_REQUEST, bytes]))
+    place.seen[0]?.raw.end()
+    tunnel.stream.end()
+    expect((await place.gateway.closed(1))[0]).toMatchObject({
+      bytes: { sent: 8 + bytes.length, received: 1 },
+      upstream: { serverName: 'keeper.test', nameProof: 'client-hello' },
+      outcome: { code: 'closed' },
+    })
+  })
+
+  test('a wrong name behind it is reset, and nothing but the preamble went up', async () => {
+    await using place = await setUp({ destination: ', startTls: postgres' })
+    await using tunnel = await asked(place)
+    tunnel.stream.write(naming('evil.test'))
+    expect((await readToEnding(tunnel.stream)).how).toBe('reset')
+    expect((await place.gateway.closed(1))[0]).toMatchObject({
+      bytes: { sent: 8, received: 1 },
+      outcome: { code: 'name-mismatch' },
+    })
+    await expect.poll(() => place.seen[0]?.how).toBe('reset')
+    expect(place.seen[0]?.bytes).toEqual(SSL_REQUEST)
+  })
+
+  test('a server that will not begin TLS is the server’s doing', async () => {
+    await using place = await setUp({ destination: ', startTls: postgres' })
+    await using tunnel = await overH1(place, keeperOf(place))
+    tunnel.stream.write(SSL_REQUEST)
+    await expect.poll(() => place.seen[0]?.bytes.length).toBe(8)
+    place.seen[0]?.raw.write('N')
+    expect((await readToEnding(tunnel.stream)).how).toBe('reset')
+    expect((await place.gateway.closed(1))[0]?.outcome).toMatchObject({
+      code: 'upstream-starttls-refused',
+      by: 'upstream',
+    })
+  })
+})
+
 test('a client that goes away by a reset before its ClientHello is told from one that ends', async () => {
   await using place = await setUp()
   const raw = await connectRaw(place.gateway.port)
