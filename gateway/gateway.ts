@@ -8,7 +8,7 @@ import { type HealthState, startHealth } from './admin/health.ts'
 import { createAuditLog } from './audit/chain.ts'
 import { createIds } from './audit/ids.ts'
 import { createFileSink, type Sink } from './audit/sink.ts'
-import type { Destination, GatewayConfig, HostPort, ListenerConfig, TrustMaterial } from './config/types.ts'
+import type { GatewayConfig, HostPort, ListenerConfig, TrustMaterial } from './config/types.ts'
 import { compileDestinations } from './destinations/match.ts'
 import { createAdmission } from './listeners/arrival/admission.ts'
 import { affordableConnections } from './listeners/arrival/open-files.ts'
@@ -138,8 +138,7 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     onAttempt: metrics.dialled,
   })
   return {
-    ...{ now, metrics, audit, trust, admission, h2Memory },
-    preambleOf: ({ startTls: name }: Destination) => (name === null ? null : startTls(name).preamble()),
+    ...{ now, metrics, audit, trust, admission, h2Memory, startTls },
     openUpstream,
     registry: new SessionRegistry(),
     newId: createIds({ now, random: randomBytes }),

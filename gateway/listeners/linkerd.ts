@@ -51,6 +51,7 @@ export function serveLinkerd(connection: ClientConnection, handler: RequestHandl
         identify: () => connection.identity(),
         stream: tls,
         raw,
+        refusal: null,
       }),
     )
   }

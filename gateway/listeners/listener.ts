@@ -17,10 +17,10 @@ import { LINKERD_ALPN } from './linkerd-header.ts'
 import { type PassthroughOptions, servePassthrough } from './passthrough.ts'
 import { postgresPreamble } from './postgres-preamble.ts'
 import { POSTGRES_ALPN } from '../upstream/starttls/postgres/wire.ts'
-import { servePreset, type Single } from './preset.ts'
+import { type Presets, servePreset } from './preset.ts'
 import { identifyByToken } from './token.ts'
 
-export interface ListenerOptions {
+export interface ListenerOptions extends Presets {
   readonly config: ListenerConfig
   readonly trust: TrustStore
   readonly admission: Admission
@@ -29,7 +29,6 @@ export interface ListenerOptions {
   readonly newId: () => string
   readonly now: () => Date
   readonly h2Memory: H2Memory
-  readonly single: Single
   readonly passthrough: Pick<PassthroughOptions, 'choosePort' | 'identifyNetwork' | 'handler'>
   readonly handler: RequestHandler
   /** A handshake was finished, whatever the identity is worth. */
@@ -166,7 +165,7 @@ function toConnection(arrival: Arrival, terminated: Terminated, options: Listene
 type ServeArrived = (connection: ClientConnection, arrival: Arrival) => void
 
 function createServe(
-  { config, handler, single, h2Memory }: ListenerOptions,
+  { config, handler, single, startTls, h2Memory }: ListenerOptions,
   h2: Set<H2Connection>,
   state: { readonly draining: boolean },
 ): ServeArrived {
@@ -195,7 +194,7 @@ function createServe(
     case 'fixed':
     case 'passthrough':
       return (connection, { hello }) =>
-        servePreset(connection, hello?.serverName ?? null, config, single, handler)
+        servePreset(connection, hello?.serverName ?? null, config, { single, startTls }, handler)
   }
 }
 

@@ -70,6 +70,7 @@ export function servePassthrough(arrival: Arrival, hello: ClientHello, options: 
       identify: () => options.identifyNetwork(source),
       stream: raw,
       raw,
+      refusal: null,
     }),
   )
 }

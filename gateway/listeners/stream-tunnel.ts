@@ -1,9 +1,12 @@
 // The tunnel of protocols that have no answer of their own: what follows on the connection belongs to the session, and a
-// refusal can only be a reset.
+// refusal is a reset, or what the protocol of `startTls` has for it.
 import type net from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { RelaySide, Tunnel, TunnelFacts } from '../sessions/tunnel.ts'
+import type { ReasonCode } from '../audit/reasons.ts'
+import type { StartTls } from '../upstream/starttls/types.ts'
 import type { Identity } from './identify.ts'
+import { refusalWords, tellRefusal } from './protocol-refusal.ts'
 
 export interface StreamTunnelOptions {
   readonly requested: { readonly host: string; readonly port: number }
@@ -12,6 +15,8 @@ export interface StreamTunnelOptions {
   /** Where bytes are read and written: the TLS socket over `raw`, or `raw` itself. Paused. */
   readonly stream: Duplex
   readonly raw: net.Socket
+  /** How a refusal is told; null = by a reset. */
+  readonly refusal: StartTls['refusal'] | null
 }
 
 export class StreamTunnel implements Tunnel {
@@ -21,6 +26,7 @@ export class StreamTunnel implements Tunnel {
   readonly signal: AbortSignal
   readonly #stream: Duplex
   readonly #raw: net.Socket
+  readonly #refusal: StartTls['refusal'] | null
   readonly #gone = new AbortController()
   readonly #onGone = () => this.#gone.abort()
 
@@ -31,6 +37,7 @@ export class StreamTunnel implements Tunnel {
     this.signal = this.#gone.signal
     this.#stream = options.stream
     this.#raw = options.raw
+    this.#refusal = options.refusal
     // This listener stays for good: there must never be none.
     this.#stream.on('error', this.#onGone)
     this.#stream.on('close', this.#onGone)
@@ -49,8 +56,9 @@ export class StreamTunnel implements Tunnel {
     }
   }
 
-  /** The raw socket alone: touching the TLS socket too, in the turn of its handshake, crashes Node 24.21. */
-  refuse(): void {
-    this.#raw.resetAndDestroy()
+  /** A reset is of the raw socket alone: touching the TLS socket too, in the turn of its handshake, crashes Node 24.21. */
+  refuse(code: ReasonCode, attemptId: string): void {
+    if (this.#refusal === null || this.signal.aborted) this.#raw.resetAndDestroy()
+    else tellRefusal(this.#stream, this.#raw, this.#refusal(refusalWords(code, attemptId)))
   }
 }

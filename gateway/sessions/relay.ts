@@ -145,9 +145,11 @@ class HandDrivenRelay implements Relay {
 
   #lost(party: Party, error: Error | null): void {
     if (this.#over) return
+    const code = party === 'upstream' ? this.#upstreamCode(error) : clientCode(error)
     this.#abort({
-      code: party === 'upstream' ? this.#upstreamCode(error) : clientCode(error),
-      by: party,
+      code,
+      // What stands between the two on the way up (startTls) may have refused what the client said.
+      by: code.startsWith('request-') ? 'gateway' : party,
       detail: error === null ? null : describe(error),
     })
   }

@@ -10,7 +10,7 @@ import type { Identified, Identity } from '../listeners/identify.ts'
 import type { Policy } from '../policy/types.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type OpenUpstream, type UpstreamConnection, UpstreamError } from '../upstream/types.ts'
-import type { Preamble } from '../upstream/starttls/types.ts'
+import type { StartTlsSet } from '../upstream/starttls/registry.ts'
 import { openSession } from './open-session.ts'
 import type { SessionRegistry } from './registry.ts'
 import type { RelaySide, Tunnel } from './tunnel.ts'
@@ -25,8 +25,7 @@ export interface SessionDependencies {
   readonly metrics: Metrics
   /** Milliseconds from the client's "connected" until the name inside `passthrough` must be proven. */
   readonly nameProofMs: number
-  /** What may come before TLS on the way to a `passthrough` destination; null = nothing. */
-  readonly preambleOf: (destination: Destination) => Preamble | null
+  readonly startTls: StartTlsSet
   readonly draining: () => boolean
   readonly newId: () => string
   readonly now: () => Date
@@ -211,12 +210,13 @@ class Session {
   }
 
   async #serve(client: RelaySide, upstream: UpstreamConnection, admitted: Admitted): Promise<void> {
-    const { metrics, listener, now, nameProofMs, preambleOf } = this.#deps
+    const { metrics, listener, now, nameProofMs, startTls } = this.#deps
     const { destination, target } = admitted
     const due = destination.tls === 'passthrough' && !this.#tunnel.facts.passthrough
+    const preamble = destination.startTls === null ? null : startTls(destination.startTls).preamble()
     const open = openSession(client, upstream, {
       destination,
-      proof: due ? { host: target.host, preamble: preambleOf(destination), timeoutMs: nameProofMs } : null,
+      proof: due ? { host: target.host, preamble, timeoutMs: nameProofMs } : null,
     })
     this.#closeOpen = (code) => open.close(code)
     metrics.sessionOpened(listener, (now().getTime() - this.#facts.openedAt.getTime()) / 1000)

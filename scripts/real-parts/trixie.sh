@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Makes what `npm run test:real` has AWS calls judged by: a Debian 13 tree with moto, an emulator of AWS that checks
-# signatures, and botocore, AWS's own client library for Python; and a psql that begins with TLS. Debian 12 has no moto
-# and an older psql, so the tree is run by chroot.
+# signatures, and botocore, AWS's own client library for Python; and PostgreSQL 17, whose psql begins with TLS. Debian 12 has
+# no moto and an older PostgreSQL, so the tree is run by chroot.
 #
 #   scripts/real-parts/trixie.sh          makes $SALLYPORT_REAL_ROOT/trixie unless it is there and complete
 #   scripts/real-parts/trixie.sh --path   prints where the tree is; fails where it is missing or not complete
 #
-# Needs root and mmdebstrap, takes about a minute and 400 MB. On Debian it takes the mirror that apt uses already. Nothing
+# Needs root and mmdebstrap, takes some minutes and 600 MB. On Debian it takes the mirror that apt uses already. Nothing
 # is left mounted: to be rid of the tree, delete the folder.
 set -euo pipefail
 
@@ -14,7 +14,7 @@ packages=(
   ca-certificates python3-moto python3-botocore
   # Only suggested by python3-moto, and what its server imports.
   python3-flask python3-flask-cors python3-joserfc python3-xmltodict python3-yaml python3-docker
-  postgresql-client-17
+  postgresql-17 postgresql-client-17
 )
 root=${SALLYPORT_REAL_ROOT:-${TMPDIR:-/tmp}/sallyport-real}
 tree=$root/trixie
@@ -57,7 +57,10 @@ fi
 mmdebstrap --quiet --variant=essential --include="$(IFS=,; echo "${packages[*]}")" \
   --aptopt='APT::Install-Recommends "false"' \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-  --dpkgopt='path-exclude=/usr/share/locale/*' \
+  --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-confold \
+  `# Tests make databases of their own.` \
+  --essential-hook='mkdir -p "$1/etc/postgresql-common"' \
+  --essential-hook='echo create_main_cluster = false >"$1/etc/postgresql-common/createcluster.conf"' \
   trixie "$new" "${mirror[@]}" 1>&2
 echo "${packages[*]}" >"$new/.sallyport-complete"
 mv "$new" "$tree"

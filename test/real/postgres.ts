@@ -13,13 +13,16 @@ export interface Postgres extends AsyncDisposable {
 }
 
 /** `program` and its arguments as who may run a database. */
-async function asPostgres(program: string, args: readonly string[]): Promise<readonly [string, string[]]> {
+export async function asPostgres(
+  program: string,
+  args: readonly string[],
+): Promise<readonly [string, string[]]> {
   if (process.getuid?.() !== 0) return [program, [...args]]
   const user = ['--reuid=postgres', '--regid=postgres', '--clear-groups', '--no-new-privs']
   return [await needProgram('setpriv'), [...user, program, ...args]]
 }
 
-async function succeed(program: string, args: readonly string[]): Promise<void> {
+export async function succeed(program: string, args: readonly string[]): Promise<void> {
   const { code, stdout, stderr } = await run(program, args, bareEnvironment(os.tmpdir()))
   if (code !== 0) throw new Error(`${program} ${args.join(' ')}: ${stdout}${stderr}`)
 }

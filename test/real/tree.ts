@@ -9,7 +9,7 @@ export async function needTree(): Promise<string> {
   const script = path.join(REPOSITORY, 'scripts/real-parts/trixie.sh')
   const { code, stdout } = await run('/bin/bash', [script, '--path'])
   if (code !== 0) {
-    throw new Error('moto, botocore and psql 17 are missing: run scripts/real-parts/trixie.sh as root')
+    throw new Error('moto, botocore and PostgreSQL 17 are missing: run scripts/real-parts/trixie.sh as root')
   }
   return stdout.trim()
 }
