@@ -178,7 +178,10 @@ class Race {
     const [first = ''] = addresses
     const others = addresses.length > 1 ? ` and ${addresses.length - 1} more` : ''
     const endpoint = formatEndpoint({ address: first, port })
-    return new UpstreamError('connect-breaker-open', `${endpoint}${others}: failed again and again; being probed`)
+    return new UpstreamError(
+      'connect-breaker-open',
+      `${endpoint}${others}: failed again and again; being probed`,
+    )
   }
 
   /** Ends everything that is still under way. */

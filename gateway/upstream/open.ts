@@ -84,8 +84,7 @@ async function addressesFor(
   }
   trace.found = await timed(
     'resolveMs',
-    async () =>
-      localAddresses(host) ?? within(signal, 'dns-timeout', (inner) => resolve(host, inner, note)),
+    async () => localAddresses(host) ?? within(signal, 'dns-timeout', (inner) => resolve(host, inner, note)),
   )
   trace.permitted = permit(trace.found, destination)
   return trace.permitted
