@@ -50,31 +50,33 @@ export async function fakeDns(
   answer: (type: 'A' | 'AAAA', name: string) => DnsAnswer | Promise<DnsAnswer>,
 ): Promise<FakeDns> {
   const queries: string[] = []
-  const udp = dgram.createSocket('udp4')
-  udp.on('message', async (message, peer) => {
+  const serve = async (message: Buffer, over: 'udp' | 'tcp', send: (reply: Buffer) => void) => {
     const query = read(message)
     if (query === null) return
-    queries.push(`${query.type} ${query.name}`)
-    const replies = write(query, await answer(query.type, query.name), 'udp')
-    for (const reply of replies) udp.send(reply, peer.port, peer.address, () => {})
+    queries.push(`${over === 'tcp' ? 'TCP ' : ''}${query.type} ${query.name}`)
+    for (const reply of write(query, await answer(query.type, query.name), over)) send(reply)
+  }
+  const udp = dgram.createSocket('udp4')
+  udp.on('message', (message, peer) => {
+    void serve(message, 'udp', (reply) => udp.send(reply, peer.port, peer.address, () => {}))
   })
   udp.bind(0, '127.0.0.1')
   await once(udp, 'listening')
   const { port } = udp.address()
   const tcp = net.createServer((socket) => {
-    socket.on('error', () => {})
     let held = Buffer.alloc(0)
-    socket.on('data', async (chunk) => {
+    socket.on('error', () => {})
+    socket.on('data', (chunk) => {
       held = Buffer.concat([held, chunk])
-      if (held.length < 2 || held.length < held.readUInt16BE(0) + 2) return
-      const query = read(held.subarray(2))
-      held = Buffer.alloc(0)
-      if (query === null) return
-      queries.push(`TCP ${query.type} ${query.name}`)
-      for (const reply of write(query, await answer(query.type, query.name), 'tcp')) {
-        const length = Buffer.alloc(2)
-        length.writeUInt16BE(reply.length, 0)
-        socket.write(Buffer.concat([length, reply]))
+      // Two queries may come in one packet.
+      while (held.length >= 2 && held.length >= held.readUInt16BE(0) + 2) {
+        const end = held.readUInt16BE(0) + 2
+        void serve(held.subarray(2, end), 'tcp', (reply) => {
+          const length = Buffer.alloc(2)
+          length.writeUInt16BE(reply.length, 0)
+          socket.write(Buffer.concat([length, reply]))
+        })
+        held = held.subarray(end)
       }
     })
   })

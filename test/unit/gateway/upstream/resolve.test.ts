@@ -64,7 +64,7 @@ describe('createResolve', () => {
     const at = await withStale()
     const asking = at.ask()
     await vi.advanceTimersByTimeAsync(1_799)
-    expect(await Promise.race([asking, 'waits'])).toBe('waits')
+    expect(await Promise.race([asking, Promise.resolve('waits')])).toBe('waits')
     await vi.advanceTimersByTimeAsync(1)
     expect(await asking).toEqual(ANSWER.addresses)
     at.answer(NEWER)
