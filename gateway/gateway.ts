@@ -135,7 +135,7 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     resolve: options.resolve ?? createResolve({ servers, limits, metrics }),
     dial: options.dial ?? createDial(),
     endpoints,
-    onAttempt: metrics.dialled,
+    onAttempt: (result) => metrics.dialled(result),
   })
   return {
     ...{ now, metrics, audit, trust, admission, h2Memory, startTls },

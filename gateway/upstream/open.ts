@@ -87,13 +87,14 @@ export function createOpenUpstream(options: OpenUpstreamOptions): OpenUpstream {
 async function addressesFor(
   { host, destination }: UpstreamRequest,
   resolve: Resolve,
-  { timed, trace }: Progress,
+  progress: Progress,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
+  const { trace } = progress
   const note = (resolution: Resolution): void => {
     trace.resolution = { source: resolution.source, ttlMs: resolution.ttlMs }
   }
-  trace.found = await timed(
+  trace.found = await progress.timed(
     'resolveMs',
     async () => localAddresses(host) ?? within(signal, 'dns-timeout', (inner) => resolve(host, inner, note)),
   )
