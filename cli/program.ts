@@ -4,6 +4,7 @@ import { VERSION } from '../common/version.ts'
 import { registerAuthority } from './commands/authority.ts'
 import { registerConfigCheck } from './commands/config-check.ts'
 import { registerDev } from './commands/dev.ts'
+import { registerDiagnose } from './commands/diagnose.ts'
 import { registerGateway } from './commands/gateway.ts'
 import { registerIdentityFetch } from './commands/identity-fetch.ts'
 
@@ -29,5 +30,6 @@ export function createProgram(): Command {
   registerAuthority(program)
   registerIdentityFetch(program)
   registerConfigCheck(program)
+  registerDiagnose(program)
   return program
 }

@@ -23,6 +23,7 @@ import { drain } from './sessions/drain.ts'
 import { SessionRegistry } from './sessions/registry.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createDial } from './upstream/dial.ts'
+import { createEndpoints } from './upstream/endpoints.ts'
 import { createOpenUpstream } from './upstream/open.ts'
 import { createResolve } from './upstream/resolve.ts'
 import { createStartTlsSet } from './upstream/starttls/registry.ts'
@@ -126,10 +127,15 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
   })
   stack.defer(() => audit.close(AUDIT_FLUSH_MS))
   const startTls = createStartTlsSet()
+  const endpoints = createEndpoints({ now: () => performance.now(), random: Math.random })
+  metrics.sampleEndpointsAside(() => endpoints.aside)
+  const { servers, ...limits } = config.dns
   const openUpstream = createOpenUpstream({
-    resolve: options.resolve ?? createResolve({ servers: config.dnsServers }),
-    dial: options.dial ?? createDial(),
     startTls,
+    resolve: options.resolve ?? createResolve({ servers, limits, metrics }),
+    dial: options.dial ?? createDial(),
+    endpoints,
+    onAttempt: (result) => metrics.dialled(result),
   })
   return {
     ...{ now, metrics, audit, trust, admission, h2Memory, startTls },
@@ -153,6 +159,7 @@ function startOne(
     ...core,
     listener: listener.name,
     policy,
+    nameProofMs: config.arrivals.timeoutMs,
     draining,
     onInternalError: (error, attempt) => log.error({ err: error, attempt }, 'internal error'),
   })

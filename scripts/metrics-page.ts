@@ -32,6 +32,10 @@ function sample(): string {
   metrics.attempt('proxy', 'closed', { sent: 0, received: 0 })
   metrics.sessionOpened('proxy', 0)
   metrics.upstreamConnected(0)
+  metrics.resolved('asked')
+  metrics.dialled('up')
+  metrics.sampleDnsCache(() => 0)
+  metrics.sampleEndpointsAside(() => 0)
   metrics.certificateNotAfter('gateway', new Date(0))
   try {
     return metrics.render()

@@ -242,6 +242,11 @@ const TABLE = {
     'the session is over, goes through another task (keep one client on one task), or somebody guesses; nothing was sent',
   ),
 
+  'request-server-first': silent(
+    'the server spoke before the client’s ClientHello, and the destination is tls: passthrough',
+    'a service that speaks first needs startTls where its protocol has one, or tls: opaque (SSH, FTP)',
+  ),
+
   'destination-unknown': denied(
     'no destination matches the host and port asked for',
     'add a destination with this host and port, and a policy that permits it',
@@ -316,6 +321,12 @@ const TABLE = {
     'destination_unavailable',
     'the connection could not be opened',
     'see detail for the system’s error',
+  ),
+  'connect-breaker-open': upstream(
+    503,
+    'destination_unavailable',
+    'every endpoint of the host failed again and again, and another session is probing it',
+    'look at the connect-… code of the sessions before; the way opens with the first connection that comes up',
   ),
 
   'upstream-starttls-refused': upstream(
@@ -426,6 +437,32 @@ const TABLE = {
     'tls_alert_received',
     'the server refused the client certificate',
     'the partner must trust its issuer and subject; check that it has not expired',
+  ),
+
+  'name-mismatch': silent(
+    'the server name in the client’s ClientHello is not the host that it asked for',
+    'see detail for both names; list a name that the service goes by as well in serverNames of the destination',
+  ),
+  'name-missing': silent(
+    'the client’s ClientHello names no server, so nothing proves the host that it asked for',
+    'let the client send SNI, or say nameProof: whenPresent for the destination',
+  ),
+  'name-not-tls': silent(
+    'the client did not speak TLS through the tunnel, and the destination is tls: passthrough',
+    'let the client speak TLS to the service; where the gateway should, say tls: originate for the destination; where nobody does, tls: opaque',
+  ),
+  'name-hello-malformed': silent(
+    'the ClientHello that the client sent through the tunnel is not well-formed',
+    'see detail',
+  ),
+  'name-timeout': silent(
+    'the client’s ClientHello did not come through the tunnel within arrivals.timeout',
+    'a connection that was opened ahead of its use, or a client that waits for the server to speak first',
+  ),
+  'name-client-closed': silent('the client ended its side before its ClientHello', null),
+  'name-upstream-closed': silent(
+    'the server ended its side before the client’s ClientHello',
+    'look at the server’s own log at this time; it may refuse the gateway’s egress address',
   ),
 
   'relay-client-reset': {

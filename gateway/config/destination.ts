@@ -32,6 +32,8 @@ export async function buildDestination(
   return {
     ...{ name, hosts, ports, tags, tls, requestedAs, allowAddresses },
     ech: entry.ech ?? 'ignore',
+    nameProof: entry.nameProof ?? 'required',
+    serverNames: entry.serverNames ?? [],
     roots,
     clientCertificates,
     pins: entry.pins ?? [],

@@ -160,7 +160,7 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
   }
   if (material === null || listeners === null) return null
   if (destinations.length < document.destinations.length) return null
-  const { audit, drain, arrivals } = document
+  const { audit, drain, arrivals, dns } = document
   const { timeout: timeoutMs, ...limits } = arrivals
   const { sink } = audit
   return {
@@ -181,7 +181,13 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
       onFailure: audit.onFailure,
       maxBacklogBytes: audit.maxBacklog,
     },
-    dnsServers: document.dns?.servers ?? [],
+    dns: {
+      servers: dns.servers ?? [],
+      minTtlMs: dns.minTtl,
+      maxTtlMs: dns.maxTtl,
+      negativeTtlMs: dns.negativeTtl,
+      staleTtlMs: dns.staleTtl,
+    },
     health: document.health.address,
     admin: document.admin.address,
     drain: { delayMs: drain.delay, deadlineMs: drain.deadline },

@@ -35,7 +35,6 @@ export function checkListenerRules(document: GatewayDocument, context: RuleConte
     checkPassthroughListener(listener, document, at, context)
   }
   for (const [index, destination] of document.destinations.entries()) {
-    checkPassthroughDestination(destination, document, ['destinations', index], context)
     checkRequestedAs(destination, ['destinations', index], context)
   }
 }
@@ -80,12 +79,6 @@ function checkDestinations(
         key,
         `${target} has not exactly one exact host and one port, so nobody could tell what is asked for`,
         'give it one host and one port',
-      )
-    } else if (found.tls === 'passthrough') {
-      report(
-        key,
-        `${target} is tls: passthrough, which passthrough listeners alone reach in this version of Sallyport`,
-        'name another destination',
       )
     }
   }
@@ -146,28 +139,8 @@ function checkPassthroughListener(
   }
 }
 
-function checkPassthroughDestination(
-  { tls, requestedAs }: Destination,
-  { listeners }: GatewayDocument,
-  at: KeyPath,
-  { report }: RuleContext,
-): void {
-  if (tls !== 'passthrough') return
-  if (!listeners.some(({ protocol }) => protocol === 'passthrough')) {
-    report(
-      [...at, 'tls'],
-      'no listener says protocol: passthrough, and in this version of Sallyport no other reaches this destination',
-      'add one',
-    )
-  }
-  if (requestedAs.length > 0) {
-    report([...at, 'requestedAs'], 'makes no sense with tls: passthrough, which goes by names', 'remove it')
-  }
-}
-
 function checkRequestedAs(destination: Destination, at: KeyPath, { report }: RuleContext): void {
-  const { requestedAs, tls } = destination
-  if (requestedAs.length === 0 || tls === 'passthrough' || isSingle(destination)) return
+  if (destination.requestedAs.length === 0 || isSingle(destination)) return
   report(
     [...at, 'requestedAs'],
     'needs exactly one exact host and one port, which are dialled instead',

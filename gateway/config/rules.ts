@@ -23,6 +23,7 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
   checkTies(document, context)
   checkListenerRules(document, context)
   checkTrustRules(document, context)
+  checkDns(document, context)
   const known = knownTrustDomains(document)
   for (const [index, destination] of document.destinations.entries()) {
     const at = ['destinations', index] as const
@@ -38,10 +39,15 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
         'make it shorter',
       )
     }
-    for (const key of ['ports', 'tags', 'pins', 'alpn'] as const) {
+    for (const key of ['ports', 'tags', 'pins', 'alpn', 'serverNames'] as const) {
       checkRepeats(destination[key] ?? [], [...at, key], context)
     }
   }
+}
+
+function checkDns({ dns }: GatewayDocument, { report }: RuleContext): void {
+  if (dns.minTtl <= dns.maxTtl) return
+  report(['dns', 'minTtl'], 'longer than dns.maxTtl', 'make minTtl shorter or maxTtl longer')
 }
 
 /** Start lines name listeners beside these two. */
@@ -144,8 +150,10 @@ function checkTies({ destinations }: GatewayDocument, { report, lineOf }: RuleCo
 /** Where the client speaks TLS to the service itself, the gateway has no say in it. */
 function checkPassthrough(destination: Destination, at: KeyPath, { report }: RuleContext): void {
   if (destination.tls !== 'passthrough') {
-    if (destination.ech !== undefined) {
-      report([...at, 'ech'], 'is about tls: passthrough alone', 'remove it')
+    for (const key of PASSTHROUGH_ONLY) {
+      if (destination[key] !== undefined) {
+        report([...at, key], 'is about tls: passthrough alone', 'remove it')
+      }
     }
     return
   }
@@ -165,15 +173,19 @@ function checkPassthrough(destination: Destination, at: KeyPath, { report }: Rul
       'remove it',
     )
   }
+  const { nameProof, serverNames = [] } = destination
   for (const [index, host] of destination.hosts.entries()) {
-    if (host.kind !== 'address') continue
+    if (host.kind !== 'address' || nameProof === 'whenPresent' || serverNames.length > 0) continue
     report(
       [...at, 'hosts', index],
-      'an address is no server name, by which passthrough goes',
-      'use tls: opaque',
+      'an address is no server name, so no ClientHello could ever prove it',
+      'list in serverNames what the ClientHello names, or say nameProof: whenPresent',
     )
   }
 }
+
+/** Keys about the ClientHello that a client sends through the gateway. */
+const PASSTHROUGH_ONLY = ['ech', 'nameProof', 'serverNames'] as const
 
 /** Keys that only speak about TLS of the gateway's own. */
 const ORIGINATE_ONLY = ['clientCertificates', 'roots', 'pins', 'serverName', 'minVersion', 'alpn'] as const
@@ -187,10 +199,6 @@ function checkStartTls(destination: Destination, at: KeyPath, { report }: RuleCo
       'makes no sense with tls: opaque, where bytes pass as they come',
       'use tls: originate',
     )
-  }
-  if (startTls !== undefined && tls === 'passthrough') {
-    const message = 'with tls: passthrough is not available yet in this version of Sallyport'
-    report([...at, 'startTls'], message, 'use tls: originate')
   }
   if (startTlsNegotiation === undefined) return
   const path = [...at, 'startTlsNegotiation']

@@ -54,7 +54,8 @@ const destination = z.strictObject({
     .oneOf(AVAILABLE_START_TLS, LATER_START_TLS, 'remove it, or use a port that begins with TLS')
     .optional(),
   startTlsNegotiation: z.enum(['request', 'direct']).optional(),
-  nameProof: notYet(),
+  nameProof: z.enum(['required', 'whenPresent']).optional(),
+  serverNames: z.array(values.proofName).min(1).max(256).optional(),
   allowAddresses: z.array(values.addressRange).max(256).default([]),
   connect: connect.prefault({}),
   session: session.prefault({}),
@@ -75,6 +76,14 @@ const audit = z.strictObject({
   maxBacklog: values.size('16KiB', '1GiB').prefault('8MiB'),
 })
 
+const dns = z.strictObject({
+  servers: z.array(values.dnsServer).min(1).max(8).optional(),
+  minTtl: values.duration('0s', '1h').prefault('1s'),
+  maxTtl: values.duration('1s', '24h').prefault('5m'),
+  negativeTtl: values.duration('0s', '1h').prefault('5s'),
+  staleTtl: values.duration('0s', '72h').prefault('1h'),
+})
+
 const drain = z.strictObject({
   delay: values.duration('0s', '1h').prefault('15s'),
   deadline: values.duration('0s', '24h').prefault('100s'),
@@ -92,7 +101,7 @@ export const GATEWAY_SCHEMA = z.strictObject({
   policy,
   revocations: notYet('forbid the workload in policy'),
   audit: audit.prefault({}),
-  dns: z.strictObject({ servers: z.array(values.dnsServer).min(1).max(8) }).optional(),
+  dns: dns.prefault({}),
   health: z.strictObject({ address: values.listenAddress }).prefault({ address: '0.0.0.0:9902' }),
   admin: z.strictObject({ address: values.listenAddress }).prefault({ address: '127.0.0.1:9901' }),
   drain: drain.prefault({}),

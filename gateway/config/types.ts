@@ -93,6 +93,10 @@ export interface Destination {
   readonly tls: 'originate' | 'opaque' | 'passthrough'
   /** Addresses under which a mesh asks for it: matched and recorded, never dialled. Then it has one exact host and one port. */
   readonly requestedAs: readonly HostPort[]
+  /** With `passthrough`: names that a ClientHello may show besides the host that was asked for. */
+  readonly serverNames: readonly string[]
+  /** With `passthrough`: whether a ClientHello must name a server; one that names a wrong one never passes. */
+  readonly nameProof: 'required' | 'whenPresent'
   /** With `passthrough`: what to do about an encrypted ClientHello, whose outer name must match all the same. */
   readonly ech: 'ignore' | 'refuse'
   readonly clientCertificates: readonly ClientCertificateEntry[]
@@ -123,6 +127,18 @@ export interface Destination {
   }
 }
 
+/** For how long what DNS says counts, in milliseconds. */
+export interface DnsLimits {
+  /** An answer counts at least this long, whatever its TTL says. */
+  readonly minTtlMs: number
+  /** And at most this long. */
+  readonly maxTtlMs: number
+  /** That a name does not exist counts this long: c-ares does not show the SOA record, which could say (RFC 2308 §5). */
+  readonly negativeTtlMs: number
+  /** How long past its time an answer may stand in while no resolver answers (RFC 8767); 0 = never. */
+  readonly staleTtlMs: number
+}
+
 export interface GatewayConfig {
   readonly trustDomain: string
   readonly material: TrustMaterial
@@ -142,8 +158,10 @@ export interface GatewayConfig {
     readonly onFailure: 'refuse' | 'continue'
     readonly maxBacklogBytes: number
   }
-  /** Each `address:port`; empty = the system's resolvers. */
-  readonly dnsServers: readonly string[]
+  readonly dns: DnsLimits & {
+    /** Each `address:port`; empty = the system's resolvers. */
+    readonly servers: readonly string[]
+  }
   readonly health: HostPort
   readonly admin: HostPort
   readonly drain: { readonly delayMs: number; readonly deadlineMs: number }

@@ -156,6 +156,18 @@ export const serverName = text('a host name or an IP address', (value) => {
   return host instanceof Wrong ? new Wrong('expected a host name or an IP address', host.message) : host.host
 })
 
+/** A name that a ClientHello may show: never an address (RFC 6066 §3). */
+export const proofName = text('a host name', (value) => {
+  const host = readHost(value)
+  if (host instanceof Wrong) return new Wrong('expected a host name', host.message)
+  return host.kind === 'name'
+    ? host.host
+    : new Wrong(
+        'expected a host name',
+        'no ClientHello names an address: nameProof: whenPresent is for those',
+      )
+})
+
 /** In a file an IPv6 address may also stand without brackets, since no port follows it. */
 function readHost(value: string) {
   if (value.includes('/')) return new Wrong('a range or a URL is no host: list each host')

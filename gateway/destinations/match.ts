@@ -48,6 +48,17 @@ export function targetOf(
   return { host: textOf(host), port }
 }
 
+/**
+ * What was found, or null where this listener does not reach it: where the ClientHello is the request, the client can do
+ * nothing with a destination to which the gateway speaks TLS.
+ */
+export function reachable<D extends Pick<Destination, 'tls'>>(
+  found: D | null,
+  helloIsRequest: boolean,
+): D | null {
+  return found?.tls === 'passthrough' || !helloIsRequest ? found : null
+}
+
 /** What an entry of `hosts` claims, one text for each port; equal texts tie. */
 export function claims(host: HostPattern, ports: readonly number[]): readonly string[] {
   return ports.map((port) => `${textOf(host)}:${port}`)

@@ -37,6 +37,18 @@ export type ClientHelloErrorCode =
   | 'alpn'
   | 'supported-versions'
 
+const NOT_TLS: ReadonlySet<ClientHelloErrorCode> = new Set([
+  'plain-text',
+  'proxy-header',
+  'sslv2',
+  'record-type',
+])
+
+/** Whether what came is another protocol, and not TLS that is wrong. */
+export function isNotTls(code: ClientHelloErrorCode): boolean {
+  return NOT_TLS.has(code)
+}
+
 /** Carries a refusal to the one place that turns it into a value; never leaves the parser. */
 export class ClientHelloFault extends Error {
   readonly code: ClientHelloErrorCode

@@ -127,6 +127,8 @@ class HandDrivenRelay implements Relay {
     side.stream.on('error', (error: Error) => this.#lost(party, error))
     // Comes before 'error' where the stream is destroyed with one, as when the gateway ends an HTTP/2 connection.
     side.stream.on('aborted', () => this.#lost(party, side.stream.errored))
+    // Lost before there was a relay: it will not say so again.
+    if (side.stream.destroyed) setImmediate(() => this.#lost(party, side.stream.errored))
     const other: Party = party === 'client' ? 'upstream' : 'client'
     side.stream.on('close', () => {
       // Closed with both directions over is the ordinary end; closed before is a loss that raised no error.

@@ -4,15 +4,15 @@
 import type { AttemptFacts, AuditLog, Outcome } from '../audit/events.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
 import type { Destination } from '../config/types.ts'
-import { targetOf } from '../destinations/match.ts'
+import { reachable, targetOf } from '../destinations/match.ts'
 import type { ConnectionFacts } from '../listeners/connection.ts'
 import type { Identified, Identity } from '../listeners/identify.ts'
 import type { Policy } from '../policy/types.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { AdaptedStream } from '../upstream/starttls/adapted-stream.ts'
 import { type OpenUpstream, type UpstreamConnection, UpstreamError } from '../upstream/types.ts'
+import type { StartTlsSet } from '../upstream/starttls/registry.ts'
+import { openSession } from './open-session.ts'
 import type { SessionRegistry } from './registry.ts'
-import { startRelay } from './relay.ts'
 import type { RelaySide, Tunnel } from './tunnel.ts'
 
 export interface SessionDependencies {
@@ -23,6 +23,9 @@ export interface SessionDependencies {
   readonly audit: AuditLog
   readonly registry: SessionRegistry
   readonly metrics: Metrics
+  /** Milliseconds from the client's "connected" until the name inside `passthrough` must be proven. */
+  readonly nameProofMs: number
+  readonly startTls: StartTlsSet
   readonly draining: () => boolean
   readonly newId: () => string
   readonly now: () => Date
@@ -111,7 +114,7 @@ class Session {
   readonly #facts: AttemptFacts
   readonly #cancel: AbortController
   #closeCode: ReasonCode | null = null
-  #closeRelay: ((code: ReasonCode) => void) | null = null
+  #closeOpen: ((code: ReasonCode) => void) | null = null
   #recorded = false
 
   constructor(deps: SessionDependencies, tunnel: Tunnel, facts: AttemptFacts, cancel: AbortController) {
@@ -128,19 +131,13 @@ class Session {
     describeCaller(this.#facts, identity)
     if (draining()) return { code: 'session-draining', detail: null }
     if (!audit.available()) return { code: 'session-audit-unavailable', detail: null }
-    const destination = this.#match()
+    const { requested, facts } = this.#tunnel
+    const destination = reachable(this.#deps.match(requested.host, requested.port), facts.passthrough)
     if (destination === null) return { code: 'destination-unknown', detail: null }
     this.#facts.destination = destination.name
-    if (this.#tunnel.facts.ech && destination.ech === 'refuse') return { code: 'request-ech', detail: null }
-    const admitted = { identity, destination, target: targetOf(destination, this.#tunnel.requested) }
+    if (facts.ech && destination.ech === 'refuse') return { code: 'request-ech', detail: null }
+    const admitted = { identity, destination, target: targetOf(destination, requested) }
     return this.#decide(admitted) ?? admitted
-  }
-
-  /** A client that speaks TLS to the service itself can do nothing with a destination to which the gateway does. */
-  #match(): Destination | null {
-    const { host, port } = this.#tunnel.requested
-    const found = this.#deps.match(host, port)
-    return found !== null && (found.tls === 'passthrough') === this.#tunnel.facts.passthrough ? found : null
   }
 
   #decide({ identity, destination, target }: Admitted): Refusal | null {
@@ -167,7 +164,6 @@ class Session {
   }
 
   async connectAndRelay(admitted: Admitted): Promise<void> {
-    const { destination } = admitted
     const upstream = await this.#open(admitted)
     if (upstream === null) return
     const { stream, raw, judgeLateError } = upstream
@@ -177,7 +173,7 @@ class Session {
     }
     this.#deps.audit.opened(this.#facts)
     const client = this.#tunnel.accept()
-    await this.#relay(client, upstream, destination)
+    await this.#serve(client, upstream, admitted)
   }
 
   /** What ended the attempt between the connection's readiness and the client's "connected". */
@@ -213,35 +209,26 @@ class Session {
     }
   }
 
-  async #relay(client: RelaySide, upstream: UpstreamConnection, destination: Destination): Promise<void> {
-    const { metrics, listener } = this.#deps
-    const { raw, stream } = upstream
-    const side: RelaySide = {
-      stream,
-      end: () => stream.end(),
-      reset: () => {
-        raw.resetAndDestroy()
-        if (stream instanceof AdaptedStream) stream.reset()
-      },
-      endIsReal: () => true,
-      closeIsClean: () => stream.writableFinished,
-    }
-    const relay = startRelay(client, side, {
-      ...destination.session,
-      now: () => performance.now(),
-      judgeUpstreamError: upstream.judgeLateError,
+  async #serve(client: RelaySide, upstream: UpstreamConnection, admitted: Admitted): Promise<void> {
+    const { metrics, listener, now, nameProofMs, startTls } = this.#deps
+    const { destination, target } = admitted
+    const due = destination.tls === 'passthrough' && !this.#tunnel.facts.passthrough
+    const preamble = destination.startTls === null ? null : startTls(destination.startTls).preamble()
+    const open = openSession(client, upstream, {
+      destination,
+      proof: due ? { host: target.host, preamble, timeoutMs: nameProofMs } : null,
     })
-    this.#closeRelay = (code) => relay.close(code)
-    metrics.sessionOpened(listener, (this.#deps.now().getTime() - this.#facts.openedAt.getTime()) / 1000)
-    const result = await relay.done
+    this.#closeOpen = (code) => open.close(code)
+    metrics.sessionOpened(listener, (now().getTime() - this.#facts.openedAt.getTime()) / 1000)
+    const { code, by, detail } = await open.done
     metrics.sessionEnded(listener)
-    this.#record(result, relay.bytes)
+    this.#record({ code, by: by === 'gateway' ? refusedBy(code) : by, detail }, open.bytes)
   }
 
   /** Ends the session from outside: what is still opening is cancelled, what relays is reset. */
   close(code: ReasonCode): void {
     this.#closeCode ??= code
-    this.#closeRelay?.(code)
+    this.#closeOpen?.(code)
     this.#cancel.abort()
   }
 
@@ -262,5 +249,6 @@ class Session {
 
 /** Whose word a refusal is: the service's where it answered wrongly or not at all, ours where we judged. */
 function refusedBy(code: ReasonCode): 'upstream' | 'gateway' {
+  if (code === 'connect-breaker-open') return 'gateway'
   return /^(?:connect|upstream)-/.test(code) ? 'upstream' : 'gateway'
 }

@@ -2,6 +2,8 @@
 // contract: dashboards and alarms read them (docs/metrics.md).
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { type ReasonCode, REASONS } from '../audit/reasons.ts'
+import type { ResolveResult } from '../upstream/resolve.ts'
+import type { AttemptResult } from '../upstream/types.ts'
 import { Registry } from './registry.ts'
 
 export interface Metrics {
@@ -30,6 +32,14 @@ export interface Metrics {
   sessionEnded(listener: string): void
   /** `seconds` for resolving, dialling, TLS and confirmation. */
   upstreamConnected(seconds: number): void
+  /** A host was resolved, or could not be. */
+  resolved(result: ResolveResult): void
+  /** One dial ended. */
+  dialled(result: AttemptResult): void
+  /** Asked at each scrape. */
+  sampleDnsCache(hosts: () => number): void
+  /** Asked at each scrape. */
+  sampleEndpointsAside(endpoints: () => number): void
   certificateNotAfter(name: string, notAfter: Date): void
   /** Prometheus text 0.0.4. */
   render(): string
@@ -79,6 +89,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'Resolving, dialling, TLS and confirmation.',
     SECONDS,
   )
+  const resolutions = registry.counter(
+    'sallyport_dns_resolutions_total',
+    'Hosts resolved for sessions: asked, cached, stale, or the reason code of a failure.',
+  )
+  const dials = registry.counter(
+    'sallyport_dial_attempts_total',
+    'TCP connections tried: up, lost to a faster address, abandoned by the client, or the reason code.',
+  )
   const notAfter = registry.gauge(
     'sallyport_certificate_not_after_seconds',
     'End of validity, in seconds since 1970.',
@@ -113,6 +131,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
     sessionEnded: (listener) => open.add({ listener }, -1),
     upstreamConnected: (seconds) => upstream.observe(seconds),
+    resolved: (result) => resolutions.add({ result }),
+    dialled: (result) => dials.add({ result }),
+    sampleDnsCache(hosts) {
+      registry.sampled('sallyport_dns_cache_hosts', 'Hosts in the DNS cache.', 'gauge', hosts)
+    },
+    sampleEndpointsAside(endpoints) {
+      const help = 'Endpoints that failed lately and are tried after the others.'
+      registry.sampled('sallyport_endpoints_set_aside', help, 'gauge', endpoints)
+    },
     certificateNotAfter: (name, date) => notAfter.set({ name }, date.getTime() / 1000),
     render: () => registry.render(),
     close: () => delay.disable(),

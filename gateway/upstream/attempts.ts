@@ -1,17 +1,20 @@
-// Dials the permitted addresses one after the other until one answers. Nothing was sent yet, so trying again is safe;
-// what fails after TCP is up is never tried again, since the server may have judged us by then.
+// Dials the permitted addresses of a host, the next one a little later each time, and keeps the first connection that
+// comes up (RFC 8305 §5). Nothing was sent yet, so trying again is safe; what fails after TCP is up is never tried again,
+// since the server may have judged us by then.
 import type { Socket } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
 import { type Budget, interruption, openBudget, within } from './budget.ts'
+import { type Endpoints, type Lease, SILENCE_MS } from './endpoints.ts'
 import type { Progress } from './progress.ts'
 import { formatEndpoint, ignoreErrors, resetSocket } from './sockets.ts'
-import { type Dial, UpstreamError } from './types.ts'
+import { type AttemptResult, type Dial, UpstreamError } from './types.ts'
 
+/** The next address is dialled after this, while the ones before are still silent (RFC 8305 §8: 250 ms). */
+export const ATTEMPT_DELAY_MS = SILENCE_MS
 /** Before an address is tried again: a server that restarts refuses at once, and three tries would be over with it. */
-const PAUSE_MS = 50
+export const PAUSE_MS = 50
 
 export interface AttemptsOptions {
-  /** Permitted, in the order to try; not empty. */
+  /** Permitted, in the order to try, each once; not empty. */
   readonly addresses: readonly string[]
   readonly port: number
   /** In total, over all addresses; the addresses are gone through again where there are fewer. */
@@ -20,51 +23,194 @@ export interface AttemptsOptions {
   readonly budget: Budget
   readonly now: () => number
   readonly progress: Progress
+  readonly endpoints: Endpoints
+  readonly onAttempt?: (result: AttemptResult) => void
 }
 
 /**
- * The first connection that comes up. Each attempt has an equal share of the time that is left, so that one silent
- * address does not use up the others' time. Rejects with the last attempt's `connect-…` error.
+ * The first connection that comes up; the others are reset. One address is never dialled twice at the same time. Rejects
+ * with the `connect-…` error of the attempt that failed last, or `connect-breaker-open` where none could be made.
  */
-export async function dialInTurn(options: AttemptsOptions): Promise<Socket> {
-  const { addresses, port, attempts, budget, progress } = options
-  let last = new UpstreamError('connect-failed', 'no attempt was made')
-  for (let attempt = 0; attempt < attempts; attempt += 1) {
-    const address = addresses[attempt % addresses.length]
-    if (address === undefined) break
-    if (attempt >= addresses.length) await pause(budget.signal)
-    progress.facts.attempts += 1
-    progress.facts.address = formatEndpoint({ address, port })
+export async function dialRacing(options: AttemptsOptions): Promise<Socket> {
+  return new Race(options).run()
+}
+
+interface Candidate {
+  readonly address: string
+  tries: number
+  /** When it may be tried again. */
+  readyAt: number
+  /** While it is dialled. */
+  flight: Flight | null
+}
+
+interface Flight {
+  readonly lease: Lease
+  readonly endpoint: string
+  readonly startedAt: number
+}
+
+class Race {
+  readonly #options: AttemptsOptions
+  readonly #candidates: readonly Candidate[]
+  readonly #result = Promise.withResolvers<Socket>()
+  /** Fires when it is decided: whoever is still dialling is to stop. */
+  readonly #over = new AbortController()
+  #timer: NodeJS.Timeout | undefined
+  #made = 0
+  #last: UpstreamError | null = null
+
+  constructor(options: AttemptsOptions) {
+    this.#options = options
+    this.#candidates = options.addresses.map((address) => ({ address, tries: 0, readyAt: 0, flight: null }))
+  }
+
+  async run(): Promise<Socket> {
+    const { signal } = this.#options.budget
+    if (signal.aborted) throw interruption(signal, 'connect-timeout')
+    const onAbort = (): void => this.#interrupted(signal)
+    signal.addEventListener('abort', onAbort, { once: true })
+    this.#advance()
     try {
-      return await dialOnce(options, { address, port }, budget.remainingMs() / (attempts - attempt))
-    } catch (error) {
-      if (budget.signal.aborted) throw interruption(budget.signal, 'connect-timeout')
-      if (!(error instanceof UpstreamError) || !error.code.startsWith('connect-')) throw error
-      last = error
+      return await this.#result.promise
+    } finally {
+      signal.removeEventListener('abort', onAbort)
     }
   }
-  throw last
+
+  /** Starts what is to be started now, and sees to it that it is called again when the next one is. */
+  #advance(): void {
+    clearTimeout(this.#timer)
+    // The budget's own signal is about to end it.
+    if (this.#options.budget.remainingMs() === 0) return
+    const next = this.#next()
+    const waitMs = next === null ? null : Math.max(0, next.readyAt - this.#options.now())
+    if (next !== null && waitMs === 0) {
+      const endpoint = { address: next.address, port: this.#options.port }
+      const lease = this.#options.endpoints.begin(endpoint)
+      if (lease !== null) void this.#fly(next, lease)
+      else next.tries = Number.POSITIVE_INFINITY
+      return this.#again(lease === null ? 0 : ATTEMPT_DELAY_MS)
+    }
+    if (waitMs !== null) this.#again(waitMs)
+    else if (this.#candidates.every(({ flight }) => flight === null)) this.#exhausted()
+  }
+
+  #again(waitMs: number): void {
+    if (waitMs === 0) this.#advance()
+    else this.#timer = setTimeout(() => this.#advance(), waitMs)
+  }
+
+  /** Of those not being dialled the one with the fewest tries, in the given order. */
+  #next(): Candidate | null {
+    if (this.#made >= this.#options.attempts) return null
+    const idle = this.#candidates.filter(({ flight, tries }) => flight === null && Number.isFinite(tries))
+    return idle.reduce<Candidate | null>(
+      (best, other) => (best === null || other.tries < best.tries ? other : best),
+      null,
+    )
+  }
+
+  async #fly(candidate: Candidate, lease: Lease): Promise<void> {
+    const { budget, dial, now, port, attempts, progress } = this.#options
+    const { address } = candidate
+    const left = Math.ceil((attempts - this.#made) / this.#candidates.length)
+    const flight = { lease, endpoint: formatEndpoint({ address, port }), startedAt: now() }
+    candidate.flight = flight
+    candidate.tries += 1
+    this.#made += 1
+    progress.facts.attempts = this.#made
+    progress.facts.address = flight.endpoint
+    // An address that is to be tried again has a share of the time alone: its silence must leave some for the next try.
+    using share = openBudget(budget.remainingMs() / left, this.#over.signal, now)
+    try {
+      const raw = await within(
+        share.signal,
+        'connect-timeout',
+        (signal) => dial({ address, port }, signal),
+        discard,
+      )
+      if (this.#over.signal.aborted) discard(raw)
+      else this.#won(candidate, flight, raw)
+    } catch (error) {
+      if (!this.#over.signal.aborted) this.#failed(candidate, flight, error)
+    }
+  }
+
+  #won(candidate: Candidate, flight: Flight, raw: Socket): void {
+    ignoreErrors(raw)
+    this.#land(candidate, flight, 'up')
+    flight.lease.up()
+    this.#options.progress.facts.address = flight.endpoint
+    this.#decide('lost')
+    this.#result.resolve(raw)
+  }
+
+  #failed(candidate: Candidate, flight: Flight, error: unknown): void {
+    if (!(error instanceof UpstreamError) || !error.code.startsWith('connect-')) {
+      this.#land(candidate, flight, error instanceof UpstreamError ? error.code : 'session-internal-error')
+      flight.lease.abandoned()
+      this.#decide('abandoned')
+      return this.#result.reject(error)
+    }
+    this.#land(candidate, flight, error.code)
+    flight.lease.failed(error.code)
+    candidate.readyAt = this.#options.now() + PAUSE_MS
+    this.#last = error
+    this.#options.progress.facts.address = flight.endpoint
+    this.#advance()
+  }
+
+  /** The client went away, or the time of everything together is over. */
+  #interrupted(signal: AbortSignal): void {
+    const error = interruption(signal, 'connect-timeout')
+    this.#decide(error.code === 'connect-timeout' ? error.code : 'abandoned')
+    this.#result.reject(error)
+  }
+
+  #exhausted(): void {
+    this.#decide('abandoned')
+    this.#result.reject(this.#last ?? this.#breakerOpen())
+  }
+
+  #breakerOpen(): UpstreamError {
+    const { addresses, port } = this.#options
+    const [first = ''] = addresses
+    const others = addresses.length > 1 ? ` and ${addresses.length - 1} more` : ''
+    const endpoint = formatEndpoint({ address: first, port })
+    return new UpstreamError(
+      'connect-breaker-open',
+      `${endpoint}${others}: failed again and again; being probed`,
+    )
+  }
+
+  /** Ends everything that is still under way. */
+  #decide(fate: 'lost' | 'abandoned' | 'connect-timeout'): void {
+    clearTimeout(this.#timer)
+    for (const candidate of this.#candidates) {
+      const { flight } = candidate
+      if (flight === null) continue
+      const waitedMs = this.#land(candidate, flight, fate)
+      // Cut off early, a silence says nothing: resolving may have used up the time.
+      if (fate === 'lost') flight.lease.lost(waitedMs)
+      else if (fate === 'connect-timeout' && waitedMs >= SILENCE_MS) flight.lease.failed(fate)
+      else flight.lease.abandoned()
+    }
+    this.#over.abort()
+  }
+
+  /** Writes down how an attempt ended; how long it took, in milliseconds. */
+  #land(candidate: Candidate, { endpoint, startedAt }: Flight, result: AttemptResult): number {
+    const { now, progress, onAttempt } = this.#options
+    const ms = now() - startedAt
+    candidate.flight = null
+    progress.trace.attempts.push({ endpoint, result, ms })
+    onAttempt?.(result)
+    return ms
+  }
 }
 
-async function dialOnce(
-  options: AttemptsOptions,
-  endpoint: { readonly address: string; readonly port: number },
-  shareMs: number,
-): Promise<Socket> {
-  using share = openBudget(shareMs, options.budget.signal, options.now)
-  const raw = await within(
-    share.signal,
-    'connect-timeout',
-    (signal) => options.dial(endpoint, signal),
-    (late) => {
-      ignoreErrors(late)
-      resetSocket(late)
-    },
-  )
-  ignoreErrors(raw)
-  return raw
-}
-
-async function pause(signal: AbortSignal): Promise<void> {
-  await within(signal, 'connect-timeout', () => delay(PAUSE_MS, undefined, { signal }))
+function discard(late: Socket): void {
+  ignoreErrors(late)
+  resetSocket(late)
 }

@@ -3,9 +3,10 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { dialInTurn } from './attempts.ts'
+import { dialRacing } from './attempts.ts'
 import { type Budget, openBudget, within } from './budget.ts'
 import { confirm, confirmWaitMs, needsConfirmation } from './confirm.ts'
+import { createEndpoints, type Endpoints } from './endpoints.ts'
 import { localAddresses } from './local-names.ts'
 import { originate } from './originate.ts'
 import { permit } from './permit.ts'
@@ -16,8 +17,10 @@ import { createStartTlsSet, type StartTlsSet } from './starttls/registry.ts'
 import type { AdaptContext, Reopened, Upgraded } from './starttls/types.ts'
 import { lateCode } from './tls-failures.ts'
 import {
+  type AttemptResult,
   type Dial,
   type OpenUpstream,
+  type Resolution,
   type Resolve,
   type UpstreamConnection,
   UpstreamError,
@@ -29,6 +32,9 @@ export interface OpenUpstreamOptions {
   readonly dial: Dial
   /** Default: one of its own. */
   readonly startTls?: StartTlsSet
+  /** What is remembered of endpoints; default: a memory of its own. */
+  readonly endpoints?: Endpoints
+  readonly onAttempt?: (result: AttemptResult) => void
   /** Monotonic, in milliseconds; default `performance`. */
   readonly clock?: { now(): number }
 }
@@ -41,6 +47,8 @@ interface Opening {
   readonly budget: Budget
   readonly dial: Dial
   readonly startTls: StartTlsSet
+  readonly endpoints: Endpoints
+  readonly onAttempt: (result: AttemptResult) => void
   readonly now: () => number
 }
 
@@ -57,16 +65,17 @@ const NEVER_ASKED = { asked: false, presented: false }
  * ended (`readableEnded`) or failed (`errored`) when the caller comes to listen.
  */
 export function createOpenUpstream(options: OpenUpstreamOptions): OpenUpstream {
-  const { resolve, dial, startTls = createStartTlsSet(), clock = performance } = options
+  const { resolve, dial, clock = performance, onAttempt = () => {} } = options
+  const { startTls = createStartTlsSet() } = options
   const now = (): number => clock.now()
+  const endpoints = options.endpoints ?? createEndpoints({ now, random: Math.random })
   return async (request) => {
-    const { destination, host } = request
+    const { destination } = request
     const progress = createProgress(now)
     using budget = openBudget(destination.connect.timeoutMs, request.signal, now)
-    const opening = { request, progress, budget, dial, startTls, now }
+    const opening = { request, progress, budget, dial, startTls, endpoints, onAttempt, now }
     try {
-      const found = await progress.timed('resolveMs', () => addressesOf(host, resolve, budget.signal))
-      const addresses = permit(found, destination)
+      const addresses = await addressesFor(request, resolve, progress, budget.signal)
       return await reach(addresses, destination.connect.attempts, opening, adapt)
     } catch (error) {
       throw withProgress(error, progress)
@@ -74,8 +83,23 @@ export function createOpenUpstream(options: OpenUpstreamOptions): OpenUpstream {
   }
 }
 
-async function addressesOf(host: string, resolve: Resolve, signal: AbortSignal): Promise<readonly string[]> {
-  return localAddresses(host) ?? within(signal, 'dns-timeout', (inner) => resolve(host, inner))
+/** The permitted ones, judged anew each time: what a cache holds was judged for another session, or before a change. */
+async function addressesFor(
+  { host, destination }: UpstreamRequest,
+  resolve: Resolve,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { trace } = progress
+  const note = (resolution: Resolution): void => {
+    trace.resolution = { source: resolution.source, ttlMs: resolution.ttlMs }
+  }
+  trace.found = await progress.timed(
+    'resolveMs',
+    async () => localAddresses(host) ?? within(signal, 'dns-timeout', (inner) => resolve(host, inner, note)),
+  )
+  trace.permitted = permit(trace.found, destination)
+  return trace.permitted
 }
 
 /** Dials and speaks; leaves nothing open where it fails. */
@@ -85,15 +109,20 @@ async function reach(
   opening: Opening,
   finish: Finish,
 ): Promise<UpstreamConnection> {
-  const { request, progress, budget, dial, now } = opening
+  const { request, progress, budget, dial, now, endpoints, onAttempt } = opening
+  const { host, port } = request
   let raw: Socket | null = null
   try {
     raw = await progress.timed('connectMs', () =>
-      dialInTurn({ addresses, port: request.port, attempts, dial, budget, now, progress }),
+      dialRacing({
+        addresses: endpoints.order(host, port, addresses),
+        ...{ port, attempts, dial, budget, now, progress, endpoints, onAttempt },
+      }),
     )
     const opened = await openStream(raw, opening, finish)
     opened.stream.pause()
-    return { raw, facts: progress.facts, timings: progress.timings, ...opened }
+    const { facts, timings, trace } = progress
+    return { raw, facts, timings, trace, ...opened }
   } catch (error) {
     if (raw !== null) resetSocket(raw)
     throw error
@@ -157,11 +186,11 @@ async function reachAgain(endpoint: string, opening: Opening): Promise<Reopened>
   }
 }
 
-function withProgress(error: unknown, { facts, timings }: Progress): UpstreamError {
+function withProgress(error: unknown, { facts, timings, trace }: Progress): UpstreamError {
   if (error instanceof UpstreamError) {
     const { code, message, cause, hint } = error
-    return new UpstreamError(code, message, { cause, hint, facts, timings })
+    return new UpstreamError(code, message, { cause, hint, facts, timings, trace })
   }
   const message = error instanceof Error ? error.message : String(error)
-  return new UpstreamError('session-internal-error', message, { cause: error, facts, timings })
+  return new UpstreamError('session-internal-error', message, { cause: error, facts, timings, trace })
 }

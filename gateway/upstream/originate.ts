@@ -24,7 +24,7 @@ export interface TlsConnection {
  */
 export async function originate(
   raw: Socket,
-  request: Pick<UpstreamRequest, 'destination' | 'host' | 'workload'>,
+  request: Pick<UpstreamRequest, 'destination' | 'host' | 'workload' | 'onTls'>,
   facts: UpstreamFacts,
   signal: AbortSignal,
 ): Promise<TlsConnection> {
@@ -45,6 +45,7 @@ export async function originate(
       judgeServerCertificate({ name, pins: destination.pins }, peer),
   })
   const watch = watchTls(socket)
+  request.onTls?.(socket)
   if (isIP(name) === 0) facts.serverName = name
   try {
     await within(signal, 'upstream-tls-timeout', () => handshake(socket, watch, entry !== null))

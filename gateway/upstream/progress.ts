@@ -1,9 +1,10 @@
 // What one way out has reached so far. It is filled as the stages go, so that a failure's record holds it too.
-import type { UpstreamFacts, UpstreamTimings } from './types.ts'
+import type { UpstreamFacts, UpstreamTimings, UpstreamTrace } from './types.ts'
 
 export interface Progress {
   readonly facts: UpstreamFacts
   readonly timings: UpstreamTimings
+  readonly trace: UpstreamTrace
   /** Runs a stage and keeps how long it took, also where it fails. */
   timed<T>(key: keyof UpstreamTimings, work: () => Promise<T>): Promise<T>
 }
@@ -24,6 +25,7 @@ export function createProgress(now: () => number): Progress {
       attempts: 0,
     },
     timings,
+    trace: { resolution: null, found: [], permitted: [], attempts: [] },
     async timed(key, work) {
       const start = now()
       try {

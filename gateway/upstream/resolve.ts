@@ -1,97 +1,134 @@
-// The default resolver: asks DNS servers for A and AAAA through c-ares, which reads neither /etc/hosts nor search
-// suffixes, so that no file of the task and no suffix of the VPC changes where a name leads. Answers are untrusted:
-// only what is an IP address passes, and whether it may be dialled is decided elsewhere (permit.ts).
-import { Resolver } from 'node:dns/promises'
-import { setTimeout as delay } from 'node:timers/promises'
-import { canonicalAddress } from './address-class.ts'
+// The default resolver: from the cache where it may, else one look-up that all who ask for the same host at that time
+// share. Each who waits keeps a signal and a budget of its own; the look-up goes on without them, within its own time.
+import type { ReasonCode } from '../audit/reasons.ts'
+import type { DnsLimits } from '../config/types.ts'
 import { within } from './budget.ts'
+import { DnsCache, type Known } from './dns-cache.ts'
+import { type Ask, type AskOptions, createAsk, type DnsAnswer } from './dns-query.ts'
 import { localAddresses } from './local-names.ts'
-import { type Resolve, UpstreamError } from './types.ts'
+import { type Resolve, type Resolution, UpstreamError } from './types.ts'
 
-export interface ResolveOptions {
-  /** Each `address:port`; empty = the system's. */
-  readonly servers?: readonly string[]
-  /** Milliseconds for one try of one query. */
-  readonly timeoutMs?: number
-  readonly tries?: number
+/** What became of one request for addresses, for metrics: a code is why there are none. */
+export type ResolveResult = 'cached' | 'stale' | 'asked' | ReasonCode
+
+export interface ResolveOptions extends AskOptions {
+  readonly limits: DnsLimits
+  /** In place of queries to `servers`. */
+  readonly ask?: Ask
+  /** Monotonic, in milliseconds; default `performance`. */
+  readonly clock?: { now(): number }
+  readonly metrics?: {
+    resolved(result: ResolveResult): void
+    /** Asked at each scrape. */
+    sampleDnsCache(hosts: () => number): void
+  }
 }
 
-interface Answer {
-  readonly addresses: readonly string[]
-  /** The code of c-ares (`ENOTFOUND`, `ETIMEOUT`, …); null where the query was answered. */
-  readonly error: string | null
-}
-
-const DEFAULT_TIMEOUT_MS = 2_000
-const DEFAULT_TRIES = 2
-/** An answer may hold thousands of records; no more than this many of a family are looked at. */
-const MAX_ADDRESSES_PER_FAMILY = 32
-/** How long a family may still come after the other has answered (RFC 8305 §3 has 50 ms for AAAA, the common loser). */
-const GRACE_MS = { A: 500, AAAA: 50 } as const
-const LATE: Answer = { addresses: [], error: null }
 /** c-ares would send any bytes as a name; the labels of a host are these (underscores exist in private zones). */
 const HOST = /^(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/
+/** One look-up over all servers and tries: past it nobody would have time left to connect. */
+const LOOK_UP_MS = 5_000
+/** Whoever has a stale answer waits no longer than this for a new one (RFC 8767 §5, client response timer). */
+const STALE_AFTER_MS = 1_800
+/** Look-ups under way, of clients that have gone away among them; c-ares has 65 536 query ids. */
+const MAX_LOOK_UPS = 4_096
 
 /**
  * Resolves a canonical host to canonical addresses, IPv4 and IPv6 in turn. IPv4 comes first because partners
  * allow-list the gateway's fixed IPv4 egress addresses. One family is enough. Rejects with an UpstreamError:
  * `dns-not-found`, `dns-timeout` or `dns-failed`.
  */
-export function createResolve(options: ResolveOptions = {}): Resolve {
-  const { servers = [], timeoutMs = DEFAULT_TIMEOUT_MS, tries = DEFAULT_TRIES } = options
-  // Without maxTimeout c-ares doubles the time at each try, past the whole budget of a connection.
-  const resolver = new Resolver({ timeout: timeoutMs, tries, maxTimeout: timeoutMs })
-  if (servers.length > 0) resolver.setServers([...servers])
-  return async (host, signal) => {
+export function createResolve(options: ResolveOptions): Resolve {
+  const { limits, ask = createAsk(options), clock = performance, metrics } = options
+  const cache = new DnsCache({ limits, now: () => clock.now() })
+  const lookUp = createLookUp(ask, cache)
+  metrics?.sampleDnsCache(() => cache.size)
+  const resolve = async (host: string, signal: AbortSignal): Promise<Resolution> => {
+    if (!HOST.test(host)) throw new UpstreamError('dns-failed', 'not a host name that can be asked for')
+    const known = cache.get(host)
+    if (known?.kind === 'fresh') {
+      return { addresses: known.addresses, source: 'cached', ttlMs: known.ttlMs }
+    }
+    if (known?.kind === 'failed') throw known.error
+    if (known?.kind === 'stale' && !known.ask) return staleAnswer(known)
+    return within(signal, 'dns-timeout', () => {
+      const asked = lookUp(host).then(fresh)
+      return known === null ? asked : orStale(asked, known)
+    })
+  }
+  return async (host, signal, note) => {
     const known = localAddresses(host)
     if (known !== null) return known
-    if (!HOST.test(host)) throw new UpstreamError('dns-failed', 'not a host name that can be asked for')
-    // The queries of an abandoned look-up end by their own time-out: cancel() would end those of all other hosts too.
-    return within(signal, 'dns-timeout', () => lookUp(resolver, host))
+    try {
+      const resolution = await resolve(host, signal)
+      metrics?.resolved(resolution.source)
+      note?.(resolution)
+      return resolution.addresses
+    } catch (error) {
+      if (error instanceof UpstreamError) metrics?.resolved(error.code)
+      throw error
+    }
   }
 }
 
-async function lookUp(resolver: Resolver, host: string): Promise<readonly string[]> {
-  const a = settle(resolver.resolve4(host))
-  const aaaa = settle(resolver.resolve6(host))
-  // A family that never answers must not hold up the other for all its tries.
-  const four = Promise.race([a, lateAfter(aaaa, a, GRACE_MS.A)])
-  const six = Promise.race([aaaa, lateAfter(a, aaaa, GRACE_MS.AAAA)])
-  const answers = await Promise.all([four, six])
-  const addresses = inTurn(answers[0].addresses, answers[1].addresses)
-  if (addresses.length > 0) return addresses
-  throw failure(host, answers)
+/** Joins look-ups of one host and keeps what came of them. */
+function createLookUp(ask: Ask, cache: DnsCache): Ask {
+  const running = new Map<string, Promise<DnsAnswer>>()
+  const keep = async (host: string): Promise<DnsAnswer> => {
+    try {
+      const answer = await bounded(ask(host))
+      cache.answered(host, answer)
+      return answer
+    } catch (error) {
+      if (error instanceof UpstreamError) cache.failed(host, error)
+      throw error
+    }
+  }
+  return async (host) => {
+    const joined = running.get(host)
+    if (joined !== undefined) return joined
+    if (running.size >= MAX_LOOK_UPS) {
+      throw new UpstreamError('dns-failed', `${MAX_LOOK_UPS} other names are being looked up`)
+    }
+    const started = keep(host).finally(() => running.delete(host))
+    running.set(host, started)
+    return started
+  }
 }
 
-async function settle(query: Promise<string[]>): Promise<Answer> {
+/** The queries of an abandoned look-up end by their own time-out: cancel() would end those of all other hosts too. */
+async function bounded(asking: Promise<DnsAnswer>): Promise<DnsAnswer> {
+  const { promise, resolve, reject } = Promise.withResolvers<DnsAnswer>()
+  const late = new UpstreamError('dns-timeout', `no answer within ${LOOK_UP_MS} ms`)
+  const timer = setTimeout(() => reject(late), LOOK_UP_MS)
+  asking.then(resolve, reject)
   try {
-    const answer = await query
-    const addresses = answer.slice(0, MAX_ADDRESSES_PER_FAMILY).map(canonicalAddress)
-    return { addresses: addresses.filter((address) => address !== null), error: null }
-  } catch (error) {
-    const code: unknown = error instanceof Error && 'code' in error ? error.code : null
-    return { addresses: [], error: typeof code === 'string' ? code : 'unknown' }
+    return await promise
+  } finally {
+    clearTimeout(timer)
   }
 }
 
-async function lateAfter(other: Promise<Answer>, own: Promise<Answer>, graceMs: number): Promise<Answer> {
-  if ((await other).addresses.length === 0) return own
-  return delay(graceMs, LATE, { ref: false })
-}
-
-/** IPv4 and IPv6 alternating (RFC 8305 §4), so that few attempts reach both families. */
-function inTurn(four: readonly string[], six: readonly string[]): readonly string[] {
-  const longest = Math.max(four.length, six.length)
-  return Array.from({ length: longest }, (_, index) => [four[index], six[index]])
-    .flat()
-    .filter((address) => address !== undefined)
-}
-
-function failure(host: string, answers: readonly Answer[]): UpstreamError {
-  const errors = answers.map(({ error }) => error ?? 'ENODATA')
-  const detail = `${host}: A ${errors[0]}, AAAA ${errors[1]}`
-  if (errors.every((error) => error === 'ENOTFOUND' || error === 'ENODATA')) {
-    return new UpstreamError('dns-not-found', detail)
+/** The new answer; the old one where no resolver gives one, or none in time. That the name is gone is an answer. */
+async function orStale(asked: Promise<Resolution>, known: Known & { kind: 'stale' }): Promise<Resolution> {
+  const { promise, resolve, reject } = Promise.withResolvers<Resolution>()
+  const timer = setTimeout(() => resolve(staleAnswer(known)), STALE_AFTER_MS)
+  asked.then(resolve, (error: unknown) => {
+    const failed = error instanceof UpstreamError && error.code !== 'dns-not-found'
+    if (failed) resolve(staleAnswer(known))
+    else reject(error)
+  })
+  try {
+    return await promise
+  } finally {
+    clearTimeout(timer)
   }
-  return new UpstreamError(errors.includes('ETIMEOUT') ? 'dns-timeout' : 'dns-failed', detail)
+}
+
+function fresh({ addresses, ttlMs }: DnsAnswer): Resolution {
+  return { addresses, source: 'asked', ttlMs }
+}
+
+function staleAnswer({ addresses }: { readonly addresses: readonly string[] }): Resolution {
+  return { addresses, source: 'stale', ttlMs: 0 }
 }

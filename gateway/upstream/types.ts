@@ -2,13 +2,30 @@
 // server's judgement. It is called only after the decision was allow (promise 1: deny means silence).
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
 import type { SpiffeId } from '../../spiffe/id.ts'
 import { SallyportError } from '../../common/errors.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
 import type { Destination } from '../config/types.ts'
 
-/** Addresses of a host, in the order to try. Rejects with an UpstreamError of a `dns-…` code. */
-export type Resolve = (host: string, signal: AbortSignal) => Promise<readonly string[]>
+/** Where addresses come from. */
+export interface Resolution {
+  readonly addresses: readonly string[]
+  /** `stale`: the time of the answer is over, and no resolver has given a newer one. */
+  readonly source: 'asked' | 'cached' | 'stale'
+  /** What is left of its time; the servers' own word where it was asked for just now. */
+  readonly ttlMs: number
+}
+
+/**
+ * Addresses of a host, in the order to try. `note` is told where they come from, where a resolver was needed at all.
+ * Rejects with an UpstreamError of a `dns-…` code.
+ */
+export type Resolve = (
+  host: string,
+  signal: AbortSignal,
+  note?: (resolution: Resolution) => void,
+) => Promise<readonly string[]>
 
 /** A TCP connection to one checked address (never a name). Rejects with an UpstreamError of a `connect-…` code. */
 export type Dial = (
@@ -25,6 +42,8 @@ export interface UpstreamRequest {
   readonly workload: SpiffeId | null
   /** With `tls: passthrough`: the name in the client's own ClientHello, which has been compared; else null. */
   readonly serverName: string | null
+  /** For whoever looks on: given the TLS socket before its handshake. It must not touch its flow. */
+  readonly onTls?: (socket: TLSSocket) => void
   /**
    * Aborted when the client goes away or the gateway gives up; what was opened by then is reset. Abort it with a
    * SallyportError of a reason code and the UpstreamError has that code; otherwise it is `relay-client-reset`.
@@ -55,6 +74,27 @@ export interface UpstreamTimings {
   tlsMs: number | null
 }
 
+/** `up`; `lost` to another address that came up first; `abandoned` with the session; else why it failed. */
+export type AttemptResult = 'up' | 'lost' | 'abandoned' | ReasonCode
+
+export interface AttemptTrace {
+  /** `203.0.113.9:443`. */
+  readonly endpoint: string
+  readonly result: AttemptResult
+  readonly ms: number
+}
+
+/** What `sallyport diagnose` shows and no record holds. */
+export interface UpstreamTrace {
+  /** Null before an answer, and where none was needed (IP literals, localhost) or the resolver does not say. */
+  resolution: Pick<Resolution, 'source' | 'ttlMs'> | null
+  /** As resolved, refused ones among them; `verdicts` (permit-trace.ts) says what each is. */
+  found: readonly string[]
+  permitted: readonly string[]
+  /** Each in the order in which they ended. */
+  readonly attempts: AttemptTrace[]
+}
+
 export interface UpstreamConnection {
   /** The raw TCP socket: only `raw.resetAndDestroy()` gives a reset (nodejs/node#49484). */
   readonly raw: Socket
@@ -66,24 +106,31 @@ export interface UpstreamConnection {
   readonly stream: Duplex
   readonly facts: UpstreamFacts
   readonly timings: UpstreamTimings
+  readonly trace: UpstreamTrace
   /** The code of an error that `stream` raised after it was handed over: a late TLS 1.3 refusal of our certificate has its own. */
   readonly judgeLateError: (error: Error) => ReasonCode
 }
 
 export type OpenUpstream = (request: UpstreamRequest) => Promise<UpstreamConnection>
 
-/** Why there is no connection. `facts` and `timings` hold what was reached before the failure. */
+interface UpstreamErrorOptions {
+  readonly cause?: unknown
+  readonly hint?: string | null
+  readonly facts?: UpstreamFacts
+  readonly timings?: UpstreamTimings
+  readonly trace?: UpstreamTrace
+}
+
+/** Why there is no connection. `facts`, `timings` and `trace` hold what was reached before the failure. */
 export class UpstreamError extends SallyportError<ReasonCode> {
   readonly facts: UpstreamFacts | null
   readonly timings: UpstreamTimings | null
+  readonly trace: UpstreamTrace | null
 
-  constructor(
-    code: ReasonCode,
-    message: string,
-    options: { cause?: unknown; hint?: string | null; facts?: UpstreamFacts; timings?: UpstreamTimings } = {},
-  ) {
+  constructor(code: ReasonCode, message: string, options: UpstreamErrorOptions = {}) {
     super(code, message, options)
     this.facts = options.facts ?? null
     this.timings = options.timings ?? null
+    this.trace = options.trace ?? null
   }
 }

@@ -7,6 +7,7 @@ import type { ReasonCode } from '../../audit/reasons.ts'
 import type { ListenerConfig } from '../../config/types.ts'
 import { canonicalAddress } from '../../upstream/address-class.ts'
 import { ClientHelloReader, type ClientHelloResult } from '../client-hello.ts'
+import { type ClientHelloErrorCode, isNotTls } from '../client-hello-error.ts'
 import { checkNoSecondHeader, readProxyHeader } from '../proxy-protocol.ts'
 import { type Admission, sourceKey } from './admission.ts'
 import { Arrival, ArrivalError, type ArrivalFailure } from './arrival.ts'
@@ -207,8 +208,6 @@ async function readHello(
   return { bytes: chunks.length === 1 ? first : Buffer.concat(chunks), result }
 }
 
-const NOT_TLS: ReadonlySet<string> = new Set(['plain-text', 'proxy-header', 'sslv2', 'record-type'])
-
-function helloCode(code: string): ReasonCode {
-  return NOT_TLS.has(code) ? 'client-not-tls' : 'client-hello-malformed'
+function helloCode(code: ClientHelloErrorCode): ReasonCode {
+  return isNotTls(code) ? 'client-not-tls' : 'client-hello-malformed'
 }

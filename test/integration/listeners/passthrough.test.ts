@@ -205,12 +205,3 @@ describe('a passthrough listener resets', () => {
     raw.destroy()
   })
 })
-
-test('a connect listener knows no destination that speaks TLS with the client itself', async () => {
-  await using place = await setUp({ policy: '@id("all") permit (principal is Workload, action, resource);' })
-  const { connect } = await import('../../fixtures/connect-client.ts')
-  const svid = await place.world.svid('/payments')
-  const target = `partner.test:${place.partner.port}`
-  expect((await connect(place.world, place.gateway.port, { svid, target })).status).toBe(403)
-  expect(place.partner.accepted()).toBe(0)
-})

@@ -112,6 +112,8 @@ export function destination(overrides: Partial<Destination> = {}): Destination {
     tls: 'originate',
     requestedAs: [],
     ech: 'ignore',
+    nameProof: 'required',
+    serverNames: [],
     clientCertificates: [],
     roots: 'system',
     pins: [],

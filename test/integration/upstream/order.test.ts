@@ -1,6 +1,7 @@
 // What is asked and dialled, and above all what is not: a trapped resolver and a trapped dial see everything.
 import { beforeAll, describe, expect, test } from 'vitest'
 import { createDial } from '../../../gateway/upstream/dial.ts'
+import { createEndpoints } from '../../../gateway/upstream/endpoints.ts'
 import { createOpenUpstream } from '../../../gateway/upstream/open.ts'
 import { UpstreamError } from '../../../gateway/upstream/types.ts'
 import {
@@ -35,6 +36,8 @@ function trapped(answers: readonly string[] | Error) {
       dialled.push(`${endpoint.address} ${endpoint.port}`)
       return dial(endpoint, signal)
     },
+    // The first session to a host begins with the first address.
+    endpoints: createEndpoints({ now: () => performance.now(), random: () => 0 }),
   })
   return { open, asked, dialled }
 }

@@ -1,33 +1,27 @@
+import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import { createResolve } from '../../../gateway/upstream/resolve.ts'
-import { UpstreamError } from '../../../gateway/upstream/types.ts'
+import {
+  ask,
+  LIMITS,
+  NO_SUCH_NAME,
+  NONE,
+  REFUSED,
+  resolverOf,
+  SERVER_FAILURE,
+  v4,
+  v6,
+} from './dns-answers.ts'
 import { type DnsAnswer, fakeDns } from './fake-dns.ts'
+import { runUnderEnvironment } from './resolve-apart.ts'
 
-const signal = new AbortController().signal
-const NONE: DnsAnswer = { records: [] }
-const NO_SUCH_NAME: DnsAnswer = { rcode: 3 }
-const SERVER_FAILURE: DnsAnswer = { rcode: 2 }
-const REFUSED: DnsAnswer = { rcode: 5 }
-
-const v4 = (...addresses: string[]): DnsAnswer => ({
-  records: addresses.map((address) => Uint8Array.from(address.split('.').map(Number))),
-})
-const v6 = (...addresses: string[]): DnsAnswer => ({
-  records: addresses.map((hex) => Uint8Array.from(Buffer.from(hex.replaceAll(':', ''), 'hex'))),
-})
 const ONE_V6 = '2001:0db8:0000:0000:0000:0000:0000:0001'
 const MAPPED_METADATA = '0000:0000:0000:0000:0000:ffff:a9fe:a9fe'
 const COMPATIBLE = '0000:0000:0000:0000:0000:0000:0808:0808'
 
-async function ask(a: DnsAnswer, aaaa: DnsAnswer, host = 'api.bank.example') {
+async function askOnce(a: DnsAnswer, aaaa: DnsAnswer, host = 'api.bank.example') {
   await using dns = await fakeDns((type) => (type === 'A' ? a : aaaa))
-  const resolve = createResolve({ servers: [dns.address], timeoutMs: 300, tries: 1 })
-  try {
-    return { result: await resolve(host, signal), queries: dns.queries }
-  } catch (error) {
-    if (!(error instanceof UpstreamError)) throw error
-    return { result: error.code, queries: dns.queries }
-  }
+  const { result } = await ask(resolverOf(dns), host)
+  return { result, queries: dns.queries }
 }
 
 const CASES: Record<string, { a: DnsAnswer; aaaa: DnsAnswer; result: string | readonly string[] }> = {
@@ -64,22 +58,29 @@ const CASES: Record<string, { a: DnsAnswer; aaaa: DnsAnswer; result: string | re
 describe('createResolve', () => {
   for (const [name, { a, aaaa, result }] of Object.entries(CASES)) {
     test(name, async () => {
-      expect((await ask(a, aaaa)).result).toEqual(result)
+      expect((await askOnce(a, aaaa)).result).toEqual(result)
     })
   }
 
-  test('asks for exactly the name, with no search suffix', async () => {
-    const { queries } = await ask(NO_SUCH_NAME, NO_SUCH_NAME, 'bank')
-    expect([...queries].sort()).toEqual(['A bank', 'AAAA bank'])
+  test('reads no hosts file: every name in /etc/hosts is asked for like any other', async () => {
+    await using dns = await fakeDns((type) => (type === 'A' ? v4('192.0.2.1') : NONE))
+    const resolve = resolverOf(dns)
+    const lines = (await readFile('/etc/hosts', 'utf8')).split('\n').map((line) => line.replace(/#.*/, ''))
+    const names = lines.flatMap((line) => line.trim().toLowerCase().split(/\s+/).slice(1))
+    const foreign = [...new Set(names)].filter((name) => !/(?:^|\.)localhost$/.test(name))
+    for (const name of foreign) expect(await ask(resolve, name)).toMatchObject({ result: ['192.0.2.1'] })
+    expect(dns.queries).toHaveLength(foreign.length * 2)
   })
 
-  test('does not read /etc/hosts and asks each time', async () => {
-    await using dns = await fakeDns((type) => (type === 'A' ? v4('192.0.2.1') : NONE))
-    const resolve = createResolve({ servers: [dns.address] })
-    const { hostname } = await import('node:os')
-    expect(await resolve(hostname().toLowerCase(), signal)).toEqual(['192.0.2.1'])
-    expect(await resolve(hostname().toLowerCase(), signal)).toEqual(['192.0.2.1'])
-    expect(dns.queries).toHaveLength(4)
+  test('asks for exactly the name, whatever suffixes, aliases and hosts file the environment names', async () => {
+    await using dns = await fakeDns((type, name) =>
+      type === 'A' && name === 'bank' ? v4('192.0.2.1') : NO_SUCH_NAME,
+    )
+    expect(await runUnderEnvironment(dns.address, ['bank', 'teller'])).toEqual([
+      ['192.0.2.1'],
+      'dns-not-found',
+    ])
+    expect([...dns.queries].sort()).toEqual(['A bank', 'A teller', 'AAAA bank', 'AAAA teller'])
   })
 
   test.each([
@@ -88,7 +89,7 @@ describe('createResolve', () => {
     ['localhost', ['127.0.0.1', '::1']],
     ['a.localhost', ['127.0.0.1', '::1']],
   ])('%s without a query', async (host, expected) => {
-    const { result, queries } = await ask(v4('203.0.113.9'), NONE, host)
+    const { result, queries } = await askOnce(v4('203.0.113.9'), NONE, host)
     expect(result).toEqual(expected)
     expect(queries).toEqual([])
   })
@@ -96,7 +97,7 @@ describe('createResolve', () => {
   test.each(['', '.', 'a..b', 'a.example.', 'a\0.example', 'a b', 'ａ.example', 'x'.repeat(64), 'A.example'])(
     'never asks for %j',
     async (host) => {
-      const { result, queries } = await ask(v4('203.0.113.9'), NONE, host)
+      const { result, queries } = await askOnce(v4('203.0.113.9'), NONE, host)
       expect(result).toBe('dns-failed')
       expect(queries).toEqual([])
     },
@@ -104,24 +105,20 @@ describe('createResolve', () => {
 
   test('looks at a bounded number of addresses', async () => {
     const many = Array.from({ length: 60 }, (_, index) => `192.0.2.${index}`)
-    const { result } = await ask(v4(...many), NONE)
+    const { result } = await askOnce(v4(...many), NONE)
     expect(result).toEqual(many.slice(0, 32))
   })
 
   test('nobody at the server’s port', async () => {
     const dns = await fakeDns(() => 'silence')
     await dns[Symbol.asyncDispose]()
-    const resolve = createResolve({ servers: [dns.address], timeoutMs: 300, tries: 1 })
-    await expect(resolve('a.example', signal)).rejects.toMatchObject({
-      code: expect.stringMatching(/^dns-(?:failed|timeout)$/),
-    })
+    expect((await ask(resolverOf(dns), 'a.example')).result).toMatch(/^dns-(?:failed|timeout)$/)
   })
 
   test('an abort ends the wait', async () => {
     await using dns = await fakeDns(() => 'silence')
     const client = new AbortController()
-    const resolve = createResolve({ servers: [dns.address], timeoutMs: 60_000 })
-    const asking = resolve('a.example', client.signal)
+    const asking = resolverOf(dns, { timeoutMs: 60_000, limits: LIMITS })('a.example', client.signal)
     await expect.poll(() => dns.queries.length).toBe(2)
     client.abort()
     await expect(asking).rejects.toMatchObject({ code: 'relay-client-reset' })

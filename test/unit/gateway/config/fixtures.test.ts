@@ -71,6 +71,13 @@ describe('a good configuration', async () => {
       connect: { timeoutMs: 10_000, attempts: 3, confirmMs: null },
       session: { idleTimeoutMs: 3_600_000, halfCloseTimeoutMs: 600_000, maxDurationMs: null },
     })
+    expect(loaded.config.dns).toEqual({
+      servers: [],
+      minTtlMs: 1_000,
+      maxTtlMs: 300_000,
+      negativeTtlMs: 5_000,
+      staleTtlMs: 3_600_000,
+    })
     expect(loaded.config.drain).toMatchObject({ delayMs: 15_000, deadlineMs: 100_000 })
     expect(loaded.config.audit).toMatchObject({ onFailure: 'refuse', maxBacklogBytes: 8 * 1024 * 1024 })
   })

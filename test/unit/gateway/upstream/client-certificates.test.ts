@@ -34,6 +34,8 @@ const destination = (roots: Destination['roots'] = 'system'): Destination => ({
   tls: 'originate',
   requestedAs: [],
   ech: 'ignore',
+  nameProof: 'required',
+  serverNames: [],
   clientCertificates: [],
   roots,
   pins: [],

@@ -1,0 +1,19 @@
+// Says of each address that a name led to what it is and whether it was permitted: for people who look into a failure.
+// It decides nothing; permit.ts has decided.
+import { type AddressClass, canonicalAddress, classify } from './address-class.ts'
+import type { UpstreamTrace } from './types.ts'
+
+export interface AddressVerdict {
+  readonly address: string
+  readonly class: AddressClass
+  readonly permitted: boolean
+}
+
+/** Made when it is asked for, since no connection needs it. */
+export function verdicts({ found, permitted }: UpstreamTrace): readonly AddressVerdict[] {
+  return found.map((address) => ({
+    address,
+    class: classify(address),
+    permitted: permitted.includes(canonicalAddress(address) ?? address),
+  }))
+}
