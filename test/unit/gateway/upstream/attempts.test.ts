@@ -159,6 +159,21 @@ describe('dialRacing', () => {
     expect(progress.facts.address).toBe('192.0.2.2:443')
   })
 
+  test('of two that come up in the same turn one is kept', async () => {
+    const sockets = [fakeSocket(), fakeSocket()]
+    const waiting: PromiseWithResolvers<Socket>[] = []
+    const { result, results } = run(() => {
+      const dialling = Promise.withResolvers<Socket>()
+      waiting.push(dialling)
+      return dialling.promise
+    }, ['192.0.2.1', '192.0.2.2'])
+    await vi.advanceTimersByTimeAsync(250)
+    for (const [index, socket] of sockets.entries()) waiting[index]?.resolve(socket)
+    expect(await result).toBe(sockets[0])
+    expect(sockets.map(({ destroyed }) => destroyed)).toEqual([false, true])
+    expect(results).toEqual(['up', 'lost'])
+  })
+
   test('the address in the facts is the winner’s, though another was dialled after it', async () => {
     const first = Promise.withResolvers<Socket>()
     const { result, progress } = run(
