@@ -2,12 +2,14 @@
 import { CERTIFICATE_TARGETS } from './certificates.ts'
 import { LISTENER_TARGETS } from './listeners.ts'
 import { MESH_TARGETS } from './mesh.ts'
+import { START_TLS_TARGETS } from './start-tls.ts'
 import type { FuzzTarget } from './target.ts'
 import { TEXT_TARGETS } from './texts.ts'
 
 export const targets: readonly FuzzTarget[] = [
   ...LISTENER_TARGETS,
   ...MESH_TARGETS,
+  ...START_TLS_TARGETS,
   ...TEXT_TARGETS,
   ...CERTIFICATE_TARGETS,
 ]

@@ -1,7 +1,7 @@
 // Packets of the MySQL protocol before and while a client logs in: three octets of length, a sequence number, the
 // payload. Taken whole and within a limit, or not at all.
 
-const HEADER_BYTES = 4
+export const HEADER_BYTES = 4
 
 export class PacketError extends Error {}
 

@@ -207,6 +207,18 @@ describe('a client that speaks plaintext MySQL', () => {
     expect(over).toBe(true)
   })
 
+  test('hears what came before the refusal, in one piece or not', () => {
+    const login = loginPacket({ plugin: 'caching_sha2_password' })
+    const asked = switchPacket(3, 'caching_sha2_password', 'n'.repeat(20))
+    const { toClient } = translate(translator(), [
+      ['client', login],
+      ['server', Buffer.concat([asked, packet(4, Buffer.from([1, 4]))])],
+    ])
+    const told = Buffer.from(toClient, 'latin1').subarray(greetingPacket().length)
+    expect(readPacket(told, 1000)?.bytes).toEqual(switchPacket(2, 'caching_sha2_password', 'n'.repeat(20)))
+    expect(readPacket(told.subarray(asked.length), 1000)).toMatchObject({ sequence: 3 })
+  })
+
   test('that wants other capabilities proves its password again, over another connection', async () => {
     const learned: Buffer[] = []
     const asked: Buffer[] = []
@@ -215,7 +227,7 @@ describe('a client that speaks plaintext MySQL', () => {
     subject.start()
     const login = loginPacket({ capabilities: CAPABILITIES | 0x2, charset: 33, database: 'orders' })
     const moves = subject.fromClient(login)
-    expect({ toServer: moves.toServer, toClient: moves.toClient }).toEqual({ toServer: undefined, toClient: undefined })
+    expect({ toServer: moves.toServer, toClient: moves.toClient }).toEqual({ toServer: Buffer.alloc(0), toClient: undefined })
     const exchanged = await (moves.exchange as Exclude<Moves['exchange'], undefined>)()
     expect(learned).toEqual([prefixOf(login)])
     expect(asked).toEqual(learned)
