@@ -8,7 +8,15 @@ import type { Exchanged, Moves, Translator } from '../adapted-stream.ts'
 import { NOTHING } from '../machine.ts'
 import type { Reopened } from '../types.ts'
 import { type Greeting, plainGreeting } from './greeting.ts'
-import { errorPacket, HEADER_BYTES, nulText, type Packet, PacketError, packet, readPacket } from './packets.ts'
+import {
+  errorPacket,
+  HEADER_BYTES,
+  nulText,
+  type Packet,
+  PacketError,
+  packet,
+  readPacket,
+} from './packets.ts'
 import { type LoginResponse, readLoginResponse, withProof } from './response.ts'
 
 export interface MysqlTranslatorOptions {
@@ -33,7 +41,7 @@ const SHA256 = 'sha256_password'
 /** caching_sha2_password: "I do not know this password's hash; prove it in full". */
 const FULL_PROOF = Buffer.from([MORE_DATA, 4])
 /** Both prove the password against the 20 bytes of a greeting. */
-const SCRAMBLED: readonly string[] = [NATIVE, CACHING_SHA2]
+const SCRAMBLED: ReadonlySet<string> = new Set([NATIVE, CACHING_SHA2])
 
 const BAD_HANDSHAKE = 1043
 const PLUGIN_ERROR = 2061
@@ -136,7 +144,7 @@ export class MysqlTranslator implements Translator {
 
   async #exchange(login: LoginResponse): Promise<Exchanged> {
     const { greeting, reopened } = await this.#options.again(login.prefix)
-    const plugin = SCRAMBLED.includes(this.#plugin) ? this.#plugin : NATIVE
+    const plugin = SCRAMBLED.has(this.#plugin) ? this.#plugin : NATIVE
     this.#plugin = plugin
     this.#state = { at: 'proof', login, plugin }
     const question = Buffer.concat([
