@@ -33,7 +33,17 @@ const portOf = (forwarders: ReadonlyMap<Workload, Forwarder>, workload: Workload
   forwarders.get(workload)?.port ?? 0
 
 async function curl(url: string, user: string, more: readonly string[] = []): Promise<Ran> {
-  const args = ['--disable', '--silent', '--show-error', '--verbose', '--user', `${user}:${PASSWORD}`, '--url', url, ...more]
+  const args = [
+    '--disable',
+    '--silent',
+    '--show-error',
+    '--verbose',
+    '--user',
+    `${user}:${PASSWORD}`,
+    '--url',
+    url,
+    ...more,
+  ]
   return run(await needProgram('curl'), args, bareEnvironment(world.directory))
 }
 
@@ -51,25 +61,33 @@ describe.for<[Workload, string]>([
     expect(stdout).toContain('* LIST (\\HasNoChildren) "." INBOX')
     expect(stderr).toMatch(/< \* OK \[CAPABILITY IMAP4rev1 [^\]]*AUTH=PLAIN[^\]]*\] Dovecot/)
     expect(stderr).not.toMatch(/STARTTLS|LOGINDISABLED/)
-    await expect.poll(() => dovecot.log()).toMatch(new RegExp(`imap-login: (?:Info: )?Login: user=<${user}>.*TLS`))
+    await expect
+      .poll(() => dovecot.log())
+      .toMatch(new RegExp(`imap-login: (?:Info: )?Login: user=<${user}>.*TLS`))
   })
 
   test(`reads mail by POP3 as ${user}`, async () => {
     const { code, stderr } = await curl(`pop3://127.0.0.1:${portOf(pop3, workload)}/`, user)
     expect({ code, stderr }).toMatchObject({ code: 0 })
     expect(stderr).not.toContain('STLS')
-    await expect.poll(() => dovecot.log()).toMatch(new RegExp(`pop3-login: (?:Info: )?Login: user=<${user}>.*TLS`))
+    await expect
+      .poll(() => dovecot.log())
+      .toMatch(new RegExp(`pop3-login: (?:Info: )?Login: user=<${user}>.*TLS`))
   })
 })
 
 test('a user whose certificate the workload does not have is not its user', async () => {
   const { stderr } = await curl(`imap://127.0.0.1:${portOf(imap, '/payments/api')}/`, 'acme-reports')
   expect(stderr).not.toContain('Logged in as acme-reports')
-  await expect.poll(() => dovecot.log()).not.toMatch(/Login: user=<acme-reports>.*rip=127.0.0.1.*acme-payments/)
+  await expect
+    .poll(() => dovecot.log())
+    .not.toMatch(/Login: user=<acme-reports>.*rip=127.0.0.1.*acme-payments/)
 })
 
 test('a client that insists on STARTTLS does not find it', async () => {
-  const { code, stderr } = await curl(`imap://127.0.0.1:${portOf(imap, '/payments/api')}/`, 'acme-payments', ['--ssl-reqd'])
+  const { code, stderr } = await curl(`imap://127.0.0.1:${portOf(imap, '/payments/api')}/`, 'acme-payments', [
+    '--ssl-reqd',
+  ])
   expect(code).toBe(64)
   expect(stderr).toContain('STARTTLS not available')
 })

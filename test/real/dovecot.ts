@@ -81,5 +81,10 @@ service pop3-login {
   )
   stack.use(await startProgram(await needProgram('dovecot'), ['-F', '-c', config], imapPort))
   const held = stack.move()
-  return { imapPort, pop3Port, log: () => readFile(log, 'utf8'), [Symbol.asyncDispose]: () => held.disposeAsync() }
+  return {
+    imapPort,
+    pop3Port,
+    log: () => readFile(log, 'utf8'),
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  }
 }

@@ -22,15 +22,36 @@ beforeAll(async () => {
   const { chainPem, keyPem } = await world.partnerCa.issue({ cn: HOST, dns: [HOST] })
   database = stack.use(await startMariaDb({ chain: chainPem, key: keyPem, ca: world.partnerCa.pem }))
   gateway = stack.use(await startGatewayTo(world, 'mysql', database.port))
-  const through = async (workload: Workload) => stack.use(await forwarderOf(world, gateway, workload, database.port))
+  const through = async (workload: Workload) =>
+    stack.use(await forwarderOf(world, gateway, workload, database.port))
   payments = await through('/payments/api')
   reports = await through('/reports/api')
 }, 60_000)
 afterAll(() => stack.disposeAsync())
 
-async function mariadb(by: Forwarder, user: string, query: string, more: readonly string[] = []): Promise<Ran> {
-  const connection = ['--protocol=tcp', '--host=127.0.0.1', `--port=${by.port}`, `--user=${user}`, `--password=${PASSWORD}`]
-  const args = ['--no-defaults', ...connection, '--skip-ssl', '--batch', '--skip-column-names', ...more, '--execute', query]
+async function mariadb(
+  by: Forwarder,
+  user: string,
+  query: string,
+  more: readonly string[] = [],
+): Promise<Ran> {
+  const connection = [
+    '--protocol=tcp',
+    '--host=127.0.0.1',
+    `--port=${by.port}`,
+    `--user=${user}`,
+    `--password=${PASSWORD}`,
+  ]
+  const args = [
+    '--no-defaults',
+    ...connection,
+    '--skip-ssl',
+    '--batch',
+    '--skip-column-names',
+    ...more,
+    '--execute',
+    query,
+  ]
   return run(await needProgram('mariadb'), args, bareEnvironment(world.directory))
 }
 
@@ -45,23 +66,27 @@ ${statements}
   return run(PYTHON, ['-I', '-c', script], bareEnvironment(world.directory))
 }
 
-const CIPHER = "select count(*) from information_schema.session_status where variable_name = 'Ssl_cipher' and variable_value <> ''"
+const CIPHER =
+  "select count(*) from information_schema.session_status where variable_name = 'Ssl_cipher' and variable_value <> ''"
 
 describe('the client of MariaDB', () => {
   test.for<[string, () => Forwarder, () => Forwarder]>([
     ['payments', () => payments, () => reports],
     ['reports', () => reports, () => payments],
     ['payments_ed', () => payments, () => reports],
-  ])('logs in as %s by the workload whose certificate that user needs, and by no other', async ([user, own, other]) => {
-    expect(await mariadb(own(), user, `select current_user(); ${CIPHER}`)).toEqual({
-      code: 0,
-      stdout: `${user}@%\n1\n`,
-      stderr: '',
-    })
-    const refused = await mariadb(other(), user, 'select 1')
-    expect(refused).toMatchObject({ code: 1, stdout: '' })
-    expect(refused.stderr).toContain('Access denied for user')
-  })
+  ])(
+    'logs in as %s by the workload whose certificate that user needs, and by no other',
+    async ([user, own, other]) => {
+      expect(await mariadb(own(), user, `select current_user(); ${CIPHER}`)).toEqual({
+        code: 0,
+        stdout: `${user}@%\n1\n`,
+        stderr: '',
+      })
+      const refused = await mariadb(other(), user, 'select 1')
+      expect(refused).toMatchObject({ code: 1, stdout: '' })
+      expect(refused.stderr).toContain('Access denied for user')
+    },
+  )
 
   test('is known to the record by the certificate that was presented', async () => {
     const before = gateway.records().length
@@ -90,16 +115,36 @@ describe('the client of MariaDB', () => {
 
 describe('PyMySQL', () => {
   test.for<[string, string, string, string]>([
-    ['character set', "charset='latin1'", "c.execute('select @@character_set_client'); print(c.fetchone()[0])", 'latin1\n'],
-    ['character set of four bytes', "charset='utf8mb4'", "c.execute(\"select '\u{1f511}'\"); print(c.fetchone()[0])", '\u{1f511}\n'],
-    ['database', "database='orders'", "c.execute('select count(*) from `lines`'); print(c.fetchone()[0])", '2\n'],
+    [
+      'character set',
+      "charset='latin1'",
+      "c.execute('select @@character_set_client'); print(c.fetchone()[0])",
+      'latin1\n',
+    ],
+    [
+      'character set of four bytes',
+      "charset='utf8mb4'",
+      'c.execute("select \'\u{1f511}\'"); print(c.fetchone()[0])',
+      '\u{1f511}\n',
+    ],
+    [
+      'database',
+      "database='orders'",
+      "c.execute('select count(*) from `lines`'); print(c.fetchone()[0])",
+      '2\n',
+    ],
     [
       'count of found rows',
       'client_flag=CLIENT.FOUND_ROWS',
       'print(c.execute("update orders.lines set note = note"))',
       '2\n',
     ],
-    ['count of changed rows', 'client_flag=0', 'print(c.execute("update orders.lines set note = note"))', '0\n'],
+    [
+      'count of changed rows',
+      'client_flag=0',
+      'print(c.execute("update orders.lines set note = note"))',
+      '0\n',
+    ],
     [
       'several statements at once',
       'client_flag=CLIENT.MULTI_STATEMENTS',

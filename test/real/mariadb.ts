@@ -13,9 +13,11 @@ export interface MariaDb extends AsyncDisposable {
 }
 
 const USERS = ['payments', 'reports']
-  .map((name) => `create user ${name}@'%' identified by '${PASSWORD}' require subject '/CN=acme-${name}';
+  .map(
+    (name) => `create user ${name}@'%' identified by '${PASSWORD}' require subject '/CN=acme-${name}';
 create user ${name}_ed@'%' identified via ed25519 using password('${PASSWORD}') require subject '/CN=acme-${name}';
-grant all on orders.* to ${name}@'%';`)
+grant all on orders.* to ${name}@'%';`,
+  )
   .join('\n')
 
 const INIT = `create database orders;
@@ -36,7 +38,11 @@ async function succeed(program: string, args: readonly string[]): Promise<void> 
 }
 
 /** PEM texts: the server's chain and key, and the CA of its clients. */
-export async function startMariaDb(tls: { readonly chain: string; readonly key: string; readonly ca: string }): Promise<MariaDb> {
+export async function startMariaDb(tls: {
+  readonly chain: string
+  readonly key: string
+  readonly ca: string
+}): Promise<MariaDb> {
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(path.join(os.tmpdir(), 'sallyport-mariadb-'))
   stack.defer(() => rm(directory, { recursive: true, force: true }))
@@ -60,10 +66,19 @@ export async function startMariaDb(tls: { readonly chain: string; readonly key: 
     'ssl-ca': await file('ca.pem', tls.ca),
   }
   if (process.getuid?.() === 0) await succeed(await needProgram('chown'), ['-R', 'mysql:', directory])
-  const make = ['--no-defaults', `--datadir=${settings.datadir}`, '--auth-root-authentication-method=normal', '--skip-test-db']
+  const make = [
+    '--no-defaults',
+    `--datadir=${settings.datadir}`,
+    '--auth-root-authentication-method=normal',
+    '--skip-test-db',
+  ]
   await succeed(...(await asMysql(await needProgram('mariadb-install-db'), make)))
   const options = Object.entries(settings).map(([name, value]) => `--${name}=${value}`)
-  const server = await asMysql(await needProgram('mariadbd'), ['--no-defaults', '--skip-name-resolve', ...options])
+  const server = await asMysql(await needProgram('mariadbd'), [
+    '--no-defaults',
+    '--skip-name-resolve',
+    ...options,
+  ])
   stack.use(await startProgram(...server, Number(settings.port)))
   const held = stack.move()
   return { port: Number(settings.port), [Symbol.asyncDispose]: () => held.disposeAsync() }

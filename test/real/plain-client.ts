@@ -76,7 +76,9 @@ ${entries.join('\n')}`,
 }
 
 /** The service's own certificate, as files. */
-export async function serverFiles(world: World): Promise<{ certificate: string; key: string; both: string; ca: string }> {
+export async function serverFiles(
+  world: World,
+): Promise<{ certificate: string; key: string; both: string; ca: string }> {
   const { chainPem, keyPem } = await world.partnerCa.issue({ cn: HOST, dns: [HOST] })
   return {
     certificate: await world.file('service.pem', chainPem),
@@ -87,6 +89,11 @@ export async function serverFiles(world: World): Promise<{ certificate: string; 
 }
 
 /** A local port through which `workload` reaches the service on `port`. */
-export async function forwarderOf(world: World, gateway: TestGateway, workload: Workload, port: number): Promise<Forwarder> {
+export async function forwarderOf(
+  world: World,
+  gateway: TestGateway,
+  workload: Workload,
+  port: number,
+): Promise<Forwarder> {
   return startForwarder(world, gateway, { svid: await world.svid(workload), target: `${HOST}:${port}` })
 }

@@ -18,14 +18,24 @@ beforeAll(async () => {
   world = stack.use(await createWorld())
   postfix = stack.use(await startPostfix(await serverFiles(world)))
   gateway = stack.use(await startGatewayTo(world, 'smtp', postfix.port))
-  const through = async (workload: Workload) => stack.use(await forwarderOf(world, gateway, workload, postfix.port))
+  const through = async (workload: Workload) =>
+    stack.use(await forwarderOf(world, gateway, workload, postfix.port))
   payments = await through('/payments/api')
   reports = await through('/reports/api')
 })
 afterAll(() => stack.disposeAsync())
 
 async function swaks(port: number, more: readonly string[] = []): Promise<Ran> {
-  const args = ['--server', `127.0.0.1:${port}`, '--ehlo', 'workload.test', '--from', 'a@partner.test', '--to', 'b@partner.test']
+  const args = [
+    '--server',
+    `127.0.0.1:${port}`,
+    '--ehlo',
+    'workload.test',
+    '--from',
+    'a@partner.test',
+    '--to',
+    'b@partner.test',
+  ]
   return run(await needProgram('swaks'), [...args, ...more], bareEnvironment(world.directory))
 }
 
@@ -33,16 +43,19 @@ describe('clients of Postfix', () => {
   test.for<[string, () => Forwarder]>([
     ['acme-payments', () => payments],
     ['acme-reports', () => reports],
-  ])('mail, and are to the server who the certificate of their workload says: %s', async ([cn, forwarder]) => {
-    const { code, stdout } = await swaks(forwarder().port)
-    expect(code).toBe(0)
-    expect(stdout).toMatch(/<- {2}220 partner\.test ESMTP/)
-    expect(stdout).toMatch(/<- {2}250 2\.0\.0 Ok: queued as/)
-    // Its greeting and list as they are, but for the offer of TLS.
-    expect(stdout).toMatch(/<- {2}250-PIPELINING/)
-    expect(stdout).not.toContain('STARTTLS')
-    await expect.poll(() => postfix.log()).toContain(`subject_CN=${cn}, issuer=partner CA`)
-  })
+  ])(
+    'mail, and are to the server who the certificate of their workload says: %s',
+    async ([cn, forwarder]) => {
+      const { code, stdout } = await swaks(forwarder().port)
+      expect(code).toBe(0)
+      expect(stdout).toMatch(/<- {2}220 partner\.test ESMTP/)
+      expect(stdout).toMatch(/<- {2}250 2\.0\.0 Ok: queued as/)
+      // Its greeting and list as they are, but for the offer of TLS.
+      expect(stdout).toMatch(/<- {2}250-PIPELINING/)
+      expect(stdout).not.toContain('STARTTLS')
+      await expect.poll(() => postfix.log()).toContain(`subject_CN=${cn}, issuer=partner CA`)
+    },
+  )
 
   test('mail megabytes, with lines that look like commands', async () => {
     const line = 'STARTTLS\r\nEHLO again\r\n'
@@ -50,7 +63,19 @@ describe('clients of Postfix', () => {
     const file = await world.file('mail.txt', body)
     const { code, stderr } = await run(
       await needProgram('curl'),
-      ['--disable', '--silent', '--show-error', '--url', `smtp://127.0.0.1:${payments.port}/workload.test`, '--mail-from', 'a@partner.test', '--mail-rcpt', 'b@partner.test', '--upload-file', file],
+      [
+        '--disable',
+        '--silent',
+        '--show-error',
+        '--url',
+        `smtp://127.0.0.1:${payments.port}/workload.test`,
+        '--mail-from',
+        'a@partner.test',
+        '--mail-rcpt',
+        'b@partner.test',
+        '--upload-file',
+        file,
+      ],
       bareEnvironment(world.directory),
     )
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
@@ -64,8 +89,14 @@ describe('clients of Postfix', () => {
   })
 
   test('that ask for STARTTLS unasked are told 502, in turn', async () => {
-    const script = "exec 3<>/dev/tcp/127.0.0.1/$0; cat <&3 & printf 'EHLO x\\r\\n' >&3; sleep 0.3; printf 'STARTTLS\\r\\nQUIT\\r\\n' >&3; wait"
-    const { stdout } = await runWithInput('/bin/bash', ['-c', script, String(payments.port)], null, bareEnvironment(world.directory))
+    const script =
+      "exec 3<>/dev/tcp/127.0.0.1/$0; cat <&3 & printf 'EHLO x\\r\\n' >&3; sleep 0.3; printf 'STARTTLS\\r\\nQUIT\\r\\n' >&3; wait"
+    const { stdout } = await runWithInput(
+      '/bin/bash',
+      ['-c', script, String(payments.port)],
+      null,
+      bareEnvironment(world.directory),
+    )
     expect(stdout).toMatch(/\r\n502 5\.5\.1 STARTTLS is not offered.*\r\n221 2\.0\.0 Bye\r\n$/)
   })
 })

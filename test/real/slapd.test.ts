@@ -21,7 +21,8 @@ beforeAll(async () => {
   world = stack.use(await createWorld())
   slapd = stack.use(await startSlapd(await serverFiles(world)))
   gateway = stack.use(await startGatewayTo(world, 'ldap', slapd.port))
-  const through = async (workload: Workload) => stack.use(await forwarderOf(world, gateway, workload, slapd.port))
+  const through = async (workload: Workload) =>
+    stack.use(await forwarderOf(world, gateway, workload, slapd.port))
   payments = await through('/payments/api')
   reports = await through('/reports/api')
 })

@@ -98,14 +98,26 @@ export class AdaptedStream extends Duplex {
     inner.on('data', (bytes: Buffer) => {
       if (this.#inner === inner) this.#onData(bytes)
     })
-    inner.on('drain', ours(() => this.#drained()))
-    inner.on('error', ours(() => this.destroy(inner.errored ?? undefined)))
-    inner.on('end', ours(() => this.#onEnd()))
-    inner.on('close', ours(() => {
-      // In order, both sides have ended by now and this stream closes by itself.
-      if (!inner.readableEnded || !inner.writableFinished) this.destroy(inner.errored ?? undefined)
-      else this.#drained()
-    }))
+    inner.on(
+      'drain',
+      ours(() => this.#drained()),
+    )
+    inner.on(
+      'error',
+      ours(() => this.destroy(inner.errored ?? undefined)),
+    )
+    inner.on(
+      'end',
+      ours(() => this.#onEnd()),
+    )
+    inner.on(
+      'close',
+      ours(() => {
+        // In order, both sides have ended by now and this stream closes by itself.
+        if (!inner.readableEnded || !inner.writableFinished) this.destroy(inner.errored ?? undefined)
+        else this.#drained()
+      }),
+    )
   }
 
   #onData(bytes: Buffer): void {
@@ -137,7 +149,7 @@ export class AdaptedStream extends Duplex {
         if (this.destroyed) return reopened.reset()
         const left = this.#inner
         this.#inner = reopened.stream
-        this.#resetInner = reopened.reset
+        this.#resetInner = () => reopened.reset()
         left.destroy()
         this.#take(reopened.stream)
         if (reopened.stream.errored !== null) return void this.destroy(reopened.stream.errored)

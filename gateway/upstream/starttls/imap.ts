@@ -19,7 +19,8 @@ const LITERAL = /\{[0-9]+\+?\}$/
 
 function greetingLine(): Complete {
   return (line) => {
-    if (!GREETING.test(line) || LITERAL.test(line)) throw malformed(`the server sent ${quote(line)} for an IMAP greeting`)
+    if (!GREETING.test(line) || LITERAL.test(line))
+      throw malformed(`the server sent ${quote(line)} for an IMAP greeting`)
     return true
   }
 }
@@ -28,7 +29,8 @@ function greetingLine(): Complete {
 function tagged(tag: string): Complete {
   return (line) => {
     if (line.startsWith(`${tag} `)) return true
-    if (!line.startsWith('* ') || LITERAL.test(line)) throw malformed(`the server sent ${quote(line)} for an IMAP response`)
+    if (!line.startsWith('* ') || LITERAL.test(line))
+      throw malformed(`the server sent ${quote(line)} for an IMAP response`)
     return false
   }
 }

@@ -56,7 +56,8 @@ function judgeResponse(answer: LdapMessage, id: number): void {
   }
   const { code, diagnostic } = resultOf(answer)
   if (answer.id === 0) throw refused(`the server disconnects: resultCode ${code}, ${quote(diagnostic)}`)
-  if (code !== RESULT.success) throw refused(`the server answered StartTLS with resultCode ${code}, ${quote(diagnostic)}`)
+  if (code !== RESULT.success)
+    throw refused(`the server answered StartTLS with resultCode ${code}, ${quote(diagnostic)}`)
 }
 
 function resultOf({ operation }: LdapMessage): ReturnType<typeof readResult> {
@@ -84,7 +85,10 @@ export function ldapRefusal(words: RefusalWords): Refusing {
       held = Buffer.concat([held, bytes])
       const first = firstRequest(held)
       if (first === 'incomplete') return { reply: NOTHING, over: false }
-      return { reply: Buffer.concat([first === null ? NOTHING : answerTo(first, code, text), notice]), over: true }
+      return {
+        reply: Buffer.concat([first === null ? NOTHING : answerTo(first, code, text), notice]),
+        over: true,
+      }
     },
   }
 }

@@ -3,7 +3,10 @@ import type { Refusing, RefusalWords } from './types.ts'
 
 /** Again what the contract promises, since a message that ended a line of the protocol could begin another. */
 export function oneLine(text: string): string {
-  return text.replaceAll(/[^ -~]+/g, ' ').trim().slice(0, 200)
+  return text
+    .replaceAll(/[^ -~]+/g, ' ')
+    .trim()
+    .slice(0, 200)
 }
 
 export function refusingAtOnce(words: RefusalWords, tell: (words: RefusalWords) => Buffer): Refusing {

@@ -58,7 +58,9 @@ function offersTls(line: string): boolean {
 /** An EHLO answer without STARTTLS. */
 export function hideStartTls(lines: readonly string[]): readonly string[] {
   const kept = lines.filter((line, index) => index === 0 || !offersTls(line))
-  return kept.map((line, index) => `${line.slice(0, 3)}${index === kept.length - 1 ? ' ' : '-'}${line.slice(4)}`)
+  return kept.map(
+    (line, index) => `${line.slice(0, 3)}${index === kept.length - 1 ? ' ' : '-'}${line.slice(4)}`,
+  )
 }
 
 const forward = (show: Extract<Tracked, { kind: 'forward' }>['show']): Tracked => ({

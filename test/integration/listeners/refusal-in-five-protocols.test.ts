@@ -36,7 +36,10 @@ beforeAll(async () => {
     // Its certificate is good for the destination, and its CA unknown to `broken`.
     const server = stack.use(await startScriptedServer(certificate, { says: HONEST[name] }))
     servers.set(name, server)
-    for (const [suffix, roots] of [['', 'partner-ca'], ['-broken', 'bundle']] as const) {
+    for (const [suffix, roots] of [
+      ['', 'partner-ca'],
+      ['-broken', 'bundle'],
+    ] as const) {
       destinations.push(
         `  - {name: ${name}${suffix}, hosts: [${name}${suffix}.test], ports: [${server.port}], serverName: service.test, startTls: ${name}, roots: "file:pki/${roots}.pem", allowAddresses: [127.0.0.0/8]}`,
       )
@@ -62,7 +65,12 @@ async function ask(listener: string, protocol: Scripted, svid: Issued | null) {
   const before = gateway.records().length
   const raw = await connectRaw(gateway.portOf(listener))
   const shown = svid === null ? {} : { cert: svid.chainPem, key: svid.keyPem }
-  const socket = tls.connect({ socket: raw, ca: world.root.pem, checkServerIdentity: () => undefined, ...shown })
+  const socket = tls.connect({
+    socket: raw,
+    ca: world.root.pem,
+    checkServerIdentity: () => undefined,
+    ...shown,
+  })
   socket.on('error', () => {})
   await new Promise<void>((resolve) => socket.once('secureConnect', resolve))
   const ending = readToEnding(socket)
@@ -101,19 +109,26 @@ describe.for(SCRIPTED)('a client of %s', (name) => {
   test('without a certificate is told that', async () => {
     const { data, code, id } = await ask(name, name, null)
     expect(code).toBe('client-certificate-missing')
-    expect(data).toBe(expected(name, 'denied', `sallyport refused this client: client-certificate-missing (session ${id})`))
+    expect(data).toBe(
+      expected(name, 'denied', `sallyport refused this client: client-certificate-missing (session ${id})`),
+    )
   })
 
   test('whose server shows a wrong certificate is told to come again, and not why', async () => {
     const { how, data, code, id } = await ask(`${name}-broken`, name, payments)
     expect({ how, code }).toEqual({ how: 'end', code: 'upstream-tls-certificate-untrusted' })
-    expect(data).toBe(expected(name, 'unavailable', `sallyport cannot open this connection now (session ${id})`))
+    expect(data).toBe(
+      expected(name, 'unavailable', `sallyport cannot open this connection now (session ${id})`),
+    )
   })
 
   test('reaches the server through a tunnel of CONNECT', async () => {
     const port = servers.get(name)?.port ?? 0
     const before = gateway.records().length
-    const { status, socket } = await connect(world, gateway.port, { svid: payments, target: `${name}.test:${port}` })
+    const { status, socket } = await connect(world, gateway.port, {
+      svid: payments,
+      target: `${name}.test:${port}`,
+    })
     expect(status).toBe(200)
     const told = servers.get(name)?.told().length ?? 0
     expect(told).toBeGreaterThan(0)
@@ -127,7 +142,7 @@ test('a server that will not begin TLS is 502 to a client of CONNECT, and its wo
   const certificate = await world.partnerCa.issue({ cn: 'service.test', dns: ['service.test'] })
   await using liar = await startScriptedServer(certificate, {
     says: ['220 mx.test\r\n', '250 mx.test\u001b[31m\r\n', '220 x\r\n'],
-    then: 'plain',
+    after: 'plain',
   })
   await using place = await startTestGateway(world, {
     destinations: `  - {name: mail, hosts: [mail.test], ports: [${liar.port}], startTls: smtp, allowAddresses: [127.0.0.0/8]}`,

@@ -104,6 +104,18 @@ describe('a CancelRequest', () => {
     expect(connection.facts.attempts).toBe(1)
   })
 
+  test('takes nothing else up with it', async () => {
+    await using place = await setUp()
+    await using _session = await live(place.one)
+    const connection = await open(request(place.one.port, postgres))
+    const ending = readToEnding(connection.stream)
+    const packet = wire.cancelRequest(KEY)
+    connection.stream.write(Buffer.concat([packet, wire.STARTUP]))
+    connection.stream.write(wire.STARTUP)
+    expect((await ending).how).toBe('end')
+    expect(place.one.told()).toEqual([wire.STARTUP, packet])
+  })
+
   test.each<[string, Partial<Destination>, Partial<UpstreamRequest>, Buffer]>([
     ['of another process', {}, {}, wire.key(4712, KEY.subarray(4))],
     ['with another secret', {}, {}, wire.key(4711, Buffer.from('5ec2e7a2', 'hex'))],

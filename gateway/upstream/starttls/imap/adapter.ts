@@ -43,7 +43,9 @@ export class ImapAdapter implements Translator {
       const [, tag = '', name = ''] = (line === 'bad' ? null : WATCHED.exec(line.text)) ?? []
       if (name.toUpperCase() === 'STARTTLS') {
         // Responses to different tags come in any order (RFC 9051 §5.5), so it can be told at once.
-        toClient.push(toWire([`${tag} BAD STARTTLS is not offered: the connection to the server is encrypted already`]))
+        toClient.push(
+          toWire([`${tag} BAD STARTTLS is not offered: the connection to the server is encrypted already`]),
+        )
         continue
       }
       if (line !== 'bad') toServer.push(toWire([line.text]))

@@ -45,7 +45,8 @@ export class LdapAdapter implements Translator {
       if (message === 'other') this.#clientDone = true
       else {
         this.#client = this.#client.subarray(message.bytes.length)
-        if (isStartTls(message)) this.#answers.push(response(EXTENDED_RESPONSE, message.id, RESULT.operationsError, TEXT))
+        if (isStartTls(message))
+          this.#answers.push(response(EXTENDED_RESPONSE, message.id, RESULT.operationsError, TEXT))
         else toServer.push(message.bytes)
       }
       if (this.#answers.length > MAX_WAITING) this.#clientDone = true

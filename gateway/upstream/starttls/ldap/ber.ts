@@ -9,7 +9,9 @@ export interface Element {
 }
 
 /** Behind a tag: how long the content is and where it begins; null = more bytes are needed. @throws BerError */
-export function readHeader(bytes: Buffer): { readonly tag: number; readonly start: number; readonly length: number } | null {
+export function readHeader(
+  bytes: Buffer,
+): { readonly tag: number; readonly start: number; readonly length: number } | null {
   const [tag, first] = bytes
   if (tag === undefined) return null
   if ((tag & 0x1f) === 0x1f) throw new BerError('a tag of more than one octet')
@@ -28,7 +30,8 @@ export function readElements(bytes: Buffer, max = 16): readonly Element[] {
   const elements: Element[] = []
   for (let rest = bytes; rest.length > 0; ) {
     const header = readHeader(rest)
-    if (header === null || header.start + header.length > rest.length) throw new BerError('an element is cut short')
+    if (header === null || header.start + header.length > rest.length)
+      throw new BerError('an element is cut short')
     if (elements.length >= max) throw new BerError(`more than ${max} elements`)
     const end = header.start + header.length
     elements.push({ tag: header.tag, content: rest.subarray(header.start, end) })
@@ -39,7 +42,8 @@ export function readElements(bytes: Buffer, max = 16): readonly Element[] {
 
 /** A non-negative INTEGER or ENUMERATED of at most four octets. @throws BerError */
 export function readInteger(content: Buffer): number {
-  if (content.length === 0 || content.length > 4) throw new BerError('an integer of no or more than four octets')
+  if (content.length === 0 || content.length > 4)
+    throw new BerError('an integer of no or more than four octets')
   const value = content.readIntBE(0, content.length)
   if (value < 0) throw new BerError('a negative integer')
   return value

@@ -17,7 +17,12 @@ const RESPONSE_NAME = 0x8a
 const START_TLS_OID = '1.3.6.1.4.1.1466.20037'
 const DISCONNECTION_OID = '1.3.6.1.4.1.1466.20036'
 
-export const RESULT = { success: 0, operationsError: 1, insufficientAccessRights: 50, unavailable: 52 } as const
+export const RESULT = {
+  success: 0,
+  operationsError: 1,
+  insufficientAccessRights: 50,
+  unavailable: 52,
+} as const
 
 export interface LdapMessage {
   readonly id: number
@@ -38,14 +43,21 @@ export function readMessage(bytes: Buffer, maxBytes: number): LdapMessage | null
   const [id, operation, controls, ...more] = readElements(bytes.subarray(header.start, total))
   if (id === undefined || operation === undefined || more.length > 0) throw new BerError('no LDAP message')
   if (id.tag !== INTEGER) throw new BerError('a message without messageID')
-  return { id: readInteger(id.content), operation, bytes: bytes.subarray(0, total), hasControls: controls !== undefined }
+  return {
+    id: readInteger(id.content),
+    operation,
+    bytes: bytes.subarray(0, total),
+    hasControls: controls !== undefined,
+  }
 }
 
 export function isStartTls({ operation, hasControls }: LdapMessage): boolean {
   if (operation.tag !== EXTENDED_REQUEST || hasControls) return false
   try {
     const [name, ...more] = readElements(operation.content)
-    return name?.tag === REQUEST_NAME && more.length === 0 && name.content.toString('latin1') === START_TLS_OID
+    return (
+      name?.tag === REQUEST_NAME && more.length === 0 && name.content.toString('latin1') === START_TLS_OID
+    )
   } catch (error) {
     if (error instanceof BerError) return false
     throw error
@@ -85,5 +97,9 @@ export function noticeOfDisconnection(code: number, text: string): Buffer {
 }
 
 function result(code: number, text: string): readonly Buffer[] {
-  return [integer(ENUMERATED, code), element(OCTET_STRING), element(OCTET_STRING, Buffer.from(text, 'latin1'))]
+  return [
+    integer(ENUMERATED, code),
+    element(OCTET_STRING),
+    element(OCTET_STRING, Buffer.from(text, 'latin1')),
+  ]
 }

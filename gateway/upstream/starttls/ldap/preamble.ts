@@ -1,6 +1,13 @@
 // LDAP where the client itself does StartTLS: the one ExtendedRequest and its response, and nothing else before TLS.
 import { BerError } from './ber.ts'
-import { EXTENDED_RESPONSE, isStartTls, type LdapMessage, readMessage, readResult, RESULT } from './messages.ts'
+import {
+  EXTENDED_RESPONSE,
+  isStartTls,
+  type LdapMessage,
+  readMessage,
+  readResult,
+  RESULT,
+} from './messages.ts'
 import { NOTHING } from '../machine.ts'
 import type { Preamble, PreambleStep } from '../types.ts'
 
@@ -39,7 +46,10 @@ export class LdapPreamble implements Preamble {
     if (answer === null) return PLAIN
     const code = answer === 'malformed' ? null : codeOf(answer, this.#asked)
     if (answer === 'malformed' || code === null) {
-      return refusedStep('upstream-starttls-malformed', 'the server did not answer StartTLS by an ExtendedResponse')
+      return refusedStep(
+        'upstream-starttls-malformed',
+        'the server did not answer StartTLS by an ExtendedResponse',
+      )
     }
     const agreed = answer.id === this.#asked && code === RESULT.success
     if (this.#server.length > answer.bytes.length) {

@@ -50,7 +50,8 @@ export function linePreamble(dialect: PreambleDialect): Preamble {
     const line = clientLine(client)
     if (line === null) return plain(NOTHING, NOTHING)
     awaited = dialect.command(line)
-    if (awaited === null) throw new Refusal('request-start-tls', `${quote(dialect.verb(line).slice(0, MAX_VERB))} before TLS`)
+    if (awaited === null)
+      throw new Refusal('request-start-tls', `${quote(dialect.verb(line).slice(0, MAX_VERB))} before TLS`)
     if (client.rest.length > 0) throw outOfTurn(awaited)
     return plain(toWire([line]), NOTHING)
   }
@@ -82,7 +83,9 @@ function plain(toServer: Buffer, toClient: Buffer): PreambleStep {
 
 function outOfTurn({ agrees }: Command): Refusal {
   const detail =
-    agrees === null ? 'the client spoke before it was answered' : 'bytes came behind the request for TLS, before the answer'
+    agrees === null
+      ? 'the client spoke before it was answered'
+      : 'bytes came behind the request for TLS, before the answer'
   return new Refusal('request-start-tls', detail)
 }
 
@@ -96,7 +99,9 @@ function clientLine(reader: LineReader): string | null {
   try {
     return reader.next()
   } catch (error) {
-    throw error instanceof LineError ? new Refusal('request-start-tls', `the client sent ${error.message}`) : error
+    throw error instanceof LineError
+      ? new Refusal('request-start-tls', `the client sent ${error.message}`)
+      : error
   }
 }
 

@@ -42,7 +42,8 @@ export class LineReader {
   next(): string | null {
     const end = this.#rest.indexOf(LF)
     const length = end === -1 ? this.#rest.length : end + 1
-    if (length > this.#limits.lineBytes) throw new LineError(`a line of more than ${this.#limits.lineBytes} bytes`)
+    if (length > this.#limits.lineBytes)
+      throw new LineError(`a line of more than ${this.#limits.lineBytes} bytes`)
     if (this.#total + length > this.#limits.totalBytes) {
       throw new LineError(`more than ${this.#limits.totalBytes} bytes before TLS`)
     }

@@ -23,11 +23,13 @@ export function readGreeting(bytes: Buffer): { readonly greeting: Greeting; read
   const first = firstPacket(bytes)
   if (first === null) return null
   const { payload, sequence } = first
-  if (payload[0] === ERROR) throw refused(`the server greeted with an error: ${quote(payload.toString('latin1', 3))}`)
+  if (payload[0] === ERROR)
+    throw refused(`the server greeted with an error: ${quote(payload.toString('latin1', 3))}`)
   if (sequence !== 0 || payload[0] !== PROTOCOL_10) throw malformed('the server sent no MySQL greeting')
   const greeting = parse(payload)
   if (greeting === null) throw malformed('the MySQL greeting is cut short')
-  if ((greeting.capabilities & CAPABILITY.ssl) === 0) throw refused('the server does not offer TLS (CLIENT_SSL)')
+  if ((greeting.capabilities & CAPABILITY.ssl) === 0)
+    throw refused('the server does not offer TLS (CLIENT_SSL)')
   return { greeting, first }
 }
 

@@ -1,7 +1,7 @@
 // Packets of the MySQL protocol before and while a client logs in: three octets of length, a sequence number, the
 // payload. Taken whole and within a limit, or not at all.
 
-const HEADER_BYTES = 4
+export const HEADER_BYTES = 4
 
 export class PacketError extends Error {}
 
@@ -20,7 +20,11 @@ export function readPacket(bytes: Buffer, maxPayload: number): Packet | null {
   if (length > maxPayload) throw new PacketError(`a packet of more than ${maxPayload} bytes`)
   const end = HEADER_BYTES + length
   if (bytes.length < end) return null
-  return { sequence: bytes.readUInt8(3), payload: bytes.subarray(HEADER_BYTES, end), bytes: bytes.subarray(0, end) }
+  return {
+    sequence: bytes.readUInt8(3),
+    payload: bytes.subarray(HEADER_BYTES, end),
+    bytes: bytes.subarray(0, end),
+  }
 }
 
 export function packet(sequence: number, payload: Buffer): Buffer {
@@ -35,7 +39,10 @@ export function errorPacket(sequence: number, code: number, sqlState: string | n
   const head = Buffer.alloc(3)
   head.writeUInt8(0xff, 0)
   head.writeUInt16LE(code, 1)
-  return packet(sequence, Buffer.concat([head, Buffer.from(`${sqlState === null ? '' : `#${sqlState}`}${text}`, 'latin1')]))
+  return packet(
+    sequence,
+    Buffer.concat([head, Buffer.from(`${sqlState === null ? '' : `#${sqlState}`}${text}`, 'latin1')]),
+  )
 }
 
 export const CAPABILITY = {
@@ -48,7 +55,10 @@ export const CAPABILITY = {
 } as const
 
 /** `text\0` at `start`, and where it ends; null = there is no NUL. */
-export function nulText(bytes: Buffer, start: number): { readonly text: string; readonly end: number } | null {
+export function nulText(
+  bytes: Buffer,
+  start: number,
+): { readonly text: string; readonly end: number } | null {
   const nul = start > bytes.length ? -1 : bytes.indexOf(0, start)
   return nul === -1 ? null : { text: bytes.toString('latin1', start, nul), end: nul + 1 }
 }

@@ -6,8 +6,16 @@ import { encrypted, PREFIX_BYTES } from './response.ts'
 const MAX_DESTINATIONS = 1000
 
 /** Long passwords, long flags, 4.1, transactions, secure connection, multiple results, plugins with long proofs, attributes. */
-const USUAL = 0x1 | 0x4 | CAPABILITY.protocol41 | 0x2000 | CAPABILITY.secureConnection | 0x2_0000 |
-  CAPABILITY.pluginAuth | 0x10_0000 | CAPABILITY.pluginAuthLenenc
+const USUAL =
+  0x1 |
+  0x4 |
+  CAPABILITY.protocol41 |
+  0x2000 |
+  CAPABILITY.secureConnection |
+  0x2_0000 |
+  CAPABILITY.pluginAuth |
+  0x10_0000 |
+  CAPABILITY.pluginAuthLenenc
 const USUAL_PACKET = 0x100_0000
 const UTF8MB4_GENERAL_CI = 45
 

@@ -61,7 +61,10 @@ export function withProof(response: LoginResponse, plugin: string, proof: Buffer
   const { prefix, user, database, rest } = response
   const long = (prefix.readUInt32LE(0) & CAPABILITY.pluginAuthLenenc) !== 0
   if (proof.length > (long ? 0xffff : 0xff)) return null
-  const length = long && proof.length > 0xfa ? Buffer.from([0xfc, proof.length & 0xff, proof.length >> 8]) : Buffer.from([proof.length])
+  const length =
+    long && proof.length > 0xfa
+      ? Buffer.from([0xfc, proof.length & 0xff, proof.length >> 8])
+      : Buffer.from([proof.length])
   return Buffer.concat([prefix, user, length, proof, database, Buffer.from(`${plugin}\0`, 'latin1'), rest])
 }
 

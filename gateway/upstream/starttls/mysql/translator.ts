@@ -8,7 +8,15 @@ import type { Exchanged, Moves, Translator } from '../adapted-stream.ts'
 import { NOTHING } from '../machine.ts'
 import type { Reopened } from '../types.ts'
 import { type Greeting, plainGreeting } from './greeting.ts'
-import { errorPacket, nulText, type Packet, PacketError, packet, readPacket } from './packets.ts'
+import {
+  errorPacket,
+  HEADER_BYTES,
+  nulText,
+  type Packet,
+  PacketError,
+  packet,
+  readPacket,
+} from './packets.ts'
 import { type LoginResponse, readLoginResponse, withProof } from './response.ts'
 
 export interface MysqlTranslatorOptions {
@@ -33,7 +41,7 @@ const SHA256 = 'sha256_password'
 /** caching_sha2_password: "I do not know this password's hash; prove it in full". */
 const FULL_PROOF = Buffer.from([MORE_DATA, 4])
 /** Both prove the password against the 20 bytes of a greeting. */
-const SCRAMBLED: readonly string[] = [NATIVE, CACHING_SHA2]
+const SCRAMBLED: ReadonlySet<string> = new Set([NATIVE, CACHING_SHA2])
 
 const BAD_HANDSHAKE = 1043
 const PLUGIN_ERROR = 2061
@@ -75,14 +83,14 @@ export class MysqlTranslator implements Translator {
       if (this.#state.at === 'exchange') break
       const given = read(this.#client)
       if (given === null) break
-      if (given === 'bad') return this.#refuse(BAD_HANDSHAKE, '08S01', 'Bad handshake')
+      if (given === 'bad') return { ...this.#refuseHandshake(), toServer: Buffer.concat(toServer) }
       this.#client = this.#client.subarray(given.bytes.length)
       this.#next = (given.sequence + 1) & 0xff
       const moves = this.#given(given, this.#state)
-      if (!Buffer.isBuffer(moves)) return moves
+      if (!Buffer.isBuffer(moves)) return { ...moves, toServer: Buffer.concat(toServer) }
       toServer.push(moves)
     }
-    if (this.#client.length > MAX_LOGIN_BYTES) return this.#refuse(BAD_HANDSHAKE, '08S01', 'Bad handshake')
+    if (this.#client.length > MAX_LOGIN_BYTES + HEADER_BYTES) return this.#refuseHandshake()
     return { toServer: Buffer.concat(toServer) }
   }
 
@@ -96,7 +104,7 @@ export class MysqlTranslator implements Translator {
       if (told === 'bad' || kind === OK || kind === ERROR) return this.#decided(told, shift, toClient)
       this.#server = this.#server.subarray(told.bytes.length)
       const refusal = this.#judge(told)
-      if (refusal !== null) return refusal
+      if (refusal !== null) return { ...refusal, toClient: Buffer.concat([...toClient, refusal.toClient]) }
       toClient.push(this.#shifted(told, shift))
     }
     return { toClient: Buffer.concat(toClient) }
@@ -113,14 +121,14 @@ export class MysqlTranslator implements Translator {
     if (state.at === 'login') return this.#login(given)
     if (state.at === 'decision') return packet(given.sequence + state.shift, given.payload)
     const payload = withProof(state.login, state.plugin, given.payload)
-    if (payload === null) return this.#refuse(BAD_HANDSHAKE, '08S01', 'Bad handshake')
+    if (payload === null) return this.#refuseHandshake()
     this.#state = { at: 'decision', shift: -1 }
     return packet(2, payload)
   }
 
   #login({ payload, sequence }: Packet): Buffer | Moves {
     const login = readLoginResponse(payload)
-    if (login === null || sequence !== 1) return this.#refuse(BAD_HANDSHAKE, '08S01', 'Bad handshake')
+    if (login === null || sequence !== 1) return this.#refuseHandshake()
     this.#plugin = login.plugin ?? NATIVE
     if (this.#plugin === SHA256) return this.#refuse(PLUGIN_ERROR, 'HY000', PLAIN_PASSWORD)
     if (login.prefix.equals(this.#options.declared)) {
@@ -129,14 +137,14 @@ export class MysqlTranslator implements Translator {
     }
     this.#options.learn(login.prefix)
     // The next attempt is right, since what it needs is known now.
-    if (login.plugin === null) return this.#refuse(BAD_HANDSHAKE, '08S01', 'Bad handshake; please try again')
+    if (login.plugin === null) return this.#refuseHandshake('; please try again')
     this.#state = { at: 'exchange' }
     return { exchange: () => this.#exchange(login) }
   }
 
   async #exchange(login: LoginResponse): Promise<Exchanged> {
     const { greeting, reopened } = await this.#options.again(login.prefix)
-    const plugin = SCRAMBLED.includes(this.#plugin) ? this.#plugin : NATIVE
+    const plugin = SCRAMBLED.has(this.#plugin) ? this.#plugin : NATIVE
     this.#plugin = plugin
     this.#state = { at: 'proof', login, plugin }
     const question = Buffer.concat([
@@ -162,7 +170,7 @@ export class MysqlTranslator implements Translator {
   }
 
   /** Null = the client can answer it. */
-  #judge({ payload }: Packet): Moves | null {
+  #judge({ payload }: Packet): Refusal | null {
     if (payload[0] === SWITCH && payload.length > 1) {
       this.#plugin = nulText(payload, 1)?.text ?? payload.toString('latin1', 1)
       if (this.#plugin === SHA256) return this.#refuse(PLUGIN_ERROR, 'HY000', PLAIN_PASSWORD)
@@ -176,11 +184,17 @@ export class MysqlTranslator implements Translator {
     return packet(sequence - shift, payload)
   }
 
+  #refuseHandshake(more = ''): Refusal {
+    return this.#refuse(BAD_HANDSHAKE, '08S01', `Bad handshake${more}`)
+  }
+
   /** Told as the server's own error, since that is what a client of MySQL can show. */
-  #refuse(code: number, sqlState: string, text: string): Moves {
+  #refuse(code: number, sqlState: string, text: string): Refusal {
     return { toClient: errorPacket(this.#next, code, sqlState, text), instead: () => Promise.resolve() }
   }
 }
+
+type Refusal = Moves & { readonly toClient: Buffer }
 
 function read(bytes: Buffer): Packet | null | 'bad' {
   try {

@@ -16,7 +16,7 @@ export function cancel(packet: Buffer, address: string | null, context: AdaptCon
     }
   }
   // The server closes when it has done it, and so the client is told.
-  if (address === context.address) return { toServer: packet, transparent: 'both' }
+  if (address === context.address) return { toServer: packet, transparent: 'server' }
   return { instead: () => cancelAt(packet, address, context) }
 }
 

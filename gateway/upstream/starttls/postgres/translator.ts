@@ -26,6 +26,7 @@ export class PostgresTranslator implements Translator {
   #client: Buffer = NOTHING
   #server: Buffer = NOTHING
   #requests = 0
+  #cancelled = false
 
   constructor(events: PostgresEvents) {
     this.#events = events
@@ -36,6 +37,8 @@ export class PostgresTranslator implements Translator {
   }
 
   fromClient(bytes: Buffer): Moves {
+    // A CancelRequest is all that its connection is for.
+    if (this.#cancelled) return {}
     this.#client = this.#client.length === 0 ? bytes : Buffer.concat([this.#client, bytes])
     let answer = ''
     for (;;) {
@@ -54,6 +57,7 @@ export class PostgresTranslator implements Translator {
         case 'startup':
           return { toClient, toServer: this.#client, transparent: 'client' }
         case 'cancel':
+          this.#cancelled = true
           return { toClient, ...this.#events.onCancel(this.#client.subarray(0, packet.length), packet.key) }
         case 'tls':
           return wrong(

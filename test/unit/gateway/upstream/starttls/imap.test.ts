@@ -2,7 +2,15 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ImapAdapter } from '../../../../../gateway/upstream/starttls/imap/adapter.ts'
 import { imapAscent, imapPreamble, imapRefusal } from '../../../../../gateway/upstream/starttls/imap.ts'
-import { climb, cut, garbage, type Heard, heardGarbage, pass, translate } from '../../../../fixtures/start-tls.ts'
+import {
+  climb,
+  cut,
+  garbage,
+  type Heard,
+  heardGarbage,
+  pass,
+  translate,
+} from '../../../../fixtures/start-tls.ts'
 
 const SILENT = '* OK Dovecot ready.\r\n'
 const TALKATIVE = '* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] Dovecot ready.\r\n'
@@ -17,7 +25,12 @@ describe('the way up of IMAP', () => {
     const kept = server[0]?.trimEnd()
     fc.assert(
       fc.property(cut(server.map((text) => ['server', text] as const)), (pieces) => {
-        expect(climb(imapAscent(), pieces.map(([, bytes]) => bytes))).toEqual({ said, end: 'tls', kept })
+        expect(
+          climb(
+            imapAscent(),
+            pieces.map(([, bytes]) => bytes),
+          ),
+        ).toEqual({ said, end: 'tls', kept })
       }),
     )
   })
@@ -26,7 +39,12 @@ describe('the way up of IMAP', () => {
     ['has authenticated us already', ['* PREAUTH hello\r\n'], 'refused', /PREAUTH/],
     ['says BYE', ['* BYE too many\r\n'], 'refused', /"\* BYE too many"/],
     ['lists no STARTTLS', ['* OK [CAPABILITY IMAP4rev1] x\r\n'], 'refused', /does not offer STARTTLS/],
-    ['does not know CAPABILITY', [SILENT, 'sally1 BAD what\r\n'], 'refused', /CAPABILITY with "sally1 BAD what"/],
+    [
+      'does not know CAPABILITY',
+      [SILENT, 'sally1 BAD what\r\n'],
+      'refused',
+      /CAPABILITY with "sally1 BAD what"/,
+    ],
     ['answers CAPABILITY without a list', [SILENT, 'sally1 OK\r\n'], 'refused', /does not offer/],
     ['answers NO', [TALKATIVE, 'sally2 NO later\r\n'], 'refused', /STARTTLS with "sally2 NO later"/],
     ['answers BAD', [TALKATIVE, 'sally2 BAD what\r\n'], 'refused', /BAD/],
@@ -44,9 +62,12 @@ describe('the way up of IMAP', () => {
 
   test('never fails but by its own errors', () => {
     fc.assert(
-      fc.property(fc.array(garbage('* OK ', '* CAPABILITY STARTTLS\r\n', 'sally1 OK x\r\n', READY)), (pieces) => {
-        climb(imapAscent(), pieces)
-      }),
+      fc.property(
+        fc.array(garbage('* OK ', '* CAPABILITY STARTTLS\r\n', 'sally1 OK x\r\n', READY)),
+        (pieces) => {
+          climb(imapAscent(), pieces)
+        },
+      ),
     )
   })
 })
@@ -77,7 +98,9 @@ describe('a client that speaks plaintext IMAP', () => {
       ['server', '* CAPABILITY IMAP4rev1 STARTTLS IDLE\r\na1 OK done\r\n'],
     ])
     expect(toServer).toBe('a1 CAPABILITY\r\n')
-    expect(toClient).toMatch(/^\* OK .*\r\na2 BAD STARTTLS .*\r\n\* CAPABILITY IMAP4rev1 IDLE\r\na1 OK done\r\n$/)
+    expect(toClient).toMatch(
+      /^\* OK .*\r\na2 BAD STARTTLS .*\r\n\* CAPABILITY IMAP4rev1 IDLE\r\na1 OK done\r\n$/,
+    )
     expect(done).toBe(false)
   })
 
@@ -121,16 +144,22 @@ describe('a client that speaks plaintext IMAP', () => {
 
   test('holds nothing back for ever, whatever either side says', () => {
     fc.assert(
-      fc.property(heardGarbage('a1 CAPABILITY\r\n', '* CAPABILITY STARTTLS\r\n', 'a1 OK\r\n', 'sally3 OK\r\n'), (heard) => {
-        const flood: Heard[] = [
-          ['client', 'x'.repeat(4097)],
-          ['server', 'y'.repeat(4097)],
-        ]
-        const { toServer, toClient, done } = translate(new ImapAdapter(TALKATIVE.trimEnd()), [...heard, ...flood])
-        expect(done).toBe(true)
-        expect(toServer.endsWith('x'.repeat(4097))).toBe(true)
-        expect(toClient.endsWith('y'.repeat(4097))).toBe(true)
-      }),
+      fc.property(
+        heardGarbage('a1 CAPABILITY\r\n', '* CAPABILITY STARTTLS\r\n', 'a1 OK\r\n', 'sally3 OK\r\n'),
+        (heard) => {
+          const flood: Heard[] = [
+            ['client', 'x'.repeat(4097)],
+            ['server', 'y'.repeat(4097)],
+          ]
+          const { toServer, toClient, done } = translate(new ImapAdapter(TALKATIVE.trimEnd()), [
+            ...heard,
+            ...flood,
+          ])
+          expect(done).toBe(true)
+          expect(toServer.endsWith('x'.repeat(4097))).toBe(true)
+          expect(toClient.endsWith('y'.repeat(4097))).toBe(true)
+        },
+      ),
     )
   })
 })
@@ -158,10 +187,26 @@ describe('a client that does STARTTLS itself', () => {
   })
 
   test.for<[string, Heard[], string]>([
-    ['logs in in plaintext', [...UP.slice(0, 3), ['client', 'b LOGIN user secret\r\n']], '"LOGIN" before TLS'],
-    ['authenticates in plaintext', [...UP.slice(0, 3), ['client', 'b AUTHENTICATE PLAIN AGEAYg==\r\n']], '"AUTHENTICATE" before TLS'],
-    ['gives arguments to STARTTLS', [...UP.slice(0, 3), ['client', 'b STARTTLS x\r\n']], '"STARTTLS" before TLS'],
-    ['sends more with STARTTLS', [...UP.slice(0, 3), ['client', 'b STARTTLS\r\nc LOGIN u p\r\n']], 'bytes came behind'],
+    [
+      'logs in in plaintext',
+      [...UP.slice(0, 3), ['client', 'b LOGIN user secret\r\n']],
+      '"LOGIN" before TLS',
+    ],
+    [
+      'authenticates in plaintext',
+      [...UP.slice(0, 3), ['client', 'b AUTHENTICATE PLAIN AGEAYg==\r\n']],
+      '"AUTHENTICATE" before TLS',
+    ],
+    [
+      'gives arguments to STARTTLS',
+      [...UP.slice(0, 3), ['client', 'b STARTTLS x\r\n']],
+      '"STARTTLS" before TLS',
+    ],
+    [
+      'sends more with STARTTLS',
+      [...UP.slice(0, 3), ['client', 'b STARTTLS\r\nc LOGIN u p\r\n']],
+      'bytes came behind',
+    ],
     ['sends more before the answer', [...UP.slice(0, 4), ['client', '\u0016']], 'bytes came behind'],
   ])('is refused where it %s', ([, heard, detail]) => {
     expect(pass(imapPreamble(), heard).next).toEqual({
@@ -177,11 +222,14 @@ describe('a client that does STARTTLS itself', () => {
 
   test('never makes the gateway pass on anything else', () => {
     fc.assert(
-      fc.property(heardGarbage(SILENT, 'a CAPABILITY\r\n', 'a OK x\r\n', 'a STARTTLS\r\n', 'a LOGIN '), (heard) => {
-        expect(pass(imapPreamble(), heard).toServer).toMatch(
-          /^(?:[A-Za-z0-9._-]{1,32} (?:CAPABILITY|NOOP|LOGOUT|STARTTLS)\r\n)*$/i,
-        )
-      }),
+      fc.property(
+        heardGarbage(SILENT, 'a CAPABILITY\r\n', 'a OK x\r\n', 'a STARTTLS\r\n', 'a LOGIN '),
+        (heard) => {
+          expect(pass(imapPreamble(), heard).toServer).toMatch(
+            /^(?:[A-Za-z0-9._-]{1,32} (?:CAPABILITY|NOOP|LOGOUT|STARTTLS)\r\n)*$/i,
+          )
+        },
+      ),
     )
   })
 })

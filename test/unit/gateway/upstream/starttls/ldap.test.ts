@@ -1,7 +1,12 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { LdapAdapter } from '../../../../../gateway/upstream/starttls/ldap/adapter.ts'
-import { element, integer, readElements, readInteger } from '../../../../../gateway/upstream/starttls/ldap/ber.ts'
+import {
+  element,
+  integer,
+  readElements,
+  readInteger,
+} from '../../../../../gateway/upstream/starttls/ldap/ber.ts'
 import {
   noticeOfDisconnection,
   readMessage,
@@ -15,28 +20,42 @@ import { climb, cut, type Heard, pass, translate } from '../../../../fixtures/st
 
 const EXTENDED_RESPONSE = 0x78
 /** As ldapsearch -ZZ sends it. */
-const REQUEST = Buffer.from(`301d02010177188016${Buffer.from('1.3.6.1.4.1.1466.20037').toString('hex')}`, 'hex')
+const REQUEST = Buffer.from(
+  `301d02010177188016${Buffer.from('1.3.6.1.4.1.1466.20037').toString('hex')}`,
+  'hex',
+)
 /** As slapd answers it: lengths in their long form, and responseName. */
 const AGREED = response(EXTENDED_RESPONSE, 1, 0, '')
 /** Anonymous, simple. */
 const BIND = Buffer.from('300c020101600702010304008000', 'hex')
 /** rootDSE, base, (objectClass=*). */
-const SEARCH = Buffer.from('30250201026320040' + '00a01000a0100020100020100010100870b6f626a656374436c6173733000', 'hex')
+const SEARCH = Buffer.from(
+  '3025020102632004000a01000a0100020100020100010100870b6f626a656374436c6173733000',
+  'hex',
+)
 const text = (bytes: Buffer) => bytes.toString('latin1')
 
 const bytes = fc.oneof(
   fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array)),
   fc.constantFrom(REQUEST, AGREED, BIND, SEARCH, noticeOfDisconnection(52, 'x')),
 )
-const garbage = fc.array(fc.tuple(fc.constantFrom('client' as const, 'server' as const), bytes), { maxLength: 12 })
+const garbage = fc.array(fc.tuple(fc.constantFrom('client' as const, 'server' as const), bytes), {
+  maxLength: 12,
+})
 
 test('BER integers and elements come back as they went', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 0, max: 0x7fff_ffff }), fc.uint8Array({ maxLength: 600 }), (value, content) => {
-      const [number, string] = readElements(Buffer.concat([integer(2, value), element(4, Buffer.from(content))]))
-      expect(readInteger(number?.content ?? Buffer.alloc(0))).toBe(value)
-      expect(string).toEqual({ tag: 4, content: Buffer.from(content) })
-    }),
+    fc.property(
+      fc.integer({ min: 0, max: 0x7fff_ffff }),
+      fc.uint8Array({ maxLength: 600 }),
+      (value, content) => {
+        const [number, string] = readElements(
+          Buffer.concat([integer(2, value), element(4, Buffer.from(content))]),
+        )
+        expect(readInteger(number?.content ?? Buffer.alloc(0))).toBe(value)
+        expect(string).toEqual({ tag: 4, content: Buffer.from(content) })
+      },
+    ),
   )
 })
 
@@ -46,18 +65,39 @@ describe('the way up of LDAP', () => {
   })
 
   test('takes an answer with long lengths and a name, however the bytes are cut', () => {
-    const long = Buffer.from('308400000028020101788400000' + '01f0a010004000400' + '8a16' + Buffer.from('1.3.6.1.4.1.1466.20037').toString('hex'), 'hex')
+    const long = Buffer.from(
+      '308400000028020101788400000' +
+        '01f0a010004000400' +
+        '8a16' +
+        Buffer.from('1.3.6.1.4.1.1466.20037').toString('hex'),
+      'hex',
+    )
     fc.assert(
       fc.property(cut([['server', long] as const]), (pieces) => {
-        expect(climb(ldapAscent(), pieces.map(([, piece]) => piece)).end).toBe('tls')
+        expect(
+          climb(
+            ldapAscent(),
+            pieces.map(([, piece]) => piece),
+          ).end,
+        ).toBe('tls')
       }),
     )
   })
 
   test.for<[string, Buffer[], string, RegExp]>([
-    ['has no TLS', [response(EXTENDED_RESPONSE, 1, 2, 'unsupported')], 'refused', /resultCode 2, "unsupported"/],
+    [
+      'has no TLS',
+      [response(EXTENDED_RESPONSE, 1, 2, 'unsupported')],
+      'refused',
+      /resultCode 2, "unsupported"/,
+    ],
     ['answers with escapes', [response(EXTENDED_RESPONSE, 1, 52, 'a\r\nb')], 'refused', /"a\\x0d\\x0ab"/],
-    ['disconnects', [noticeOfDisconnection(52, 'going down')], 'refused', /disconnects: resultCode 52, "going down"/],
+    [
+      'disconnects',
+      [noticeOfDisconnection(52, 'going down')],
+      'refused',
+      /disconnects: resultCode 52, "going down"/,
+    ],
     ['answers another message', [response(EXTENDED_RESPONSE, 7, 0, '')], 'malformed', /messageID 7/],
     ['answers by a BindResponse', [response(0x61, 1, 0, '')], 'malformed', /operation 97/],
     ['says more behind its agreement', [Buffer.concat([AGREED, AGREED])], 'injected', /plaintext/],
@@ -65,7 +105,12 @@ describe('the way up of LDAP', () => {
     ['speaks HTTP', [Buffer.from('HTTP/1.1 400')], 'malformed', /no LDAP message/],
     ['announces 2 GiB', [Buffer.from('30847fffffff', 'hex')], 'malformed', /more than 16384 bytes/],
     ['announces no length', [Buffer.from('3080', 'hex')], 'malformed', /indefinite length/],
-    ['answers without result', [element(0x30, integer(2, 1), element(0x78))], 'malformed', /without LDAPResult/],
+    [
+      'answers without result',
+      [element(0x30, integer(2, 1), element(0x78))],
+      'malformed',
+      /without LDAPResult/,
+    ],
   ])('is over where the server %s', ([, server, code, detail]) => {
     expect(climb(ldapAscent(), server).end).toEqual({
       code: `upstream-starttls-${code}`,
@@ -105,7 +150,9 @@ describe('a client that speaks plaintext LDAP', () => {
       ['server', entry.subarray(100)],
     ])
     expect(toClient.startsWith(text(entry))).toBe(true)
-    expect(readMessage(Buffer.from(toClient.slice(entry.length), 'latin1'), 1000)?.operation.tag).toBe(EXTENDED_RESPONSE)
+    expect(readMessage(Buffer.from(toClient.slice(entry.length), 'latin1'), 1000)?.operation.tag).toBe(
+      EXTENDED_RESPONSE,
+    )
     expect(done).toBe(false)
   })
 
@@ -133,7 +180,8 @@ describe('a client that speaks plaintext LDAP', () => {
           ['server', Buffer.from('NO LDAP')],
         ]
         const { toServer, toClient } = translate(new LdapAdapter(), [...heard, ...flood])
-        const said = (side: string) => heard.filter(([who]) => who === side).map(([, piece]) => text(piece as Buffer))
+        const said = (side: string) =>
+          heard.filter(([who]) => who === side).map(([, piece]) => text(piece as Buffer))
         const withoutRequests = said('client').join('').replaceAll(text(REQUEST), '')
         // A client's last message may be cut short and wait for its rest.
         expect(`${withoutRequests}BIND`.startsWith(toServer.replaceAll(text(REQUEST), ''))).toBe(true)
@@ -172,9 +220,20 @@ describe('a client that does StartTLS itself', () => {
     ['binds in plaintext', [['client', BIND]], 'other than StartTLS'],
     ['searches in plaintext', [['client', SEARCH]], 'other than StartTLS'],
     ['sends more with its request', [['client', Buffer.concat([REQUEST, BIND])]], 'bytes came behind'],
-    ['sends more before the answer', [['client', REQUEST], ['client', Buffer.from([0x16])]], 'bytes came behind'],
+    [
+      'sends more before the answer',
+      [
+        ['client', REQUEST],
+        ['client', Buffer.from([0x16])],
+      ],
+      'bytes came behind',
+    ],
     ['announces a long message', [['client', Buffer.from('30820400', 'hex')]], 'other than StartTLS'],
-    ['adds a control', [['client', element(0x30, integer(2, 1), element(0x77), element(0xa0))]], 'other than StartTLS'],
+    [
+      'adds a control',
+      [['client', element(0x30, integer(2, 1), element(0x77), element(0xa0))]],
+      'other than StartTLS',
+    ],
   ])('is refused where it %s', ([, heard, detail]) => {
     expect(pass(new LdapPreamble(), heard).next).toEqual({
       code: 'request-start-tls',
@@ -191,7 +250,9 @@ describe('a client that does StartTLS itself', () => {
   })
 
   test('is cut off from a server that speaks unasked', () => {
-    expect(pass(new LdapPreamble(), [['server', AGREED]]).next).toMatchObject({ code: 'upstream-starttls-malformed' })
+    expect(pass(new LdapPreamble(), [['server', AGREED]]).next).toMatchObject({
+      code: 'upstream-starttls-malformed',
+    })
   })
 
   test('never makes the gateway pass on anything else', () => {
@@ -216,14 +277,19 @@ describe('a refusal', () => {
     const { reply } = ldapRefusal({ kind: 'denied', text: 'not\r\nallowed' }).answer(BIND)
     const first = readMessage(reply, 1000)
     expect(first).toMatchObject({ id: 1, operation: { tag: 0x61 } })
-    expect(first === null ? null : readResult(first.operation)).toEqual({ code: 50, diagnostic: 'not allowed' })
+    expect(first === null ? null : readResult(first.operation)).toEqual({
+      code: 50,
+      diagnostic: 'not allowed',
+    })
     const notice = readMessage(reply.subarray(first?.bytes.length), 1000)
     expect(notice?.bytes).toEqual(noticeOfDisconnection(50, 'not allowed'))
     expect(notice?.id).toBe(0)
   })
 
   test('gives notice alone to what is no LDAP', () => {
-    const { reply, over } = ldapRefusal({ kind: 'unavailable', text: 'down' }).answer(Buffer.from('GET / HTTP/1.1'))
+    const { reply, over } = ldapRefusal({ kind: 'unavailable', text: 'down' }).answer(
+      Buffer.from('GET / HTTP/1.1'),
+    )
     expect({ reply, over }).toEqual({ reply: noticeOfDisconnection(52, 'down'), over: true })
   })
 

@@ -36,13 +36,18 @@ const bytes = fc.oneof(
   fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array)),
   fc.constantFrom(greetingPacket(), loginPacket(), okPacket(2), SSL_REQUEST, switchPacket(2, 'x', 'y')),
 )
-const garbage = fc.array(fc.tuple(fc.constantFrom('client' as const, 'server' as const), bytes), { maxLength: 12 })
+const garbage = fc.array(fc.tuple(fc.constantFrom('client' as const, 'server' as const), bytes), {
+  maxLength: 12,
+})
 
 describe('the way up of MySQL', () => {
   test('answers the greeting by an SSLRequest, however the bytes are cut', () => {
     fc.assert(
       fc.property(cut([['server', greetingPacket()] as const]), (pieces) => {
-        const climbed = climb(mysqlAscent(DECLARED), pieces.map(([, piece]) => piece))
+        const climbed = climb(
+          mysqlAscent(DECLARED),
+          pieces.map(([, piece]) => piece),
+        )
         expect(climbed).toMatchObject({ said: text(SSL_REQUEST), end: 'tls' })
         expect((climbed.kept as Greeting).scramble.toString()).toBe('abcdefghijklmnopqrst')
       }),
@@ -54,8 +59,18 @@ describe('the way up of MySQL', () => {
     ['offers no TLS', [greetingPacket({ capabilities: 0x81bf_f7fe })], 'refused', /does not offer TLS/],
     ['is full', [errorPacket(0, 1040, null, 'Too many connections')], 'refused', /"Too many connections"/],
     ['speaks protocol 9', [packet(0, Buffer.from('\u0009x'))], 'malformed', /no MySQL greeting/],
-    ['counts from 1', [Buffer.concat([greetingPacket().subarray(0, 3), Buffer.from([1]), greetingPacket().subarray(4)])], 'malformed', /no MySQL greeting/],
-    ['cuts its greeting short', [packet(0, Buffer.from('\u000a8.0\0abc', 'latin1'))], 'malformed', /cut short/],
+    [
+      'counts from 1',
+      [Buffer.concat([greetingPacket().subarray(0, 3), Buffer.from([1]), greetingPacket().subarray(4)])],
+      'malformed',
+      /no MySQL greeting/,
+    ],
+    [
+      'cuts its greeting short',
+      [packet(0, Buffer.from('\u000a8.0\0abc', 'latin1'))],
+      'malformed',
+      /cut short/,
+    ],
     ['speaks HTTP', [Buffer.from('HTTP/1.1 400 Bad Request\r\n')], 'malformed', /more than 4096/],
     ['says more', [Buffer.concat([greetingPacket(), okPacket(1)])], 'malformed', /before it was asked/],
   ])('is over where the server %s', ([, server, code, detail]) => {
@@ -79,12 +94,19 @@ describe('what a login says', () => {
     ['a database', loginPacket({ database: 'orders' })],
     ['no plugin', loginPacket({ plugin: null })],
     ['no password', loginPacket({ proof: Buffer.alloc(0) })],
-    ['a proof of 255 bytes in the old form', loginPacket({ capabilities: 0x0009_a205, proof: Buffer.alloc(255, 2) })],
+    [
+      'a proof of 255 bytes in the old form',
+      loginPacket({ capabilities: 0x0009_a205, proof: Buffer.alloc(255, 2) }),
+    ],
   ])('comes back as it was with %s', ([, login]) => {
     const read = readLoginResponse(login.subarray(4))
     if (read === null) throw new Error('not read')
     const back = withProof(read, read.plugin ?? '', read.proof)
-    const expected = Buffer.concat([prefixOf(login), login.subarray(36), Buffer.from(read.plugin === null ? '\0' : '')])
+    const expected = Buffer.concat([
+      prefixOf(login),
+      login.subarray(36),
+      Buffer.from(read.plugin === null ? '\0' : ''),
+    ])
     expect(back).toEqual(expected)
   })
 
@@ -96,7 +118,9 @@ describe('what a login says', () => {
         const read = readLoginResponse(payload)
         if (read === null) return
         const { user, proof, database, rest } = read
-        expect(32 + user.length + proof.length + database.length + rest.length).toBeLessThanOrEqual(payload.length)
+        expect(32 + user.length + proof.length + database.length + rest.length).toBeLessThanOrEqual(
+          payload.length,
+        )
       }),
     )
   })
@@ -120,7 +144,10 @@ function translator(options: { again?: Greeting; learned?: Buffer[]; asked?: Buf
     learn: (prefix) => options.learned?.push(prefix),
     again: async (prefix) => {
       options.asked?.push(prefix)
-      return { greeting: options.again ?? greeting(), reopened: { stream: new PassThrough(), reset: () => {} } }
+      return {
+        greeting: options.again ?? greeting(),
+        reopened: { stream: new PassThrough(), reset: () => {} },
+      }
     },
   })
 }
@@ -168,7 +195,10 @@ describe('a client that speaks plaintext MySQL', () => {
   test('passes caching_sha2_password where the server knows its hash', () => {
     const login = loginPacket({ plugin: 'caching_sha2_password', proof: Buffer.alloc(32, 1) })
     const fast = packet(3, Buffer.from([1, 3]))
-    const { toClient, over } = translate(translator(), [['client', login], ['server', Buffer.concat([fast, okPacket(4)])]])
+    const { toClient, over } = translate(translator(), [
+      ['client', login],
+      ['server', Buffer.concat([fast, okPacket(4)])],
+    ])
     expect(toClient.endsWith(text(Buffer.concat([packet(2, Buffer.from([1, 3])), okPacket(3)])))).toBe(true)
     expect(over).toBe(false)
   })
@@ -176,17 +206,28 @@ describe('a client that speaks plaintext MySQL', () => {
   test.for<[string, Heard[], number, RegExp]>([
     [
       'caching_sha2_password wants the password',
-      [['client', loginPacket({ plugin: 'caching_sha2_password' })], ['server', packet(3, Buffer.from([1, 4]))]],
+      [
+        ['client', loginPacket({ plugin: 'caching_sha2_password' })],
+        ['server', packet(3, Buffer.from([1, 4]))],
+      ],
       2,
       /^#HY000caching_sha2_password wants the password itself inside TLS/,
     ],
     [
       'the server switches to sha256_password',
-      [['client', loginPacket()], ['server', switchPacket(3, 'sha256_password', 'abc')]],
+      [
+        ['client', loginPacket()],
+        ['server', switchPacket(3, 'sha256_password', 'abc')],
+      ],
       2,
       /^#HY000sha256_password wants/,
     ],
-    ['it begins with sha256_password', [['client', loginPacket({ plugin: 'sha256_password' })]], 2, /sha256_password wants/],
+    [
+      'it begins with sha256_password',
+      [['client', loginPacket({ plugin: 'sha256_password' })]],
+      2,
+      /sha256_password wants/,
+    ],
     ['it sends no login', [['client', packet(1, Buffer.from('x'))]], 2, /Bad handshake/],
     ['it counts wrongly', [['client', loginPacket({ sequence: 2 })]], 3, /Bad handshake/],
     ['it sends 16 MiB', [['client', Buffer.from('ffffff01', 'hex')]], 1, /Bad handshake/],
@@ -207,6 +248,18 @@ describe('a client that speaks plaintext MySQL', () => {
     expect(over).toBe(true)
   })
 
+  test('hears what came before the refusal, in one piece or not', () => {
+    const login = loginPacket({ plugin: 'caching_sha2_password' })
+    const asked = switchPacket(3, 'caching_sha2_password', 'n'.repeat(20))
+    const { toClient } = translate(translator(), [
+      ['client', login],
+      ['server', Buffer.concat([asked, packet(4, Buffer.from([1, 4]))])],
+    ])
+    const told = Buffer.from(toClient, 'latin1').subarray(greetingPacket().length)
+    expect(readPacket(told, 1000)?.bytes).toEqual(switchPacket(2, 'caching_sha2_password', 'n'.repeat(20)))
+    expect(readPacket(told.subarray(asked.length), 1000)).toMatchObject({ sequence: 3 })
+  })
+
   test('that wants other capabilities proves its password again, over another connection', async () => {
     const learned: Buffer[] = []
     const asked: Buffer[] = []
@@ -215,13 +268,22 @@ describe('a client that speaks plaintext MySQL', () => {
     subject.start()
     const login = loginPacket({ capabilities: CAPABILITIES | 0x2, charset: 33, database: 'orders' })
     const moves = subject.fromClient(login)
-    expect({ toServer: moves.toServer, toClient: moves.toClient }).toEqual({ toServer: undefined, toClient: undefined })
+    expect({ toServer: moves.toServer, toClient: moves.toClient }).toEqual({
+      toServer: Buffer.alloc(0),
+      toClient: undefined,
+    })
     const exchanged = await (moves.exchange as Exclude<Moves['exchange'], undefined>)()
     expect(learned).toEqual([prefixOf(login)])
     expect(asked).toEqual(learned)
     expect(exchanged.toClient).toEqual(switchPacket(2, 'mysql_native_password', 'ABCDEFGHIJKLMNOPQRST'))
     const proven = subject.fromClient(packet(3, Buffer.alloc(20, 9)))
-    const expected = loginPacket({ capabilities: CAPABILITIES | 0x802, charset: 33, database: 'orders', proof: Buffer.alloc(20, 9), sequence: 2 })
+    const expected = loginPacket({
+      capabilities: CAPABILITIES | 0x802,
+      charset: 33,
+      database: 'orders',
+      proof: Buffer.alloc(20, 9),
+      sequence: 2,
+    })
     expect(proven.toServer).toEqual(expected)
     const decided = subject.fromServer(okPacket(3))
     expect(decided).toEqual({ toServer: Buffer.alloc(0), toClient: okPacket(4), transparent: 'both' })
@@ -265,9 +327,30 @@ describe('a client that begins TLS itself', () => {
   })
 
   test.for<[string, Heard[], string]>([
-    ['logs in in plaintext', [['server', greetingPacket()], ['client', loginPacket()]], 'SSLRequest'],
-    ['sends a request without CLIENT_SSL', [['server', greetingPacket()], ['client', packet(1, loginPacket().subarray(4, 36))]], 'SSLRequest'],
-    ['counts wrongly', [['server', greetingPacket()], ['client', packet(2, DECLARED)]], 'SSLRequest'],
+    [
+      'logs in in plaintext',
+      [
+        ['server', greetingPacket()],
+        ['client', loginPacket()],
+      ],
+      'SSLRequest',
+    ],
+    [
+      'sends a request without CLIENT_SSL',
+      [
+        ['server', greetingPacket()],
+        ['client', packet(1, loginPacket().subarray(4, 36))],
+      ],
+      'SSLRequest',
+    ],
+    [
+      'counts wrongly',
+      [
+        ['server', greetingPacket()],
+        ['client', packet(2, DECLARED)],
+      ],
+      'SSLRequest',
+    ],
     ['speaks first', [['client', SSL_REQUEST]], 'before the greeting'],
   ])('is refused where it %s', ([, heard, detail]) => {
     expect(pass(new MysqlPreamble(), heard)).toMatchObject({

@@ -1,7 +1,20 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { pop3Adapter, pop3Ascent, pop3Preamble, pop3Refusal } from '../../../../../gateway/upstream/starttls/pop3.ts'
-import { climb, cut, garbage, type Heard, heardGarbage, pass, translate } from '../../../../fixtures/start-tls.ts'
+import {
+  pop3Adapter,
+  pop3Ascent,
+  pop3Preamble,
+  pop3Refusal,
+} from '../../../../../gateway/upstream/starttls/pop3.ts'
+import {
+  climb,
+  cut,
+  garbage,
+  type Heard,
+  heardGarbage,
+  pass,
+  translate,
+} from '../../../../fixtures/start-tls.ts'
 
 const GREETING = '+OK ready <1896.697170952@mx.partner.test>\r\n'
 const LIST = '+OK\r\nUSER\r\nSTLS\r\nUIDL\r\n.\r\n'
@@ -12,7 +25,12 @@ describe('the way up of POP3', () => {
   test('asks for TLS, however the bytes are cut', () => {
     fc.assert(
       fc.property(cut([GREETING, LIST, READY].map((text) => ['server', text] as const)), (pieces) => {
-        expect(climb(pop3Ascent(), pieces.map(([, bytes]) => bytes))).toEqual({
+        expect(
+          climb(
+            pop3Ascent(),
+            pieces.map(([, bytes]) => bytes),
+          ),
+        ).toEqual({
           said: 'CAPA\r\nSTLS\r\n',
           end: 'tls',
           kept: KEPT,
@@ -53,7 +71,9 @@ describe('a client that speaks plaintext POP3', () => {
       ['server', LIST],
     ])
     expect(toServer).toBe('CAPA\r\n')
-    expect(toClient).toMatch(/^\+OK ready <1896\.697170952@mx\.partner\.test>\r\n\+OK\r\nUSER\r\nUIDL\r\n\.\r\n-ERR STLS/)
+    expect(toClient).toMatch(
+      /^\+OK ready <1896\.697170952@mx\.partner\.test>\r\n\+OK\r\nUSER\r\nUIDL\r\n\.\r\n-ERR STLS/,
+    )
   })
 
   test('is on its own when it logs in', () => {
@@ -105,7 +125,11 @@ describe('a client that does STLS itself', () => {
   test.for<[string, Heard[], string]>([
     ['names its user', [...UP.slice(0, 1), ['client', 'USER me\r\n']], '"USER" before TLS'],
     ['sends its password', [...UP.slice(0, 1), ['client', 'PASS secret\r\n']], '"PASS" before TLS'],
-    ['logs in by APOP', [...UP.slice(0, 1), ['client', 'APOP me c4c9334bac560ecc979e58001b3e22fb\r\n']], '"APOP" before TLS'],
+    [
+      'logs in by APOP',
+      [...UP.slice(0, 1), ['client', 'APOP me c4c9334bac560ecc979e58001b3e22fb\r\n']],
+      '"APOP" before TLS',
+    ],
     ['sends more with STLS', [...UP.slice(0, 1), ['client', 'STLS\r\nUSER me\r\n']], 'bytes came behind'],
     ['sends more before the answer', [...UP.slice(0, 4), ['client', 'USER me\r\n']], 'bytes came behind'],
   ])('is refused where it %s', ([, heard, detail]) => {

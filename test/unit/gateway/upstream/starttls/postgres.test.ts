@@ -55,7 +55,7 @@ function translate(side: 'fromClient' | 'fromServer', pieces: readonly Buffer[])
     onKey: (key) => keys.push(key),
     onCancel: (packet) => {
       cancels.push(packet)
-      return { transparent: 'both' }
+      return { toServer: packet }
     },
   })
   const toServer: Buffer[] = []

@@ -7,7 +7,15 @@ import {
   smtpPreamble,
   smtpRefusal,
 } from '../../../../../gateway/upstream/starttls/smtp.ts'
-import { climb, cut, heardGarbage, garbage, type Heard, pass, translate } from '../../../../fixtures/start-tls.ts'
+import {
+  climb,
+  cut,
+  heardGarbage,
+  garbage,
+  type Heard,
+  pass,
+  translate,
+} from '../../../../fixtures/start-tls.ts'
 
 const BANNER = '220-mx.partner.test ESMTP\r\n220 no spam\r\n'
 const ABILITIES = '250-mx.partner.test\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 8BITMIME\r\n'
@@ -28,7 +36,12 @@ describe('the way up of SMTP', () => {
     const whole = climb(smtpAscent(NAME), [BANNER, ABILITIES, READY])
     fc.assert(
       fc.property(cut([BANNER, ABILITIES, READY].map((text) => ['server', text] as const)), (pieces) => {
-        expect(climb(smtpAscent(NAME), pieces.map(([, bytes]) => bytes))).toEqual(whole)
+        expect(
+          climb(
+            smtpAscent(NAME),
+            pieces.map(([, bytes]) => bytes),
+          ),
+        ).toEqual(whole)
       }),
     )
   })
@@ -36,10 +49,20 @@ describe('the way up of SMTP', () => {
   test.for<[string, string[], string, RegExp]>([
     ['greets with 554', ['554 5.7.1 no service\r\n'], 'refused', /greeted with "554 5.7.1 no service"/],
     ['does not offer STARTTLS', [BANNER, '250-x\r\n250 8BITMIME\r\n'], 'refused', /does not offer STARTTLS/],
-    ['offers it in its own name alone', [BANNER, '250-STARTTLS\r\n250 SIZE\r\n'], 'refused', /does not offer/],
+    [
+      'offers it in its own name alone',
+      [BANNER, '250-STARTTLS\r\n250 SIZE\r\n'],
+      'refused',
+      /does not offer/,
+    ],
     ['offers XSTARTTLS', [BANNER, '250-x\r\n250 XSTARTTLS\r\n'], 'refused', /does not offer/],
     ['does not know EHLO', [BANNER, '502 what\r\n'], 'refused', /answered EHLO with "502 what"/],
-    ['answers STARTTLS by 454', [BANNER, ABILITIES, '454 not now\r\n'], 'refused', /STARTTLS with "454 not now"/],
+    [
+      'answers STARTTLS by 454',
+      [BANNER, ABILITIES, '454 not now\r\n'],
+      'refused',
+      /STARTTLS with "454 not now"/,
+    ],
     ['says more behind its agreement', [BANNER, ABILITIES, `${READY}250 ok\r\n`], 'injected', /plaintext/],
     ['says a byte more behind its agreement', [BANNER, ABILITIES, `${READY}2`], 'injected', /plaintext/],
     ['answers before it is asked', [`${BANNER}${ABILITIES}${READY}`], 'malformed', /before it was asked/],
@@ -48,7 +71,12 @@ describe('the way up of SMTP', () => {
     ['has a CR in its line', ['220 x\r220 y\r\n'], 'malformed', /a CR without LF/],
     ['never ends its line', ['220 '.padEnd(5000, 'x')], 'malformed', /more than 4096 bytes/],
     ['never ends its reply', ['220-x\r\n'.repeat(20_000)], 'malformed', /more than 65536 bytes/],
-    ['changes the code in its reply', ['220-x\r\n250 y\r\n'], 'malformed', /began with 220 and went on with 250/],
+    [
+      'changes the code in its reply',
+      ['220-x\r\n250 y\r\n'],
+      'malformed',
+      /began with 220 and went on with 250/,
+    ],
   ])('is over where the server %s', ([, server, code, detail]) => {
     expect(climb(smtpAscent(NAME), server).end).toEqual({
       code: `upstream-starttls-${code}`,
@@ -110,9 +138,28 @@ describe('a client that speaks plaintext SMTP', () => {
   })
 
   test.for<[string, Heard[]]>([
-    ['a login', [EHLO, ['server', ABILITIES], ['client', 'AUTH PLAIN AGEAYg==\r\n'], ['server', '235 ok\r\n']]],
-    ['STARTTLS', [EHLO, ['server', ABILITIES], ['client', 'STARTTLS\r\n'], ['client', 'QUIT\r\n'], ['server', '221 bye\r\n']]],
-    ['no protocol', [['client', 'x'.repeat(5000)], ['server', 'y'.repeat(5000)], ['server', '\n\n']]],
+    [
+      'a login',
+      [EHLO, ['server', ABILITIES], ['client', 'AUTH PLAIN AGEAYg==\r\n'], ['server', '235 ok\r\n']],
+    ],
+    [
+      'STARTTLS',
+      [
+        EHLO,
+        ['server', ABILITIES],
+        ['client', 'STARTTLS\r\n'],
+        ['client', 'QUIT\r\n'],
+        ['server', '221 bye\r\n'],
+      ],
+    ],
+    [
+      'no protocol',
+      [
+        ['client', 'x'.repeat(5000)],
+        ['server', 'y'.repeat(5000)],
+        ['server', '\n\n'],
+      ],
+    ],
   ])('gets the same however the bytes of %s are cut', ([, heard]) => {
     const whole = translate(smtpAdapter(greeting), heard)
     fc.assert(
@@ -126,8 +173,8 @@ describe('a client that speaks plaintext SMTP', () => {
     fc.assert(
       fc.property(heardGarbage('EHLO x\r\n', '250-STARTTLS\r\n', '250 ok\r\n', 'NOOP\r\n'), (heard) => {
         const flood: Heard[] = [
-          ['client', `${'x'.repeat(4097)}`],
-          ['server', `${'y'.repeat(4097)}`],
+          ['client', 'x'.repeat(4097)],
+          ['server', 'y'.repeat(4097)],
         ]
         const { toServer, done } = translate(smtpAdapter(greeting), [...heard, ...flood])
         expect(done).toBe(true)
@@ -171,7 +218,12 @@ describe('a client that does STARTTLS itself', () => {
   })
 
   test('may go on in plaintext words where the server will not', () => {
-    const no: Heard[] = [...UP.slice(0, 4), ['server', '454 not now\r\n'], ['client', 'QUIT\r\n'], ['server', '221 bye\r\n']]
+    const no: Heard[] = [
+      ...UP.slice(0, 4),
+      ['server', '454 not now\r\n'],
+      ['client', 'QUIT\r\n'],
+      ['server', '221 bye\r\n'],
+    ]
     expect(pass(smtpPreamble(), no)).toMatchObject({
       toServer: 'EHLO me.test\r\nSTARTTLS\r\nQUIT\r\n',
       next: 'plain',
@@ -182,10 +234,26 @@ describe('a client that does STARTTLS itself', () => {
     ['speaks before the banner', [['client', 'EHLO me\r\n']], 'request-start-tls'],
     ['mails in plaintext', [...UP.slice(0, 3), ['client', 'MAIL FROM:<a@b>\r\n']], 'request-start-tls'],
     ['logs in in plaintext', [...UP.slice(0, 3), ['client', 'AUTH PLAIN AGEAYg==\r\n']], 'request-start-tls'],
-    ['sends a second command with EHLO', [...UP.slice(0, 1), ['client', 'EHLO me\r\nSTARTTLS\r\n']], 'request-start-tls'],
-    ['sends its ClientHello with STARTTLS', [...UP.slice(0, 3), ['client', 'STARTTLS\r\n\u0016\u0003\u0001']], 'request-start-tls'],
-    ['sends it before the answer', [...UP.slice(0, 4), ['client', '\u0016\u0003\u0001']], 'request-start-tls'],
-    ['puts more than a name into EHLO', [...UP.slice(0, 1), ['client', 'EHLO me secret=1\r\n']], 'request-start-tls'],
+    [
+      'sends a second command with EHLO',
+      [...UP.slice(0, 1), ['client', 'EHLO me\r\nSTARTTLS\r\n']],
+      'request-start-tls',
+    ],
+    [
+      'sends its ClientHello with STARTTLS',
+      [...UP.slice(0, 3), ['client', 'STARTTLS\r\n\u0016\u0003\u0001']],
+      'request-start-tls',
+    ],
+    [
+      'sends it before the answer',
+      [...UP.slice(0, 4), ['client', '\u0016\u0003\u0001']],
+      'request-start-tls',
+    ],
+    [
+      'puts more than a name into EHLO',
+      [...UP.slice(0, 1), ['client', 'EHLO me secret=1\r\n']],
+      'request-start-tls',
+    ],
     ['talks without end', [...UP.slice(0, 1), ['client', 'x'.repeat(400)]], 'request-start-tls'],
     ['ends its line with LF', [...UP.slice(0, 1), ['client', 'EHLO me\n']], 'request-start-tls'],
   ])('is refused where it %s', ([, heard, code]) => {
@@ -207,11 +275,14 @@ describe('a client that does STARTTLS itself', () => {
 
   test('never makes the gateway pass on anything else', () => {
     fc.assert(
-      fc.property(heardGarbage('EHLO x\r\n', '220 x\r\n', '250 STARTTLS\r\n', 'STARTTLS\r\n', 'MAIL'), (heard) => {
-        const { toServer } = pass(smtpPreamble(), heard)
-        expect(toServer).toMatch(/^(?:(?:EHLO|HELO) [^ \r\n]+\r\n|(?:STARTTLS|NOOP|RSET|QUIT)\r\n)*$/i)
-        expect(toServer.length).toBeLessThanOrEqual(2048)
-      }),
+      fc.property(
+        heardGarbage('EHLO x\r\n', '220 x\r\n', '250 STARTTLS\r\n', 'STARTTLS\r\n', 'MAIL'),
+        (heard) => {
+          const { toServer } = pass(smtpPreamble(), heard)
+          expect(toServer).toMatch(/^(?:(?:EHLO|HELO) [^ \r\n]+\r\n|(?:STARTTLS|NOOP|RSET|QUIT)\r\n)*$/i)
+          expect(toServer.length).toBeLessThanOrEqual(2048)
+        },
+      ),
     )
   })
 })
