@@ -137,6 +137,8 @@ export interface GatewayConfig {
     readonly onFailure: 'refuse' | 'continue'
     readonly maxBacklogBytes: number
   }
+  /** The gateway's own VPC, in CIDR form. */
+  readonly vpcCidrs: readonly string[]
   /** Each `address:port`; empty = the system's resolvers. */
   readonly dnsServers: readonly string[]
   readonly health: HostPort

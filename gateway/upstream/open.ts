@@ -2,16 +2,18 @@
 // here is their order, the one budget over all of them, and the promise that a failure leaves nothing open.
 import type { Socket } from 'node:net'
 import { dialInTurn } from './attempts.ts'
+import { createBlockLists } from './block-list.ts'
 import { type Budget, openBudget, within } from './budget.ts'
 import { confirm, confirmWaitMs, needsConfirmation } from './confirm.ts'
 import { localAddresses } from './local-names.ts'
 import { originate } from './originate.ts'
-import { permit } from './permit.ts'
+import { NO_SURROUNDINGS, permit, type Surroundings } from './permit.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { resetSocket } from './sockets.ts'
 import { lateCode } from './tls-failures.ts'
 import {
   type Dial,
+  type LockedDial,
   type OpenUpstream,
   type Resolve,
   type UpstreamConnection,
@@ -21,7 +23,9 @@ import {
 
 export interface OpenUpstreamOptions {
   readonly resolve: Resolve
-  readonly dial: Dial
+  readonly dial: LockedDial
+  /** Default: those of a gateway that knows neither its VPC nor its listeners. */
+  readonly surroundings?: Surroundings
   /** Monotonic, in milliseconds; default `performance`. */
   readonly clock?: { now(): number }
 }
@@ -38,16 +42,19 @@ const NEVER_ASKED = { asked: false, presented: false }
  * ended (`readableEnded`) or failed (`errored`) when the caller comes to listen.
  */
 export function createOpenUpstream(options: OpenUpstreamOptions): OpenUpstream {
-  const { resolve, dial, clock = performance } = options
+  const { resolve, surroundings = NO_SURROUNDINGS, clock = performance } = options
+  const blockListFor = createBlockLists(surroundings.network)
   const now = (): number => clock.now()
   return async (request) => {
     const { destination, host, port } = request
     const progress = createProgress(now)
     using budget = openBudget(destination.connect.timeoutMs, request.signal, now)
+    const blockList = blockListFor(destination)
+    const dial: Dial = (endpoint, signal) => options.dial({ ...endpoint, blockList }, signal)
     let raw: Socket | null = null
     try {
       const found = await progress.timed('resolveMs', () => addressesOf(host, resolve, budget.signal))
-      const addresses = permit(found, destination)
+      const addresses = permit(found, port, destination, surroundings)
       const { attempts } = destination.connect
       raw = await progress.timed('connectMs', () =>
         dialInTurn({ addresses, port, attempts, dial, budget, now, progress }),
