@@ -82,8 +82,8 @@ function parsePort(text: string): number | null {
 
 function parseBracketed(text: string): ParsedHost | HostError {
   const inner = text.slice(1, -1)
-  // A zone (fe80::1%eth0) names an interface of this machine, which no peer may choose. isIPv6 would take it.
-  const address = text.endsWith(']') && isIPv6(inner) && !inner.includes('%') ? canonicalAddress(inner) : null
+  // Of a zone (fe80::1%eth0), which isIPv6 would take, canonicalAddress makes null.
+  const address = text.endsWith(']') && isIPv6(inner) ? canonicalAddress(inner) : null
   if (address === null) return fail('ipv6', 'what stands in brackets is not an IPv6 address without zone')
   return { ok: true, kind: 'address', host: address }
 }
