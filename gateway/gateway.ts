@@ -22,13 +22,15 @@ import type { Policy } from './policy/types.ts'
 import { drain } from './sessions/drain.ts'
 import { SessionRegistry } from './sessions/registry.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { ownNetwork } from './upstream/address-class.ts'
 import { createDial } from './upstream/dial.ts'
 import { createEndpoints } from './upstream/endpoints.ts'
 import { createOpenUpstream } from './upstream/open.ts'
+import { createOwnListeners } from './upstream/own-listeners.ts'
 import { createResolve } from './upstream/resolve.ts'
 import { createStartTlsSet } from './upstream/starttls/registry.ts'
 import { createTrustStore, type TrustStore } from './trust-store.ts'
-import type { Dial, Resolve } from './upstream/types.ts'
+import type { LockedDial, Resolve } from './upstream/types.ts'
 
 /** Exit waits this long for audit records to be written (design §5.6). */
 const AUDIT_FLUSH_MS = 5_000
@@ -42,7 +44,7 @@ export interface GatewayOptions {
   /** Start lines go here, and audit events too where `audit.sink` is stdout. */
   readonly stdout: Sink
   readonly resolve?: Resolve
-  readonly dial?: Dial
+  readonly dial?: LockedDial
   readonly now?: () => Date
 }
 
@@ -82,7 +84,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const started = await startOne(listener, options, core, () => state.refusing)
     listeners.push(started)
     addresses.set(listener.name, started.address)
+    core.ownListeners.add(started.address)
   }
+  core.ownListeners.add(admin.address)
+  core.ownListeners.add(health.address)
   addresses.set('admin', admin.address).set('health', health.address)
   for (const [listener, address] of addresses) {
     stdout.line(JSON.stringify({ event: 'listening', listener, address: formatAddress(address) }))
@@ -126,6 +131,7 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     maxBacklogBytes: config.audit.maxBacklogBytes,
   })
   stack.defer(() => audit.close(AUDIT_FLUSH_MS))
+  const ownListeners = createOwnListeners()
   const startTls = createStartTlsSet()
   const endpoints = createEndpoints({ now: () => performance.now(), random: Math.random })
   metrics.sampleEndpointsAside(() => endpoints.aside)
@@ -136,10 +142,12 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     dial: options.dial ?? createDial(),
     endpoints,
     onAttempt: (result) => metrics.dialled(result),
+    surroundings: { network: ownNetwork(config.vpcCidrs), isOwnListener: ownListeners.has },
   })
   return {
     ...{ now, metrics, audit, trust, admission, h2Memory, startTls },
     openUpstream,
+    ownListeners,
     registry: new SessionRegistry(),
     newId: createIds({ now, random: randomBytes }),
     single: singleTargets(config.destinations),

@@ -282,14 +282,33 @@ const TABLE = {
   'address-loopback': denied('the name resolves to a loopback address', EXCEPTION),
   'address-link-local': denied('the name resolves to a link-local address', EXCEPTION),
   'address-metadata': denied(
-    'the name resolves to a metadata or credentials service of AWS',
+    'the name resolves to a metadata, credentials, DNS or time service of the cloud',
     'this is how credentials are stolen; look at who asked for it',
   ),
   'address-private': denied('the name resolves to a private address', EXCEPTION),
+  'address-cgnat': denied('the name resolves to an address of the shared range 100.64.0.0/10', EXCEPTION),
+  'address-vpc': denied('the name resolves to an address inside the gateway’s VPC', EXCEPTION),
+  'address-own-listener': denied(
+    'the name resolves to a port on which this gateway listens',
+    'the request would come back here, and no exception allows it; the client should reach the gateway without a proxy (NO_PROXY)',
+  ),
   'address-multicast': denied('the name resolves to a multicast or broadcast address', null),
+  'address-benchmark': denied('the name resolves to an address for benchmarks', EXCEPTION),
+  'address-documentation': denied(
+    'the name resolves to an address for documentation',
+    'somebody took an example for a configuration; look at hosts of the destination and at the name’s DNS records',
+  ),
+  'address-embedded': denied(
+    'the name resolves to an IPv6 address of a translator or tunnel (NAT64, 6to4, Teredo, ISATAP and the like)',
+    'where the gateway’s network has such a translator, list its prefix, such as 64:ff9b::/96, in allowAddresses of the destination',
+  ),
   'address-reserved': denied(
     'the name resolves to an address that is not of the global unicast range',
     EXCEPTION,
+  ),
+  'address-blocked': denied(
+    'the lock at the socket refused an address that the check before it had let through',
+    'a fault of Sallyport; please report it with the record',
   ),
 
   'connect-refused': upstream(

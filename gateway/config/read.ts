@@ -4,10 +4,12 @@ import path from 'node:path'
 import type { Fault } from '../../common/fault.ts'
 import { formatKeyPath, type KeyPath } from '../../common/schema-faults.ts'
 import { byLine, loadYamlFile } from '../../common/yaml-file.ts'
+import { ownNetwork } from '../upstream/address-class.ts'
 import type { BuildContext } from './context.ts'
 import { buildDestination } from './destination.ts'
 import { decodeText, FileError, type ReadFile, ReferencedFiles, readRegularFile } from './files.ts'
 import { buildListeners } from './listeners.ts'
+import { warnOfUnreachable } from './rules-addresses.ts'
 import { checkRules, type Report } from './rules.ts'
 import { knownTrustDomains } from './rules-trust.ts'
 import { GATEWAY_SCHEMA, type GatewayDocument } from './schema.ts'
@@ -154,7 +156,9 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
   const material = await buildTrust(document, context)
   const listeners = material === null ? null : buildListeners(document, material, context)
   const destinations = []
+  const network = ownNetwork(document.addresses.vpcCidrs)
   for (const [index, entry] of document.destinations.entries()) {
+    warnOfUnreachable(entry, ['destinations', index], context, network)
     const destination = await buildDestination(entry, ['destinations', index], context)
     if (destination !== null) destinations.push(destination)
   }
@@ -181,6 +185,7 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
       onFailure: audit.onFailure,
       maxBacklogBytes: audit.maxBacklog,
     },
+    vpcCidrs: document.addresses.vpcCidrs,
     dns: {
       servers: dns.servers ?? [],
       minTtlMs: dns.minTtl,

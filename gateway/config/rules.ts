@@ -2,6 +2,7 @@
 // fits the schema.
 import type { KeyPath } from '../../common/schema-faults.ts'
 import { claims } from '../destinations/match.ts'
+import { checkExceptions } from './rules-addresses.ts'
 import { checkListenerRules } from './rules-listeners.ts'
 import { checkTrustRules, knownTrustDomains } from './rules-trust.ts'
 import type { GatewayDocument } from './schema.ts'
@@ -27,6 +28,7 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
   const known = knownTrustDomains(document)
   for (const [index, destination] of document.destinations.entries()) {
     const at = ['destinations', index] as const
+    checkExceptions(destination, at, context)
     checkOpaque(destination, at, context)
     checkPassthrough(destination, at, context)
     checkStartTls(destination, at, context)

@@ -101,6 +101,7 @@ export const GATEWAY_SCHEMA = z.strictObject({
   policy,
   revocations: notYet('forbid the workload in policy'),
   audit: audit.prefault({}),
+  addresses: z.strictObject({ vpcCidrs: z.array(values.vpcCidr).max(64).default([]) }).prefault({}),
   dns: dns.prefault({}),
   health: z.strictObject({ address: values.listenAddress }).prefault({ address: '0.0.0.0:9902' }),
   admin: z.strictObject({ address: values.listenAddress }).prefault({ address: '127.0.0.1:9901' }),

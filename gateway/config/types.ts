@@ -158,6 +158,8 @@ export interface GatewayConfig {
     readonly onFailure: 'refuse' | 'continue'
     readonly maxBacklogBytes: number
   }
+  /** The gateway's own VPC, in CIDR form. */
+  readonly vpcCidrs: readonly string[]
   readonly dns: DnsLimits & {
     /** Each `address:port`; empty = the system's resolvers. */
     readonly servers: readonly string[]

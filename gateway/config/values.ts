@@ -203,6 +203,23 @@ export const addressRange = text(RANGE, (value) => {
     : new Wrong(`expected ${RANGE}`, `the range of this length is ${range.text}`)
 })
 
+const VPC_CIDR = 'a CIDR block of the VPC, such as 10.0.0.0/16 or 2001:db8:1::/56'
+
+/**
+ * As AWS cuts them: IPv4 of /16 to /28, IPv6 of /44 to /60. A wider range would hide where the VPC's resolver is.
+ * https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
+ */
+export const vpcCidr = text(VPC_CIDR, (value) => {
+  const range = canonicalRange(value)
+  if (range === null) return new Wrong(`expected ${VPC_CIDR}`)
+  if (!range.exact) return new Wrong(`expected ${VPC_CIDR}`, `the range of this length is ${range.text}`)
+  const bits = Number(range.text.split('/')[1])
+  const [low, high] = range.text.includes(':') ? [44, 60] : [16, 28]
+  return bits >= low && bits <= high
+    ? range.text
+    : new Wrong(`expected ${VPC_CIDR}`, `a VPC has blocks of /${low} to /${high}; list each`)
+})
+
 const LISTEN = 'an address and port such as 0.0.0.0:8443 or [::1]:0'
 
 /** An IP address to listen on; port 0 picks a free one. */

@@ -2,12 +2,14 @@
 // one spelling of the host, so that policy, match, audit and dial never disagree about what was asked for. Trusts
 // nothing: the text is the peer's, and no part of it is repeated in a message.
 import { isIPv4, isIPv6 } from 'node:net'
-import { domainToASCII } from 'node:url'
+import { domainToASCII, domainToUnicode } from 'node:url'
 import { canonicalAddress } from '../upstream/address-class.ts'
 
 /** RFC 1035 §2.3.4: 63 octets a label; 255 on the wire are 253 as text without the trailing dot. */
 const MAX_LABEL = 63
 const MAX_NAME = 253
+
+const NOT_ASCII = /[\u0080-\uffff]/
 
 export type HostErrorCode =
   | 'empty'
@@ -15,6 +17,7 @@ export type HostErrorCode =
   | 'not-ascii'
   | 'character'
   | 'label'
+  | 'punycode'
   | 'numeric'
   | 'ipv6'
   | 'port'
@@ -46,6 +49,7 @@ export type ParsedHostPort = ParsedHost & {
  * and the WHATWG URL parser read `0177.0.0.1`, `127.1`, `2130706433` and `0x7f.1` as 127.0.0.1 (CVE-2026-106069,
  * CVE-2026-106072), so that what was judged as a name would be dialled as an address. Unicode is refused rather than
  * mapped, because the mapping turns full-width digits into such numbers (CVE-2026-105483) and drops soft hyphens.
+ * A label `xn--…` is refused unless it stands for Unicode that is written in this one way (see isALabel).
  * An IPv4-mapped IPv6 address is the IPv4 address: that is what the kernel dials.
  */
 export function parseHost(text: string): ParsedHost | HostError {
@@ -54,7 +58,7 @@ export function parseHost(text: string): ParsedHost | HostError {
   if (text.length > MAX_NAME + 1) return fail('too-long', `the host is longer than ${MAX_NAME} characters`)
   if (text.startsWith('[')) return parseBracketed(text)
   // Before lower-casing, which would turn the Kelvin sign into a k.
-  if (/[\u0080-\uffff]/.test(text)) return notAscii(text)
+  if (NOT_ASCII.test(text)) return notAscii(text)
   if (isIPv4(text)) return { ok: true, kind: 'address', host: text }
   if (text.includes(':')) return fail('ipv6', 'an IPv6 address stands in brackets and has no zone')
   return parseName(text.toLowerCase())
@@ -78,8 +82,8 @@ function parsePort(text: string): number | null {
 
 function parseBracketed(text: string): ParsedHost | HostError {
   const inner = text.slice(1, -1)
-  // A zone (fe80::1%eth0) names an interface of this machine, which no peer may choose. isIPv6 would take it.
-  const address = text.endsWith(']') && isIPv6(inner) && !inner.includes('%') ? canonicalAddress(inner) : null
+  // Of a zone (fe80::1%eth0), which isIPv6 would take, canonicalAddress makes null.
+  const address = text.endsWith(']') && isIPv6(inner) ? canonicalAddress(inner) : null
   if (address === null) return fail('ipv6', 'what stands in brackets is not an IPv6 address without zone')
   return { ok: true, kind: 'address', host: address }
 }
@@ -98,6 +102,12 @@ function parseName(lower: string): ParsedHost | HostError {
     if (label.startsWith('-') || label.endsWith('-')) {
       return fail('label', 'a label of the host begins or ends with a hyphen')
     }
+    if (label.startsWith('xn--') && !isALabel(label)) {
+      return fail(
+        'punycode',
+        'a label of the host begins with xn-- and is not the Punycode of any Unicode label',
+      )
+    }
   }
   // WHATWG URL, "ends in a number": digits, or 0x and any hexadecimal digits, also none.
   if (/^(?:\d+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? '')) {
@@ -107,6 +117,32 @@ function parseName(lower: string): ParsedHost | HostError {
     )
   }
   return { ok: true, kind: 'name', host: name }
+}
+
+/**
+ * Whether a lower-case label `xn--…` decodes to Unicode that encodes to this label again (RFC 5890 §2.3.2.1, RFC 5891
+ * §5.3). What does not is an ASCII label to DNS and another name to whoever decodes it: some read
+ * `xn--8g7c` as a full-width 1, and have read Punycode of plain ASCII as that ASCII (CVE-2024-12224). Validity is that of UTS 46 as in the WHATWG URL standard, not of IDNA 2008,
+ * which would refuse registered names with symbols. Other labels with two hyphens in third place are plain names
+ * (`r3---sn-a.googlevideo.com`), whatever RFC 5890 reserves.
+ */
+function isALabel(label: string): boolean {
+  // Node gives back what it cannot decode to a valid label.
+  const unicode = domainToUnicode(label)
+  return unicode !== label && domainToASCII(unicode) === label
+}
+
+/**
+ * Text from the wire, one character an octet, as it was meant: UTF-8 where it is that. Nothing but the hint for a name
+ * that is refused depends on it, since both readings are ASCII or neither is.
+ */
+export function meantByOctets(latin1: string): string {
+  if (!NOT_ASCII.test(latin1)) return latin1
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(latin1, 'latin1'))
+  } catch {
+    return latin1
+  }
 }
 
 /** Gives the Punycode form where the text is an internationalised name and nothing else. */

@@ -2,7 +2,7 @@
 // supported_versions (RFC 8446 §4.2.1). Each is read to its last byte and in one way only: a name that another parser
 // could read otherwise is refused, since the gateway judges by it and the server answers to it.
 import { isIP } from 'node:net'
-import { type HostErrorCode, parseHost } from '../destinations/host.ts'
+import { type HostErrorCode, meantByOctets, parseHost } from '../destinations/host.ts'
 import { ByteReader } from './byte-reader.ts'
 import { type ClientHelloErrorCode, ClientHelloFault } from './client-hello-error.ts'
 
@@ -14,6 +14,7 @@ const FROM_HOST: Readonly<Record<HostErrorCode, ClientHelloErrorCode>> = {
   'not-ascii': 'server-name-not-ascii',
   character: 'server-name-invalid',
   label: 'server-name-invalid',
+  punycode: 'server-name-invalid',
   // `127.1` and the like, which others read as an address.
   numeric: 'server-name-address',
   // With a colon, and no address as a whole: that is looked for before.
@@ -42,10 +43,12 @@ export function readServerName(data: Uint8Array): string {
 function readHostName(octets: Uint8Array): string {
   // A C library's name ends here, so that it would see another one.
   if (octets.includes(0)) throw new ClientHelloFault('server-name-nul', 'the server name holds a NUL')
-  if (octets.some((octet) => octet > 0x7f)) {
-    throw new ClientHelloFault('server-name-not-ascii', 'the server name has a byte that is not ASCII')
-  }
   const text = Buffer.from(octets).toString('latin1')
+  if (octets.some((octet) => octet > 0x7f)) {
+    const unicode = parseHost(meantByOctets(text))
+    const hint = unicode.ok || unicode.code !== 'not-ascii' ? '' : unicode.message.replace(/^[^:]*/, '')
+    throw new ClientHelloFault('server-name-not-ascii', `the server name has a byte that is not ASCII${hint}`)
+  }
   if (text.endsWith('.')) {
     throw new ClientHelloFault('server-name-trailing-dot', 'the server name ends in a dot')
   }

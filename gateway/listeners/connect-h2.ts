@@ -1,7 +1,7 @@
 // HTTP/2 CONNECT (RFC 9113 §8.5) on one downstream connection: each stream is a tunnel, judged as a connection of its own.
 import http2 from 'node:http2'
 import type { ReasonCode } from '../audit/reasons.ts'
-import { parseHostPort } from '../destinations/host.ts'
+import { meantByOctets, parseHostPort } from '../destinations/host.ts'
 import { NO_FACTS, type TunnelFacts } from '../sessions/tunnel.ts'
 import { type ClientConnection, type RequestHandler, requestTimeout } from './connection.ts'
 import { namesTarget } from './h1-request.ts'
@@ -172,7 +172,7 @@ function readTarget(headers: http2.IncomingHttpHeaders, raw: readonly string[]):
   }
   const length = headers['content-length']
   if (length !== undefined && length !== '0') return { code: 'request-body', detail: 'content-length' }
-  const parsed = parseHostPort(String(headers[HTTP2_HEADER_AUTHORITY] ?? ''))
+  const parsed = parseHostPort(meantByOctets(String(headers[HTTP2_HEADER_AUTHORITY] ?? '')))
   if (!parsed.ok) return { code: 'request-target', detail: parsed.message }
   const fields = raw.filter((_, index) => index % 2 === 0)
   const twice = ['host', 'proxy-authorization'].find((name) => countOf(fields, name) > 1)

@@ -1,6 +1,6 @@
 // Reads one HTTP/1 CONNECT request from bytes: incremental, bounded, and strict where leniency has been an attack
 // (RFC 9110 §9.3.6, RFC 9112 §2 to §6). Everything behind the header block belongs to the tunnel and is handed back.
-import { parseHost, parseHostPort } from '../destinations/host.ts'
+import { meantByOctets, parseHost, parseHostPort } from '../destinations/host.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
 
 /** Request line and header fields together, with the empty line that ends them. */
@@ -84,7 +84,7 @@ function readRequestLine(line: string): Head | Extract<H1Result, { kind: 'refuse
   }
   const version = minor === '0' ? '1.0' : '1.1'
   if (method !== 'CONNECT') return refused('request-method', version, `method ${method}`)
-  const parsed = parseHostPort(target)
+  const parsed = parseHostPort(meantByOctets(target))
   if (!parsed.ok) return refused('request-target', version, parsed.message)
   return { kind: 'head', version, host: parsed.host, port: parsed.port }
 }

@@ -4,6 +4,7 @@
 import type { Fault } from '../../common/fault.ts'
 import { parseSpiffeId } from '../../spiffe/id.ts'
 import type { PolicyJson } from './cedar.ts'
+import { checkHost, checkHostPart } from './host-literals.ts'
 import type { EntityLiteral } from './literals.ts'
 import { entityLiterals, literalsComparedWith } from './literals.ts'
 import type { Statement } from './source.ts'
@@ -54,6 +55,10 @@ function* complaints(
   }
   for (const { text, part } of literalsComparedWith(json.conditions, 'serialNumber')) {
     const complaint = part ? checkSerialPart(text) : checkSerial(text)
+    if (complaint !== null) yield { value: text, complaint }
+  }
+  for (const { text, part } of literalsComparedWith(json.conditions, 'host')) {
+    const complaint = part ? checkHostPart(text) : checkHost(text)
     if (complaint !== null) yield { value: text, complaint }
   }
   for (const { text, part } of literalsComparedWith(json.conditions, 'trustDomain')) {

@@ -3,55 +3,39 @@
 // Trusts nothing: the text may be any string that a DNS answer held.
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
-
-export const ADDRESS_CLASSES = [
-  'public',
-  'unspecified',
-  'loopback',
-  'link-local',
-  'metadata',
-  'private',
-  'multicast',
-  'reserved',
-] as const
-export type AddressClass = (typeof ADDRESS_CLASSES)[number]
+import { embeddedAddresses } from './embedded-address.ts'
+import { type AddressClass, SPECIAL_RANGES } from './special-ranges.ts'
 
 export type Address = ipaddr.IPv4 | ipaddr.IPv6
 
-/**
- * Services of AWS that hand out credentials or are reachable from every task without a route: instance metadata,
- * ECS task metadata, EKS Pod Identity, the Amazon DNS and time servers.
- * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
- * https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
- * https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html
- */
-const METADATA: ReadonlySet<string> = new Set([
-  '169.254.169.254',
-  '169.254.170.2',
-  '169.254.170.23',
-  '169.254.169.253',
-  '169.254.169.123',
-  'fd00:ec2::254',
-  'fd00:ec2::23',
-  'fd00:ec2::253',
-  'fd00:ec2::123',
-])
-
-const RANGE_TO_CLASS: Readonly<Record<string, AddressClass>> = {
-  unicast: 'public',
-  unspecified: 'unspecified',
-  loopback: 'loopback',
-  linkLocal: 'link-local',
-  private: 'private',
-  uniqueLocal: 'private',
-  deprecatedSiteLocal: 'private',
-  carrierGradeNat: 'private',
-  multicast: 'multicast',
-  broadcast: 'multicast',
+export interface Range {
+  readonly network: Address
+  readonly bits: number
 }
 
-/** The only block that IANA hands out as global unicast (RFC 4291 §2.4; the rest of the space is not in use). */
-const GLOBAL_UNICAST = ipaddr.IPv6.parse('2000::')
+/** The network that the gateway stands in, as configured. */
+export interface OwnNetwork {
+  readonly vpc: readonly Range[]
+  /** The VPC's DNS resolvers. */
+  readonly resolvers: readonly Range[]
+}
+
+/** Of a gateway that was told of no VPC. */
+export const NO_NETWORK: OwnNetwork = { vpc: [], resolvers: [] }
+
+/**
+ * The VPC of these CIDR blocks. Amazon's DNS server has the base of a block plus two, beside 169.254.169.253:
+ * https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html#AmazonDNS
+ */
+export function ownNetwork(vpcCidrs: readonly string[]): OwnNetwork {
+  const vpc = vpcCidrs.map(parseRange)
+  const resolvers = vpc.flatMap(({ network }) => {
+    if (network instanceof ipaddr.IPv6) return []
+    const [a = 0, b = 0, c = 0, d = 0] = network.octets
+    return [{ network: new ipaddr.IPv4([a, b, c, d + 2]), bits: 32 }]
+  })
+  return { vpc, resolvers }
+}
 
 /**
  * The address, with an IPv4-mapped one as the IPv4 address that the kernel would dial; null where the text is not
@@ -83,56 +67,66 @@ export function canonicalAddress(text: string): string | null {
   return address === null ? null : formatAddress(address)
 }
 
+/** Reads `10.0.0.0/8`, which was checked before; a range of IPv4-mapped addresses is the IPv4 range that it stands for. */
+export function parseRange(text: string): Range {
+  const [network, bits] = ipaddr.parseCIDR(text)
+  if (network instanceof ipaddr.IPv6 && network.isIPv4MappedAddress() && bits >= 96) {
+    return { network: network.toIPv4Address(), bits: bits - 96 }
+  }
+  return { network, bits }
+}
+
+/** Whether the address is in the range. Ranges of one family hold no address of the other. */
+export function inRange(address: Address, { network, bits }: Range): boolean {
+  // Said for each family, since the types of ipaddr.js let no address match a network that may be of the other.
+  if (address instanceof ipaddr.IPv6) return network instanceof ipaddr.IPv6 && address.match(network, bits)
+  return network instanceof ipaddr.IPv4 && address.match(network, bits)
+}
+
+/** Parsed not by parseRange, for which the mapped range would be all of IPv4. The longest prefix first. */
+const TABLE = SPECIAL_RANGES.map(({ range, found }) => {
+  const [network, bits] = ipaddr.parseCIDR(range)
+  return { network, bits, found }
+}).toSorted((a, b) => b.bits - a.bits)
+
+/** An address that is reached by dialling another, or that other itself. */
+export interface Layer {
+  readonly address: Address
+  readonly found: AddressClass
+}
+
 /**
- * What an address is. Forms that carry an IPv4 address inside are judged by that address, since a translator or
- * tunnel delivers there; and even with a public one inside they are `reserved`, because the gateway cannot know
- * where such a translator leads. Only IPv4-mapped addresses count as the IPv4 address itself.
+ * What somebody who dials the address may reach: the IPv4 addresses inside it first, since a translator or tunnel
+ * delivers there, then itself. All of them must be fit to dial. A form that carries a public address is `embedded`
+ * and not public, because the gateway cannot know where such a translator leads.
  */
-export function classify(text: string): AddressClass {
+export function layersOf(address: Address, network: OwnNetwork): readonly Layer[] {
+  const found = rangeClass(address, network)
+  const inside = address instanceof ipaddr.IPv6 ? embeddedAddresses(address) : []
+  if (inside.length === 0) return [{ address, found }]
+  return [
+    ...inside.map((one) => ({ address: one, found: rangeClass(one, network) })),
+    // ISATAP, which no range shows.
+    { address, found: found === 'public' ? 'embedded' : found },
+  ]
+}
+
+/** What an address is: of its layers, the first that says more than `public`. */
+export function classify(text: string, network: OwnNetwork = NO_NETWORK): AddressClass {
   const address = parseAddress(text)
   // Not an address at all: refused like one that we know nothing good about.
   if (address === null) return 'reserved'
-  if (METADATA.has(formatAddress(address))) return 'metadata'
-  return address instanceof ipaddr.IPv6 ? classifyV6(address) : classifyV4(address)
+  return layersOf(address, network).find(({ found }) => found !== 'public')?.found ?? 'public'
 }
 
-function classifyV4(address: ipaddr.IPv4): AddressClass {
-  return RANGE_TO_CLASS[address.range()] ?? 'reserved'
-}
+/** A VPC may be cut from any range, also a public one; these stay what they are even there. */
+const BEFORE_VPC: ReadonlySet<AddressClass> = new Set([
+  ...(['unspecified', 'loopback', 'link-local', 'metadata', 'multicast'] as const),
+])
 
-function classifyV6(address: ipaddr.IPv6): AddressClass {
-  const inside = embeddedV4(address)
-  if (inside.length > 0) return worst(inside)
-  const found = RANGE_TO_CLASS[address.range()] ?? 'reserved'
-  // ipaddr.js calls every range that it does not know `unicast`, among them all that IANA has not allocated.
-  return found === 'public' && !address.match(GLOBAL_UNICAST, 3) ? 'reserved' : found
-}
-
-/** The first class among them that says more than `public`. */
-function worst(inside: readonly ipaddr.IPv4[]): AddressClass {
-  return (
-    inside.map((address) => classify(address.toString())).find((found) => found !== 'public') ?? 'reserved'
-  )
-}
-
-/** IPv4 addresses carried inside an IPv6 address; empty for an ordinary one. */
-function embeddedV4(address: ipaddr.IPv6): ipaddr.IPv4[] {
-  const [p0 = 0, p1 = 0, p2 = 0, p3 = 0, p4 = 0, p5 = 0, p6 = 0, p7 = 0] = address.parts
-  // NAT64 (RFC 6052 §2.1) and IPv4-translated, ::ffff:0:a.b.c.d (RFC 2765 §2.1).
-  if (address.range() === 'rfc6052' && p2 === 0) return [v4(p6, p7)]
-  if (address.range() === 'rfc6145') return [v4(p6, p7)]
-  // 6to4 (RFC 3056 §2).
-  if (p0 === 0x2002) return [v4(p1, p2)]
-  // Teredo (RFC 4380 §4): the server, and the client with every bit flipped.
-  if (p0 === 0x2001 && p1 === 0) return [v4(p6 ^ 0xffff, p7 ^ 0xffff), v4(p2, p3)]
-  // IPv4-compatible, ::a.b.c.d (RFC 4291 §2.5.5.1); :: and ::1 are addresses of their own.
-  const compatible = p0 === 0 && p1 === 0 && p2 === 0 && p3 === 0 && p4 === 0 && p5 === 0
-  if (compatible && (p6 !== 0 || p7 > 1)) return [v4(p6, p7)]
-  // ISATAP (RFC 5214 §6.1): ::0:5efe:a.b.c.d or ::200:5efe:a.b.c.d under any prefix.
-  if (p5 === 0x5efe && (p4 === 0 || p4 === 0x200)) return [v4(p6, p7)]
-  return []
-}
-
-function v4(high: number, low: number): ipaddr.IPv4 {
-  return new ipaddr.IPv4([high >> 8, high & 0xff, low >> 8, low & 0xff])
+function rangeClass(address: Address, { vpc, resolvers }: OwnNetwork): AddressClass {
+  const found = TABLE.find((range) => inRange(address, range))?.found ?? 'reserved'
+  if (BEFORE_VPC.has(found)) return found
+  if (resolvers.some((range) => inRange(address, range))) return 'metadata'
+  return vpc.some((range) => inRange(address, range)) ? 'vpc' : found
 }

@@ -4,7 +4,7 @@ import { connect, isIP, type Socket } from 'node:net'
 import type { ReasonCode } from '../audit/reasons.ts'
 import { interruption } from './budget.ts'
 import { formatEndpoint, ignoreErrors, resetSocket } from './sockets.ts'
-import { type Dial, UpstreamError } from './types.ts'
+import { type LockedDial, UpstreamError } from './types.ts'
 
 /** NAT gateways and NLB forget a TCP connection that was idle for 350 s; Linux would begin to probe after 7200 s. */
 const KEEP_ALIVE_MS = 60_000
@@ -19,10 +19,15 @@ const CODES: Readonly<Record<string, ReasonCode>> = {
   ENETUNREACH: 'connect-unreachable',
   EHOSTDOWN: 'connect-unreachable',
   ENETDOWN: 'connect-unreachable',
+  // Of the block list. Its code begins otherwise, so that no other address is tried: a check before this one has failed.
+  ERR_IP_BLOCKED: 'address-blocked',
 }
 
-/** Rejects with an UpstreamError of a `connect-…` code; a TypeError for an address that is not an IP address. */
-export function createDial(): Dial {
+/**
+ * Rejects with an UpstreamError of a `connect-…` code, or `address-blocked` where the block list has the address; a
+ * TypeError for an address that is not an IP address.
+ */
+export function createDial(): LockedDial {
   return async (endpoint, signal) => {
     if (isIP(endpoint.address) === 0) throw new TypeError('dial takes IP addresses alone')
     if (signal.aborted) throw interruption(signal, 'connect-timeout')
@@ -30,6 +35,7 @@ export function createDial(): Dial {
     const socket = connect({
       host: endpoint.address,
       port: endpoint.port,
+      blockList: endpoint.blockList,
       // Happy Eyeballs of Node would choose among addresses that it looked up itself.
       autoSelectFamily: false,
       lookup: refuseToLookUp,

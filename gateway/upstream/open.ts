@@ -4,12 +4,13 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { dialRacing } from './attempts.ts'
+import { createBlockLists } from './block-list.ts'
 import { type Budget, openBudget, within } from './budget.ts'
 import { confirm, confirmWaitMs, needsConfirmation } from './confirm.ts'
 import { createEndpoints, type Endpoints } from './endpoints.ts'
 import { localAddresses } from './local-names.ts'
 import { originate } from './originate.ts'
-import { permit } from './permit.ts'
+import { NO_SURROUNDINGS, permit, type Surroundings } from './permit.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { resetSocket } from './sockets.ts'
 import { addressOf, checkSelected, upgrade } from './starttls/layer.ts'
@@ -19,6 +20,7 @@ import { lateCode } from './tls-failures.ts'
 import {
   type AttemptResult,
   type Dial,
+  type LockedDial,
   type OpenUpstream,
   type Resolution,
   type Resolve,
@@ -29,7 +31,9 @@ import {
 
 export interface OpenUpstreamOptions {
   readonly resolve: Resolve
-  readonly dial: Dial
+  readonly dial: LockedDial
+  /** Default: those of a gateway that knows neither its VPC nor its listeners. */
+  readonly surroundings?: Surroundings
   /** Default: one of its own. */
   readonly startTls?: StartTlsSet
   /** What is remembered of endpoints; default: a memory of its own. */
@@ -46,6 +50,7 @@ interface Opening {
   readonly progress: Progress
   readonly budget: Budget
   readonly dial: Dial
+  readonly surroundings: Surroundings
   readonly startTls: StartTlsSet
   readonly endpoints: Endpoints
   readonly onAttempt: (result: AttemptResult) => void
@@ -65,17 +70,20 @@ const NEVER_ASKED = { asked: false, presented: false }
  * ended (`readableEnded`) or failed (`errored`) when the caller comes to listen.
  */
 export function createOpenUpstream(options: OpenUpstreamOptions): OpenUpstream {
-  const { resolve, dial, clock = performance, onAttempt = () => {} } = options
+  const { resolve, surroundings = NO_SURROUNDINGS, clock = performance, onAttempt = () => {} } = options
   const { startTls = createStartTlsSet() } = options
+  const blockListFor = createBlockLists(surroundings.network)
   const now = (): number => clock.now()
   const endpoints = options.endpoints ?? createEndpoints({ now, random: Math.random })
   return async (request) => {
     const { destination } = request
     const progress = createProgress(now)
     using budget = openBudget(destination.connect.timeoutMs, request.signal, now)
-    const opening = { request, progress, budget, dial, startTls, endpoints, onAttempt, now }
+    const blockList = blockListFor(destination)
+    const dial: Dial = (endpoint, signal) => options.dial({ ...endpoint, blockList }, signal)
+    const opening = { request, progress, budget, dial, surroundings, startTls, endpoints, onAttempt, now }
     try {
-      const addresses = await addressesFor(request, resolve, progress, budget.signal)
+      const addresses = await addressesFor(opening, resolve)
       return await reach(addresses, destination.connect.attempts, opening, adapt)
     } catch (error) {
       throw withProgress(error, progress)
@@ -84,21 +92,16 @@ export function createOpenUpstream(options: OpenUpstreamOptions): OpenUpstream {
 }
 
 /** The permitted ones, judged anew each time: what a cache holds was judged for another session, or before a change. */
-async function addressesFor(
-  { host, destination }: UpstreamRequest,
-  resolve: Resolve,
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<readonly string[]> {
+async function addressesFor(opening: Opening, resolve: Resolve): Promise<readonly string[]> {
+  const { request, progress, budget, surroundings } = opening
+  const { host, port, destination } = request
   const { trace } = progress
   const note = (resolution: Resolution): void => {
     trace.resolution = { source: resolution.source, ttlMs: resolution.ttlMs }
   }
-  trace.found = await progress.timed(
-    'resolveMs',
-    async () => localAddresses(host) ?? within(signal, 'dns-timeout', (inner) => resolve(host, inner, note)),
-  )
-  trace.permitted = permit(trace.found, destination)
+  const ask = () => within(budget.signal, 'dns-timeout', (inner) => resolve(host, inner, note))
+  trace.found = await progress.timed('resolveMs', async () => localAddresses(host) ?? ask())
+  trace.permitted = permit(trace.found, port, destination, surroundings)
   return trace.permitted
 }
 
@@ -174,7 +177,8 @@ async function reachAgain(endpoint: string, opening: Opening): Promise<Reopened>
   using budget = openBudget(request.destination.connect.timeoutMs, request.signal, now)
   try {
     // Permitted then; what is no longer permitted is not dialled now.
-    const addresses = permit([addressOf(endpoint)], request.destination)
+    const { destination, port } = request
+    const addresses = permit([addressOf(endpoint)], port, destination, opening.surroundings)
     const { stream, raw } = await reach(addresses, 1, { ...opening, progress: again, budget }, (tls) => tls)
     return { stream, reset: () => resetSocket(raw) }
   } catch (error) {

@@ -1,6 +1,7 @@
 // Says of each address that a name led to what it is and whether it was permitted: for people who look into a failure.
 // It decides nothing; permit.ts has decided.
-import { type AddressClass, canonicalAddress, classify } from './address-class.ts'
+import { canonicalAddress, classify } from './address-class.ts'
+import type { AddressClass } from './special-ranges.ts'
 import type { UpstreamTrace } from './types.ts'
 
 export interface AddressVerdict {

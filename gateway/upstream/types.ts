@@ -1,6 +1,6 @@
 // What the way out offers to a session: one call that resolves, classifies, dials, speaks TLS and waits for the
 // server's judgement. It is called only after the decision was allow (promise 1: deny means silence).
-import type { Socket } from 'node:net'
+import type { BlockList, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { SpiffeId } from '../../spiffe/id.ts'
@@ -30,6 +30,12 @@ export type Resolve = (
 /** A TCP connection to one checked address (never a name). Rejects with an UpstreamError of a `connect-…` code. */
 export type Dial = (
   endpoint: { readonly address: string; readonly port: number },
+  signal: AbortSignal,
+) => Promise<Socket>
+
+/** The same with the second lock, which Node itself applies when it connects (block-list.ts). */
+export type LockedDial = (
+  endpoint: { readonly address: string; readonly port: number; readonly blockList: BlockList },
   signal: AbortSignal,
 ) => Promise<Socket>
 

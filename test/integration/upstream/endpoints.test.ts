@@ -5,7 +5,7 @@ import { createDial } from '../../../gateway/upstream/dial.ts'
 import { createEndpoints } from '../../../gateway/upstream/endpoints.ts'
 import { createOpenUpstream } from '../../../gateway/upstream/open.ts'
 import { verdicts } from '../../../gateway/upstream/permit-trace.ts'
-import type { AttemptResult, Dial } from '../../../gateway/upstream/types.ts'
+import type { AttemptResult, LockedDial } from '../../../gateway/upstream/types.ts'
 import {
   clientCertificate,
   createPki,
@@ -31,9 +31,9 @@ function scene(addresses: readonly string[] = ADDRESSES, dead: ReadonlySet<strin
   const dialled: string[] = []
   const results: AttemptResult[] = []
   const connect = createDial()
-  const dial: Dial = ({ address, port }, signal) => {
+  const dial: LockedDial = ({ address, port, blockList }, signal) => {
     dialled.push(address)
-    return connect({ address: '127.0.0.1', port: dead.has(address) ? 1 : port }, signal)
+    return connect({ address: '127.0.0.1', port: dead.has(address) ? 1 : port, blockList }, signal)
   }
   const endpoints = createEndpoints({ now: () => 10_000, random: () => 0 })
   const onAttempt = (result: AttemptResult) => void results.push(result)

@@ -1,5 +1,6 @@
 // Which destination a request belongs to, against a slow oracle that scores every pattern.
 import fc from 'fast-check'
+import { isIP } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import type { HostPattern } from '../../../../gateway/config/types.ts'
 import { compileDestinations, targetOf } from '../../../../gateway/destinations/match.ts'
@@ -121,5 +122,79 @@ describe('a destination that a mesh asks for by addresses', () => {
       requestedAs: [{ host: '203.0.113.9', port: 443 }],
     }
     expect(() => compileDestinations<Entry>([byAddress, tie])).toThrow('203.0.113.9:443')
+  })
+})
+
+/** A request is settled by these alone, one pattern and one port at a time; nothing of the matcher's table is in it. */
+const model = {
+  covers(of: HostPattern, asked: string): boolean {
+    if (of.kind === 'address') return of.address === asked
+    // A literal address is no name, whatever a pattern says.
+    if (isIP(asked) !== 0) return false
+    if (of.kind === 'exact') return of.host === asked
+    if (of.kind === 'any') return true
+    const [labels, wanted] = [asked.split('.'), of.suffix.split('.')]
+    return labels.length > wanted.length && labels.slice(-wanted.length).join('.') === of.suffix
+  },
+  /** Exact and address, then suffixes by their labels, then `*`. */
+  closeness(of: HostPattern): number {
+    if (of.kind === 'suffix') return of.suffix.split('.').length
+    return of.kind === 'any' ? 0 : 1000
+  },
+  same(a: HostPattern, b: HostPattern): boolean {
+    return JSON.stringify(a) === JSON.stringify(b)
+  },
+  /** Each entry of hosts and requestedAs, with each of its ports. */
+  claims(entry: Entry): readonly { readonly of: HostPattern; readonly port: number }[] {
+    const hosts = entry.hosts.flatMap((of) => entry.ports.map((port) => ({ of, port })))
+    return [...hosts, ...(entry.requestedAs ?? []).map((at) => ({ of: address(at.host), port: at.port }))]
+  },
+  ties(list: readonly Entry[]): boolean {
+    const all = list.flatMap((entry) => model.claims(entry))
+    return all.some((one, index) =>
+      all.slice(index + 1).some((other) => one.port === other.port && model.same(one.of, other.of)),
+    )
+  },
+  match(list: readonly Entry[], asked: string, port: number): string | null {
+    const all = list.flatMap((entry) => model.claims(entry).map((claim) => ({ ...claim, name: entry.name })))
+    const fit = all.filter((claim) => claim.port === port && model.covers(claim.of, asked))
+    return fit.toSorted((a, b) => model.closeness(b.of) - model.closeness(a.of))[0]?.name ?? null
+  },
+}
+
+describe('whatever the destinations', () => {
+  const literal = fc.constantFrom('203.0.113.9', '203.0.113.10', '2001:db8::9')
+  const port = fc.constantFrom(443, 8443, 22)
+  const entry = fc.record({
+    hosts: fc.array(fc.oneof(pattern, pattern, literal.map(address)), { minLength: 1, maxLength: 3 }),
+    ports: fc.uniqueArray(port, { minLength: 1, maxLength: 3 }),
+    requestedAs: fc.array(fc.record({ host: literal, port }), { maxLength: 1 }),
+  })
+  const list = fc
+    .array(entry, { maxLength: 5 })
+    .map((entries) => entries.map((one, index) => ({ ...one, name: String(index) })))
+
+  test('two equal claims are an error, and nothing else is', () => {
+    fc.assert(
+      fc.property(list, (destinations) => {
+        const compile = () => compileDestinations<Entry>(destinations)
+        if (model.ties(destinations)) expect(compile).toThrow('two destinations claim')
+        else expect(compile).not.toThrow()
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  test('a request is of the one with the closest pattern on its port, in whatever order they stand', () => {
+    fc.assert(
+      fc.property(list, fc.oneof(host, host, literal), port, (destinations, asked, on) => {
+        fc.pre(!model.ties(destinations))
+        const expected = model.match(destinations, asked, on)
+        for (const order of [destinations, destinations.toReversed()]) {
+          expect(compileDestinations<Entry>(order).match(asked, on)?.name ?? null).toBe(expected)
+        }
+      }),
+      { numRuns: 1_000 },
+    )
   })
 })
