@@ -2,10 +2,11 @@
 import { expect, test, vi } from 'vitest'
 import { createDial } from '../../../gateway/upstream/dial.ts'
 import { createOpenUpstream } from '../../../gateway/upstream/open.ts'
+import type * as permitModule from '../../../gateway/upstream/permit.ts'
 import { opened, refused, request, tcpServer } from './harness.ts'
 
 vi.mock('../../../gateway/upstream/permit.ts', async (original) => ({
-  ...(await original<typeof import('../../../gateway/upstream/permit.ts')>()),
+  ...(await original<typeof permitModule>()),
   permit: (addresses: readonly string[]) => addresses,
 }))
 
