@@ -48,6 +48,7 @@ const DEFAULT_TTL = 300
 
 export async function fakeDns(
   answer: (type: 'A' | 'AAAA', name: string) => DnsAnswer | Promise<DnsAnswer>,
+  wantedPort = 0,
 ): Promise<FakeDns> {
   const queries: string[] = []
   const serve = async (message: Buffer, over: 'udp' | 'tcp', send: (reply: Buffer) => void) => {
@@ -60,7 +61,7 @@ export async function fakeDns(
   udp.on('message', (message, peer) => {
     void serve(message, 'udp', (reply) => udp.send(reply, peer.port, peer.address, () => {}))
   })
-  udp.bind(0, '127.0.0.1')
+  udp.bind(wantedPort, '127.0.0.1')
   await once(udp, 'listening')
   const { port } = udp.address()
   const tcp = net.createServer((socket) => {
