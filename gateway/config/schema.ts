@@ -3,7 +3,7 @@
 import * as z from 'zod'
 import { arrivals, listener } from './schema-listeners.ts'
 import { network, trust } from './schema-trust.ts'
-import { AVAILABLE_START_TLS, LATER_START_TLS } from '../upstream/starttls/registry.ts'
+import { START_TLS_NAMES } from '../upstream/starttls/types.ts'
 import * as values from './values.ts'
 
 const { notYet } = values
@@ -50,9 +50,7 @@ const destination = z.strictObject({
   serverName: values.serverName.optional(),
   minVersion: tlsVersion.optional(),
   alpn: z.array(values.alpnProtocol).max(32).optional(),
-  startTls: values
-    .oneOf(AVAILABLE_START_TLS, LATER_START_TLS, 'remove it, or use a port that begins with TLS')
-    .optional(),
+  startTls: z.enum(START_TLS_NAMES).optional(),
   startTlsNegotiation: z.enum(['request', 'direct']).optional(),
   nameProof: z.enum(['required', 'whenPresent']).optional(),
   serverNames: z.array(values.proofName).min(1).max(256).optional(),

@@ -40,7 +40,7 @@ export function notYet(instead = 'remove it') {
 
 /** One of `now`; one of `later` is known and refused as such. */
 export function oneOf<const Now extends string>(
-  now: readonly Now[],
+  now: readonly [Now, ...Now[]],
   later: readonly string[],
   instead: string,
 ) {
