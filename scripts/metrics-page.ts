@@ -31,7 +31,7 @@ function sample(): string {
   metrics.decision('allow')
   metrics.attempt('proxy', 'closed', { sent: 0, received: 0 })
   metrics.sessionOpened('proxy', 0)
-  metrics.upstreamConnected(0)
+  metrics.upstreamConnected(0, true)
   metrics.certificateNotAfter('gateway', new Date(0))
   try {
     return metrics.render()

@@ -28,8 +28,8 @@ export interface Metrics {
   /** `seconds` from the request to "connected". */
   sessionOpened(listener: string, seconds: number): void
   sessionEnded(listener: string): void
-  /** `seconds` for resolving, dialling, TLS and confirmation. */
-  upstreamConnected(seconds: number): void
+  /** `seconds` for resolving, dialling, TLS and confirmation; `resumed` null where the gateway speaks no TLS. */
+  upstreamConnected(seconds: number, resumed: boolean | null): void
   certificateNotAfter(name: string, notAfter: Date): void
   /** Prometheus text 0.0.4. */
   render(): string
@@ -79,6 +79,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'Resolving, dialling, TLS and confirmation.',
     SECONDS,
   )
+  const upstreamHandshakes = registry.counter(
+    'sallyport_upstream_handshakes_total',
+    'TLS handshakes with services that succeeded; a resumed one costs about half.',
+  )
   const notAfter = registry.gauge(
     'sallyport_certificate_not_after_seconds',
     'End of validity, in seconds since 1970.',
@@ -112,7 +116,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
       opening.observe(seconds)
     },
     sessionEnded: (listener) => open.add({ listener }, -1),
-    upstreamConnected: (seconds) => upstream.observe(seconds),
+    upstreamConnected(seconds, resumed) {
+      upstream.observe(seconds)
+      if (resumed !== null) upstreamHandshakes.add({ resumed: String(resumed) })
+    },
     certificateNotAfter: (name, date) => notAfter.set({ name }, date.getTime() / 1000),
     render: () => registry.render(),
     close: () => delay.disable(),

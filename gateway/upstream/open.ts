@@ -5,11 +5,11 @@ import { dialInTurn } from './attempts.ts'
 import { type Budget, openBudget, within } from './budget.ts'
 import { confirm, confirmWaitMs, needsConfirmation } from './confirm.ts'
 import { localAddresses } from './local-names.ts'
-import { originate } from './originate.ts'
+import { createTlsMemory, originate, type TlsMemory } from './originate.ts'
 import { permit } from './permit.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { resetSocket } from './sockets.ts'
-import { lateCode } from './tls-failures.ts'
+import { alertOf, lateCode } from './tls-failures.ts'
 import {
   type Dial,
   type OpenUpstream,
@@ -24,6 +24,8 @@ export interface OpenUpstreamOptions {
   readonly dial: Dial
   /** Monotonic, in milliseconds; default `performance`. */
   readonly clock?: { now(): number }
+  /** Sessions to resume and the like; default: a memory of its own. */
+  readonly tlsMemory?: TlsMemory
 }
 
 type Opened = Pick<UpstreamConnection, 'stream' | 'judgeLateError'>
@@ -38,7 +40,7 @@ const NEVER_ASKED = { asked: false, presented: false }
  * ended (`readableEnded`) or failed (`errored`) when the caller comes to listen.
  */
 export function createOpenUpstream(options: OpenUpstreamOptions): OpenUpstream {
-  const { resolve, dial, clock = performance } = options
+  const { resolve, dial, clock = performance, tlsMemory = createTlsMemory() } = options
   const now = (): number => clock.now()
   return async (request) => {
     const { destination, host, port } = request
@@ -52,7 +54,7 @@ export function createOpenUpstream(options: OpenUpstreamOptions): OpenUpstream {
       raw = await progress.timed('connectMs', () =>
         dialInTurn({ addresses, port, attempts, dial, budget, now, progress }),
       )
-      const opened = await openStream(raw, request, progress, budget, now)
+      const opened = await openStream(raw, request, progress, budget, now, tlsMemory)
       opened.stream.pause()
       return { raw, facts: progress.facts, timings: progress.timings, ...opened }
     } catch (error) {
@@ -72,6 +74,7 @@ async function openStream(
   progress: Progress,
   budget: Budget,
   now: () => number,
+  tlsMemory: TlsMemory,
 ): Promise<Opened> {
   if (request.destination.tls !== 'originate') {
     if (request.serverName !== null) {
@@ -82,14 +85,19 @@ async function openStream(
   }
   return progress.timed('tlsMs', async () => {
     const start = now()
-    const connection = await originate(raw, request, progress.facts, budget.signal)
+    const connection = await originate(raw, request, progress.facts, budget.signal, tlsMemory)
     if (needsConfirmation(connection.watch)) {
       const { confirmMs } = request.destination.connect
       const waitMs = confirmWaitMs(confirmMs, now() - start, budget.remainingMs())
       await confirm(connection, waitMs, budget.signal)
     }
-    const { socket, watch, presented } = connection
-    const judgeLateError = (error: Error) => lateCode(error, { asked: watch.asked, presented })
+    const { socket, resumption } = connection
+    resumption.confirmed()
+    const judgeLateError = (error: Error) => {
+      // A refusal that came late: what the server gave us to resume is worth nothing.
+      if (alertOf(error) !== null) resumption.failed()
+      return lateCode(error, connection)
+    }
     return { stream: socket, judgeLateError }
   })
 }
