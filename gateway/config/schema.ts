@@ -17,8 +17,8 @@ const identity = z.strictObject({
 
 const clientCertificate = z.strictObject({
   workloads: z.array(values.workloads).min(1).max(256),
-  certificate: values.fileReference,
-  key: values.fileReference,
+  certificate: values.material,
+  key: values.material,
 })
 
 const connect = z.strictObject({
@@ -88,6 +88,7 @@ export const GATEWAY_SCHEMA = z.strictObject({
   policy,
   revocations: notYet('forbid the workload in policy'),
   audit: audit.prefault({}),
+  secrets: z.strictObject({ interval: values.duration('10s', '24h').prefault('5m') }).prefault({}),
   dns: z.strictObject({ servers: z.array(values.dnsServer).min(1).max(8) }).optional(),
   health: z.strictObject({ address: values.listenAddress }).prefault({ address: '0.0.0.0:9902' }),
   admin: z.strictObject({ address: values.listenAddress }).prefault({ address: '127.0.0.1:9901' }),

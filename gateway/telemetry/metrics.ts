@@ -30,7 +30,13 @@ export interface Metrics {
   sessionEnded(listener: string): void
   /** `seconds` for resolving, dialling, TLS and confirmation; `resumed` null where the gateway speaks no TLS. */
   upstreamConnected(seconds: number, resumed: boolean | null): void
-  certificateNotAfter(name: string, notAfter: Date): void
+  /** A certificate that the gateway shows. */
+  certificate(name: string, validity: { readonly validFromDate: Date; readonly validToDate: Date }): void
+  /** A part of a destination's certificates, keys and roots was read again, or could not be and is kept as it was. */
+  partnerReload(
+    which: { readonly destination: string; readonly part: string },
+    result: 'fresh' | 'failed',
+  ): void
   /** Prometheus text 0.0.4. */
   render(): string
   /** Stops what samples in the background. */
@@ -87,6 +93,18 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'sallyport_certificate_not_after_seconds',
     'End of validity, in seconds since 1970.',
   )
+  const notBefore = registry.gauge(
+    'sallyport_certificate_not_before_seconds',
+    'Beginning of validity, in seconds since 1970; the age of the certificate is what has passed since.',
+  )
+  const reloadFailures = registry.counter(
+    'sallyport_partner_reload_failures_total',
+    'Changed certificates, keys or roots of destinations that could not be taken, and looks at secrets that failed.',
+  )
+  const stale = registry.gauge(
+    'sallyport_partner_stale',
+    '1 while a part of a destination is kept as it was because the new one cannot be taken, else 0.',
+  )
   sampleProcess(registry, delay, options)
   return {
     connectionsOpen: (listener, count) => connections.set({ listener }, count),
@@ -120,7 +138,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
       upstream.observe(seconds)
       if (resumed !== null) upstreamHandshakes.add({ resumed: String(resumed) })
     },
-    certificateNotAfter: (name, date) => notAfter.set({ name }, date.getTime() / 1000),
+    certificate(name, { validFromDate, validToDate }) {
+      notBefore.set({ name }, validFromDate.getTime() / 1000)
+      notAfter.set({ name }, validToDate.getTime() / 1000)
+    },
+    partnerReload(which, result) {
+      stale.set(which, result === 'failed' ? 1 : 0)
+      if (result === 'failed') reloadFailures.add({ destination: which.destination })
+    },
     render: () => registry.render(),
     close: () => delay.disable(),
   }
