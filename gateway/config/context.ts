@@ -51,9 +51,15 @@ export async function readKeyPair(
   if (key !== null && typeof from.key === 'string') await warnOfReaders(from.key, [...at, 'key'], context)
   const checked = checkKeyPair(certificate, key, context.now)
   for (const { of, message, remedy } of checked.problems) {
-    context.report([...at, of], `${String(from[of])}: ${message}`, remedy)
+    context.report([...at, of], `${String(from[of])}: ${message}`, remedyFor(from[of], remedy))
   }
   return checked
+}
+
+/** What is said of files says nothing to who looks at a secret. */
+function remedyFor(reference: Reference, remedy: string | null): string | null {
+  const ofFiles = typeof reference !== 'string' && remedy !== null && /\bfiles?\b/.test(remedy)
+  return ofFiles ? 'look at the secret, and at the field that is named' : remedy
 }
 
 /** The group may read it, which is how containers are given secrets; a key that everybody may read is worth a word. */
@@ -92,7 +98,7 @@ export async function readRootCertificates(
     roots = readCertificates(text)
   } catch (error) {
     if (!(error instanceof PemError)) throw error
-    context.report(key, `${place}: ${error.message}`, error.hint)
+    context.report(key, `${place}: ${error.message}`, remedyFor(reference, error.hint))
     return null
   }
   const expired = roots.filter(({ validToDate }) => validToDate < context.now)

@@ -217,7 +217,10 @@ describe('a secret that cannot be read when the gateway starts', () => {
       secret: '[1]',
       says: 'the secret is no JSON object (leave out the # and what follows where it is the PEM text itself)',
     },
-    'holds no key': { secret: '{"key": "hunter2"}', says: 'no PEM private key in it (name the right file)' },
+    'holds no key': {
+      secret: '{"key": "hunter2"}',
+      says: 'no PEM private key in it (look at the secret, and at the field that is named)',
+    },
   }
   for (const [name, { secret, field = 'key', says }] of Object.entries(CASES)) {
     test(`${name}: one fault with key, ARN and what AWS says, and none of what is in it`, async () => {

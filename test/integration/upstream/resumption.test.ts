@@ -24,6 +24,7 @@ import {
   tcpServer,
   WORKLOAD,
 } from './harness.ts'
+import { holdingProxy } from './holding-proxy.ts'
 
 const HOUR = 3_600_000
 const OTHER = 'other.bank.example'
@@ -227,14 +228,33 @@ describe('a session ends', () => {
   })
 })
 
-test('of a server that refuses the client certificate nothing is kept', async () => {
-  await using server = await partner(pki.server, { ...asking(), ca: pki.strangers.pem })
+test('of a server that refuses the client certificate nothing is kept, though it gave tickets', async () => {
+  const { chainPem: cert, keyPem: key } = pki.server
+  // Tickets come after OpenSSL has accepted the certificate, and the end with them.
+  const refusing = tls.createServer({ cert, key, ...asking() }, (socket) => {
+    socket.on('error', () => {})
+    setImmediate(() => socket.end())
+  })
+  await using server = await tcpServer((raw) => void refusing.emit('connection', raw))
+  await using proxy = await holdingProxy(server.port)
+  const at = trusting({
+    clientCertificates: [clientCertificate(pki.client)],
+    connect: { timeoutMs: 30_000, attempts: 1, confirmMs: 20_000 },
+  })
+  const outcome = refused(to(proxy.port, at), open)
+  await expect.poll(proxy.serverEnded).toBe(true)
+  proxy.release()
+  expect((await outcome).code).toBe('upstream-tls-client-certificate-refused')
+  expect(memory.sessions.bytes).toBe(0)
+})
+
+test('a refusal that comes late takes what the server gave with it', async () => {
+  await using server = await partner(pki.server, asking())
   const at = trusting({ clientCertificates: [clientCertificate(pki.client)] })
-  // Twice, so that the first one's tickets had their time.
-  for (let round = 0; round < 2; round += 1) {
-    expect((await refused(to(server.port, at), open)).code).toBe('upstream-tls-client-certificate-refused')
-    expect(memory.sessions.bytes).toBe(0)
-  }
+  await using connection = await opened(to(server.port, at), open)
+  await expect.poll(() => memory.sessions.bytes).toBeGreaterThan(0)
+  connection.judgeLateError(new Error('x:SSL alert number 44'))
+  expect(memory.sessions.bytes).toBe(0)
 })
 
 test('a handshake that fails with an old session is followed by a full one', async () => {
