@@ -2,14 +2,13 @@
 // at secrets every few minutes, and takes each part whole or keeps the old one. So the order in which a certificate and its
 // key are written does not matter: until both are there they do not fit, and what fitted stays. Live sessions are not
 // touched, the next dial has the new one. Trusts what the configuration's own checks pass.
-import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
 import { formatFault } from '../common/fault.ts'
 import type { PartnerMaterial, PartnerPart, PartnerReading, PartRead } from './config/partners.ts'
 import type { ReadSecret } from './config/secrets.ts'
-import type { Destination } from './config/types.ts'
 import type { DestinationStore } from './destinations/store.ts'
 import { stampOf } from './file-stamp.ts'
+import { describeMaterial, digestOf, digestOfMaterial, withMaterial } from './partner-material.ts'
 import { SecretShelf } from './secret-shelf.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
@@ -185,7 +184,7 @@ class PartnerWatch {
       if (digest === state.digest) continue
       state.digest = digest
       taken.set(part.destination, [...(taken.get(part.destination) ?? []), [part, material]])
-      log.info({ ...which, ...describe(material) }, 'was replaced')
+      log.info({ ...which, ...describeMaterial(material) }, 'was replaced')
     }
     if (taken.size === 0) return
     destinations.replace(
@@ -194,42 +193,6 @@ class PartnerWatch {
   }
 }
 
-function withMaterial(
-  destination: Destination,
-  [part, material]: readonly [PartnerPart, PartnerMaterial],
-): Destination {
-  if (material.kind === 'roots') return { ...destination, roots: material.roots }
-  const { keyPair } = material
-  return {
-    ...destination,
-    clientCertificates: destination.clientCertificates.map((entry, index) =>
-      index === part.of ? { ...entry, keyPair } : entry,
-    ),
-  }
-}
-
 function whichOf({ destination, of }: PartnerPart): { destination: string; part: string } {
   return { destination, part: of === 'roots' ? of : `clientCertificates[${of}]` }
-}
-
-function describe(material: PartnerMaterial) {
-  if (material.kind === 'roots') return { roots: material.roots.length }
-  const { leaf, leafSha256 } = material.keyPair
-  return { notAfter: leaf.validToDate.toISOString(), sha256: leafSha256 }
-}
-
-function digestOf(destination: Destination | undefined, { of }: PartnerPart): string {
-  if (destination === undefined) return ''
-  if (of === 'roots') {
-    const { roots } = destination
-    return roots === 'system' ? '' : digestOfMaterial({ kind: 'roots', roots })
-  }
-  const keyPair = destination.clientCertificates[of]?.keyPair
-  return keyPair === undefined ? '' : digestOfMaterial({ kind: 'keyPair', keyPair })
-}
-
-/** Keys belong to certificates, so they need not be in it. */
-function digestOfMaterial(material: PartnerMaterial): string {
-  const text = material.kind === 'roots' ? material.roots.join('') : material.keyPair.chainPem
-  return createHash('sha256').update(text).digest('hex')
 }

@@ -271,6 +271,28 @@ describe('a secret that cannot be read when the gateway starts', () => {
   })
 })
 
+test('a gateway that stops waits for no secret', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { world, partner, aws } = await scene(stack)
+  const credentials = { accessKeyId: 'a', secretAccessKey: 'b' }
+  // It would wait for ever.
+  const client = new SecretsManagerClient({ endpoint: aws.endpoint, credentials, region: 'eu-west-1' })
+  stack.defer(() => client.destroy())
+  const readSecret = createReadSecret({ clientFor: () => client })
+  const destinations = destination(partner.port, SECRET + ROOTS, IN_ONE)
+  const gateway = await startTestGateway(world, {
+    destinations,
+    resolve: toLoopback,
+    watch: true,
+    readSecret,
+  })
+  aws.hanging = true
+  const before = aws.requests.length
+  await expect.poll(() => aws.requests.length).toBeGreaterThan(before)
+  await gateway[Symbol.asyncDispose]()
+  expect(complaints(gateway)).toEqual([])
+})
+
 async function writeConfig(world: World, destinations: string): Promise<string> {
   await world.file('policy.cedar', '@id("all") permit (principal is Workload, action, resource);')
   const text = `version: 1
