@@ -1,7 +1,9 @@
 // The configuration as the gateway starts with it: right as a whole, or not at all.
 import type { Fault } from '../../common/fault.ts'
 import type { KeyPath } from '../../common/schema-faults.ts'
+import type { PartnerReading } from './partners.ts'
 import { type PolicySource, type ReadOptions, type ReadTrust, readGatewayConfig } from './read.ts'
+import type { ReadSecret } from './secrets.ts'
 import type { GatewayConfig } from './types.ts'
 
 export interface LoadedGatewayConfig {
@@ -15,6 +17,8 @@ export interface LoadedGatewayConfig {
   /** Where certificates, keys and roots for identity and trust are read from. */
   readonly trustFiles: readonly string[]
   readonly readTrust: ReadTrust
+  /** Certificates, keys and roots of destinations. */
+  readonly partners: PartnerReading
   /** The 1-based line of a key in gateway.yaml, for faults that are found later; null where it is not there. */
   readonly lineOf: (path: KeyPath) => number | null
 }
@@ -29,7 +33,7 @@ export type GatewayConfigResult =
  */
 export async function loadGatewayConfig(
   file: string,
-  options: ReadOptions = {},
+  options: ReadOptions & { readonly readSecret?: ReadSecret } = {},
 ): Promise<GatewayConfigResult> {
   const { config, policy, faults, ...rest } = await readGatewayConfig(file, options)
   return config === null || policy === null ? { ok: false, faults } : { ok: true, config, policy, ...rest }

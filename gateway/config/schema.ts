@@ -18,8 +18,8 @@ const identity = z.strictObject({
 
 const clientCertificate = z.strictObject({
   workloads: z.array(values.workloads).min(1).max(256),
-  certificate: values.fileReference,
-  key: values.fileReference,
+  certificate: values.material,
+  key: values.material,
 })
 
 const connect = z.strictObject({
@@ -100,6 +100,7 @@ export const GATEWAY_SCHEMA = z.strictObject({
   revocations: notYet('forbid the workload in policy'),
   audit: audit.prefault({}),
   addresses: z.strictObject({ vpcCidrs: z.array(values.vpcCidr).max(64).default([]) }).prefault({}),
+  secrets: z.strictObject({ interval: values.duration('10s', '24h').prefault('5m') }).prefault({}),
   dns: dns.prefault({}),
   health: z.strictObject({ address: values.listenAddress }).prefault({ address: '0.0.0.0:9902' }),
   admin: z.strictObject({ address: values.listenAddress }).prefault({ address: '127.0.0.1:9901' }),

@@ -1,0 +1,12 @@
+// Whether a file has changed, by what the file system says of it.
+import { stat } from 'node:fs/promises'
+
+/** Follows symlinks. A file that is not there has a stamp too: that is a change when it comes back. */
+export async function stampOf(file: string): Promise<string> {
+  try {
+    const { ino, size, mtimeMs, ctimeMs } = await stat(file)
+    return `${ino}/${size}/${mtimeMs}/${ctimeMs}`
+  } catch {
+    return 'missing'
+  }
+}
