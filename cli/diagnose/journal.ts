@@ -1,7 +1,8 @@
 // Where a walk has got to: the steps that were taken and what was found on the way. Steps that are never told stay `-`.
 import { REASONS, type ReasonCode } from '../../gateway/audit/reasons.ts'
 import { hintFor } from '../../gateway/audit/hint.ts'
-import { verdicts } from '../../gateway/upstream/permit-trace.ts'
+import type { OwnNetwork } from '../../gateway/upstream/address-class.ts'
+import { type AddressVerdict, verdicts } from '../../gateway/upstream/permit-trace.ts'
 import type { UpstreamFacts, UpstreamTrace } from '../../gateway/upstream/types.ts'
 import {
   type Asked,
@@ -20,10 +21,12 @@ export class Journal {
   #upstream: UpstreamFacts | null = null
   #trace: UpstreamTrace | null = null
   readonly #asked: Asked
+  readonly #network: OwnNetwork
   readonly #steps = new Map<StepName, Step>()
 
-  constructor(asked: Asked) {
+  constructor(asked: Asked, network: OwnNetwork) {
     this.#asked = asked
+    this.#network = network
   }
 
   get serverChain(): readonly ShownCertificate[] {
@@ -36,6 +39,10 @@ export class Journal {
 
   get trace(): UpstreamTrace | null {
     return this.#trace
+  }
+
+  get addresses(): readonly AddressVerdict[] {
+    return this.#trace === null ? [] : verdicts(this.#trace, this.#network)
   }
 
   /** Leaf first. */
@@ -75,7 +82,7 @@ export class Journal {
 
   #rest(): Omit<Diagnosis, 'ok' | 'code' | 'detail' | 'advice'> {
     const { principal, host, port, listener, sourceIp } = this.#asked
-    const { destination, clientCertificate, serverChain, upstream, trace } = this
+    const { destination, clientCertificate, serverChain, upstream, trace, addresses } = this
     return {
       asked: {
         workload: principal.kind === 'workload' ? principal.id.uri : null,
@@ -84,7 +91,7 @@ export class Journal {
       },
       destination,
       steps: STEPS.map((step) => this.#steps.get(step) ?? { step, result: '-', ms: null, notes: [] }),
-      addresses: trace === null ? [] : verdicts(trace),
+      addresses,
       attempts: trace === null ? [] : trace.attempts,
       ...{ clientCertificate, serverChain, upstream },
     }

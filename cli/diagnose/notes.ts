@@ -1,5 +1,4 @@
 // What each stage of the way out has to tell, in lines: from the facts, the trace and the certificates that were seen.
-import { verdicts } from '../../gateway/upstream/permit-trace.ts'
 import { expiry } from './certificates.ts'
 import type { Journal } from './journal.ts'
 
@@ -13,9 +12,8 @@ export function resolutionNotes({ trace }: Journal): readonly string[] {
   return [`${found.join(', ')} (${from})`]
 }
 
-export function addressNotes({ trace }: Journal): readonly string[] {
-  if (trace === null) return []
-  return verdicts(trace).map(
+export function addressNotes({ addresses }: Journal): readonly string[] {
+  return addresses.map(
     ({ address, class: found, permitted }) =>
       `${address} is ${found}: ${permitted ? 'permitted' : 'REFUSED'}`,
   )

@@ -4,7 +4,11 @@ import { loadGatewayConfig } from '../../gateway/config/load.ts'
 import { compilePolicy } from '../../gateway/policy/compile.ts'
 import { createDial } from '../../gateway/upstream/dial.ts'
 import { createOpenUpstream } from '../../gateway/upstream/open.ts'
+import { ownNetwork } from '../../gateway/upstream/address-class.ts'
+import { createOwnListeners } from '../../gateway/upstream/own-listeners.ts'
+import type { Surroundings } from '../../gateway/upstream/permit.ts'
 import { createResolve } from '../../gateway/upstream/resolve.ts'
+import type { GatewayConfig } from '../../gateway/config/types.ts'
 import { type DiagnoseOptions, readAsked, UsageError } from './asked.ts'
 import { toText } from './show.ts'
 import { walk } from './walk.ts'
@@ -32,7 +36,11 @@ export async function runDiagnose(options: RunOptions, output: Output = process)
       config,
       policy: compiled.policy,
       asked: readAsked(options, config),
-      openUpstream: createOpenUpstream({ resolve: createResolve({ servers, limits }), dial: createDial() }),
+      openUpstream: createOpenUpstream({
+        resolve: createResolve({ servers, limits }),
+        dial: createDial(),
+        surroundings: surroundingsOf(config),
+      }),
       now: () => new Date(),
     })
     output.stdout.write(options.json ? `${JSON.stringify(diagnosis)}\n` : toText(diagnosis))
@@ -42,6 +50,15 @@ export async function runDiagnose(options: RunOptions, output: Output = process)
     output.stderr.write(`sallyport: ${error.message}\n`)
     return 2
   }
+}
+
+/** What a gateway with this configuration knows of itself, which need not run now; a port 0 is known to it alone. */
+function surroundingsOf({ vpcCidrs, listeners, health, admin }: GatewayConfig): Surroundings {
+  const own = createOwnListeners()
+  for (const { host, port } of [...listeners.map(({ address }) => address), health, admin]) {
+    if (port !== 0) own.add({ host, port })
+  }
+  return { network: ownNetwork(vpcCidrs), isOwnListener: own.has }
 }
 
 function printFaults(faults: readonly Fault[], { json }: RunOptions, output: Output): 1 {

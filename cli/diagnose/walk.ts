@@ -3,6 +3,7 @@
 import type { GatewayConfig } from '../../gateway/config/types.ts'
 import { compileDestinations, reachable, targetOf } from '../../gateway/destinations/match.ts'
 import { singleTargets } from '../../gateway/listeners/preset.ts'
+import { ownNetwork } from '../../gateway/upstream/address-class.ts'
 import type { Decision, Policy } from '../../gateway/policy/types.ts'
 import { Journal } from './journal.ts'
 import type { Asked, Diagnosis } from './types.ts'
@@ -17,7 +18,7 @@ export interface WalkOptions extends WayOut {
 
 /** Ends at the first "no", as the gateway would. */
 export async function walk(options: WalkOptions): Promise<Diagnosis> {
-  const journal = new Journal(options.asked)
+  const journal = new Journal(options.asked, ownNetwork(options.config.vpcCidrs))
   const found = judgeListener(options, journal) ?? judgeDestination(options, journal)
   if ('ok' in found) return found
   const { destination } = found

@@ -23,7 +23,7 @@ export interface DecisionFacts {
   readonly cached: boolean
 }
 
-export type Credential = 'certificate' | 'token' | 'network'
+export type Credential = 'certificate' | 'token' | 'network' | 'cancel-key'
 
 /** What is known of an attempt while it lives; the closing record is made of it. */
 export interface AttemptFacts {

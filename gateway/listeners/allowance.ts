@@ -21,12 +21,17 @@ export class Allowance {
 
   /** False where it is used up. */
   take(): boolean {
+    if (this.used()) return false
+    this.#left -= 1
+    return true
+  }
+
+  /** Whether the next `take` would be refused. */
+  used(): boolean {
     const { burst, perSecond } = this.#limits
     const now = this.#now()
     this.#left = Math.min(burst, this.#left + ((now - this.#at) / 1000) * perSecond)
     this.#at = now
-    if (this.#left < 1) return false
-    this.#left -= 1
-    return true
+    return this.#left < 1
   }
 }

@@ -7,6 +7,7 @@ import type { Bundle } from '../../spiffe/bundle.ts'
 import { readCertificate } from '../../spiffe/certificate.ts'
 import type { SpiffeId } from '../../spiffe/id.ts'
 import { SvidError, type SvidErrorCode, verifyX509Svid } from '../../spiffe/x509-svid.ts'
+import type { Credential } from '../audit/events.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
 import type { LinkerdTrust } from '../config/types.ts'
 import { LinkerdNameError, verifyLinkerdLeaf } from './linkerd-verify.ts'
@@ -19,7 +20,7 @@ export type Principal =
 export interface Identified {
   readonly ok: true
   readonly principal: Principal
-  readonly credential: 'certificate' | 'token' | 'network'
+  readonly credential: Credential
   /** Lower-case hex, two digits a byte; empty where there is no certificate. */
   readonly serialNumber: string
   /** `jti` of the token, or its digest; null where there is none. */

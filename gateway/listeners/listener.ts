@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import type { ListenerConfig, TrustMaterial } from '../config/types.ts'
 import type { TrustStore } from '../trust-store.ts'
 import type { Admission } from './arrival/admission.ts'
-import type { Arrival, ArrivalFailure } from './arrival/arrival.ts'
+import { type Arrival, ArrivalError, type ArrivalFailure } from './arrival/arrival.ts'
 import { createIntake, type Intake } from './arrival/intake.ts'
 import { createTerminator, type Terminated, type TlsMaterial } from './arrival/terminate.ts'
 import type { ClientConnection, RequestHandler } from './connection.ts'
@@ -16,12 +16,13 @@ import { identify, type Identity, type ListenerTrust } from './identify.ts'
 import { serveLinkerd } from './linkerd.ts'
 import { LINKERD_ALPN } from './linkerd-header.ts'
 import { type PassthroughOptions, servePassthrough } from './passthrough.ts'
-import { postgresPreamble } from './postgres-preamble.ts'
+import { createPlainCancels, type PlainCancels } from './plain-cancels.ts'
+import { createPostgresPreamble, type TakeCancel } from './postgres-preamble.ts'
 import { POSTGRES_ALPN } from '../upstream/starttls/postgres/wire.ts'
-import { type Presets, servePreset } from './preset.ts'
+import { type Presets, serveCancel, servePreset } from './preset.ts'
 import { identifyByToken } from './token.ts'
 
-export interface ListenerOptions extends Presets {
+export interface ListenerOptions extends Omit<Presets, 'cancels'> {
   readonly config: ListenerConfig
   readonly trust: TrustStore
   readonly admission: Admission
@@ -69,14 +70,15 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const closing = new AbortController()
   // One for each connection that has asked for nothing yet.
   setMaxListeners(0, closing.signal)
+  const cancels = config.startTls === 'postgres' ? createPlainCancels(() => performance.now()) : null
   const onHello =
     config.protocol === 'passthrough'
       ? (arrival: Arrival) => takePassthrough(arrival, options)
-      : createTermination(options, h2, state, closing.signal)
+      : createTermination({ ...options, cancels }, h2, state, closing.signal)
   const intake = createIntake({
     ...options,
     closing: closing.signal,
-    ...(config.startTls === 'postgres' ? { preamble: postgresPreamble } : {}),
+    ...(cancels === null ? {} : { preamble: createPostgresPreamble(cancelTaker(cancels, options)) }),
     ignoreServerName: config.protocol !== 'sni' && config.protocol !== 'passthrough',
     onHello,
   })
@@ -107,8 +109,23 @@ function takePassthrough(arrival: Arrival, { config, passthrough }: ListenerOpti
   servePassthrough(arrival, arrival.hello, { ...passthrough, listenerPort: config.port })
 }
 
+type Serving = ListenerOptions & Pick<Presets, 'cancels'>
+
+const CANCEL_REFUSED = {
+  unknown: 'a CancelRequest without TLS, of no open session that came from this address',
+  'too-many': 'a CancelRequest without TLS, from an address with too many of them; it was not looked at',
+} as const
+
+function cancelTaker(cancels: PlainCancels, { handler }: ListenerOptions): TakeCancel {
+  return ({ source }, key) => {
+    const found = cancels.find(source, key)
+    if (typeof found === 'string') throw new ArrivalError('request-cancel-unknown', CANCEL_REFUSED[found])
+    return (arrival) => serveCancel(arrival, found, handler)
+  }
+}
+
 function createTermination(
-  options: ListenerOptions,
+  options: Serving,
   h2: Set<H2Connection>,
   state: { draining: boolean },
   closing: AbortSignal,
@@ -185,7 +202,7 @@ function toConnection(
 type ServeArrived = (connection: ClientConnection, arrival: Arrival) => void
 
 function createServe(
-  { config, handler, single, startTls, h2Memory }: ListenerOptions,
+  { config, handler, single, startTls, cancels, h2Memory }: Serving,
   h2: Set<H2Connection>,
   state: { readonly draining: boolean },
 ): ServeArrived {
@@ -214,7 +231,7 @@ function createServe(
     case 'fixed':
     case 'passthrough':
       return (connection, { hello }) =>
-        servePreset(connection, hello?.serverName ?? null, config, { single, startTls }, handler)
+        servePreset(connection, hello?.serverName ?? null, config, { single, startTls, cancels }, handler)
   }
 }
 

@@ -1,10 +1,13 @@
 // Listeners on which the client names no destination of its own: `sni`, where the server name of its ClientHello chooses
 // one, and `fixed`, which has one. The request is the destination's own host and port.
 import type { Destination, ListenerConfig } from '../config/types.ts'
-import { NO_FACTS } from '../sessions/tunnel.ts'
+import { NO_FACTS, type Tunnel } from '../sessions/tunnel.ts'
 import type { StartTlsSet } from '../upstream/starttls/registry.ts'
 import type { StartTlsName } from '../upstream/starttls/types.ts'
+import type { Arrival } from './arrival/arrival.ts'
 import type { ClientConnection, RequestHandler } from './connection.ts'
+import type { Identity } from './identify.ts'
+import type { Cancellable, PlainCancels } from './plain-cancels.ts'
 import { StreamTunnel } from './stream-tunnel.ts'
 
 export interface SingleTarget {
@@ -32,6 +35,8 @@ export function singleTargets(destinations: readonly Destination[]): Single {
 export interface Presets {
   readonly single: Single
   readonly startTls: StartTlsSet
+  /** Where clients may cancel without TLS; null = nowhere. */
+  readonly cancels: PlainCancels | null
 }
 
 /** Hands a tunnel for the preset destination to `handler`, or resets the connection. */
@@ -39,7 +44,7 @@ export function servePreset(
   connection: ClientConnection,
   serverName: string | null,
   config: Pick<ListenerConfig, 'protocol' | 'destination' | 'serverNames' | 'startTls'>,
-  { single, startTls }: Presets,
+  { single, startTls, cancels }: Presets,
   handler: RequestHandler,
 ): void {
   const { tls, raw } = connection
@@ -56,15 +61,50 @@ export function servePreset(
   if (target === null) return refuse('destination-unknown', `the server name is ${serverName}`)
   const { host, port } = target
   const protocol = config.startTls ?? target.startTls
+  const requested = { host, port }
+  // Once, when the session begins: that is who has the key that the session is given later.
+  const identity = connection.identity()
   handler.tunnel(
     connection,
     new StreamTunnel({
-      requested: { host, port },
+      requested,
       facts: { ...NO_FACTS, serverName },
-      identify: () => connection.identity(),
+      identify: () => identity,
       stream: tls,
       raw,
       refusal: protocol === null ? null : (words) => startTls(protocol).refusal(words),
+      ...cancelKeys(connection, { requested, serverName, identity }, cancels),
+    }),
+  )
+}
+
+function cancelKeys(
+  { source }: Pick<ClientConnection, 'source'>,
+  session: Cancellable,
+  cancels: PlainCancels | null,
+): Pick<Tunnel, 'onCancelKey'> {
+  return cancels === null ? {} : { onCancelKey: (key) => cancels.remember(source, key, session) }
+}
+
+/** Hands a tunnel for a CancelRequest without TLS to `handler`: an attempt like any other, of the session's workload. */
+export function serveCancel(
+  arrival: Arrival,
+  { requested, serverName, identity }: Cancellable,
+  handler: Pick<RequestHandler, 'tunnel'>,
+): void {
+  const { id, source, raw } = arrival
+  arrival.arrive()
+  const shown: Identity = identity.ok ? { ...identity, credential: 'cancel-key' } : identity
+  handler.tunnel(
+    { id, source, handshakeMs: null },
+    new StreamTunnel({
+      requested,
+      facts: { ...NO_FACTS, serverName },
+      identify: () => shown,
+      stream: raw,
+      raw,
+      // As PostgreSQL does it: nobody is told anything.
+      refusal: null,
     }),
   )
 }

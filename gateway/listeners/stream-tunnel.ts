@@ -19,12 +19,14 @@ export interface StreamTunnelOptions {
   readonly raw: net.Socket
   /** How a refusal is told; null = by a reset. */
   readonly refusal: StartTls['refusal'] | null
+  readonly onCancelKey?: NonNullable<Tunnel['onCancelKey']>
 }
 
 export class StreamTunnel implements Tunnel {
   readonly requested: { readonly host: string; readonly port: number }
   readonly facts: TunnelFacts
   readonly identify: () => Identity | Promise<Identity>
+  readonly onCancelKey?: NonNullable<Tunnel['onCancelKey']>
   readonly signal: AbortSignal
   readonly #stream: Duplex
   readonly #raw: net.Socket
@@ -36,6 +38,7 @@ export class StreamTunnel implements Tunnel {
     this.requested = options.requested
     this.facts = options.facts
     this.identify = options.identify
+    if (options.onCancelKey !== undefined) this.onCancelKey = options.onCancelKey
     this.signal = this.#gone.signal
     this.#stream = options.stream
     this.#raw = options.raw

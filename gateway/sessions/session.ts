@@ -185,6 +185,7 @@ class Session {
 
   async #open({ identity, destination, target }: Admitted): Promise<UpstreamConnection | null> {
     const { principal } = identity
+    const { onCancelKey } = this.#tunnel
     const signal = AbortSignal.any([this.#tunnel.signal, this.#cancel.signal])
     const startedAt = performance.now()
     try {
@@ -193,6 +194,7 @@ class Session {
         ...target,
         workload: principal.kind === 'workload' ? principal.id : null,
         serverName: this.#tunnel.facts.passthrough ? this.#tunnel.facts.serverName : null,
+        ...(onCancelKey === undefined ? {} : { onCancelKey }),
         signal,
       })
       this.#facts.upstream = upstream.facts

@@ -43,6 +43,11 @@ export interface Tunnel {
   readonly facts: TunnelFacts
   /** Who asks, judged at each call. Never rejects. */
   identify(): Identity | Promise<Identity>
+  /**
+   * Told of the process id and secret by which the session can be cancelled (PostgreSQL); what it returns is called when
+   * the session is over. Missing where nobody could come by them.
+   */
+  readonly onCancelKey?: (key: Buffer) => () => void
   /** Aborted when the client goes away before the verdict. */
   readonly signal: AbortSignal
   /** Tells the client "connected". From here on only the relay touches the stream. */

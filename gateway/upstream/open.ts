@@ -169,14 +169,14 @@ async function openStream(raw: Socket, opening: Opening, finish: Finish): Promis
 
 /** As a client that speaks the protocol of `startTls` in plaintext expects it; without one, TLS as it is. */
 function adapt(tls: TLSSocket, upgraded: Upgraded, opening: Opening): Duplex {
-  const { destination, host, port } = opening.request
+  const { destination, host, port, onCancelKey = () => () => {} } = opening.request
   const address = opening.progress.facts.address ?? ''
   const reopen: AdaptContext['reopen'] = (other, by) => {
     if (by === undefined) return reachAgain(other, opening)
     const startTls: StartTlsSet = (name) => ({ ...opening.startTls(name), upgrade: by })
     return reachAgain(other, { ...opening, startTls })
   }
-  return upgraded.adapt(tls, { destination, host, port, address, reopen })
+  return upgraded.adapt(tls, { destination, host, port, address, onCancelKey, reopen })
 }
 
 /** For a session that is about another one: to the endpoint of that one, by all rules of this one. */

@@ -48,6 +48,8 @@ export interface UpstreamRequest {
   readonly workload: SpiffeId | null
   /** With `tls: passthrough`: the name in the client's own ClientHello, which has been compared; else null. */
   readonly serverName: string | null
+  /** Of the session's tunnel (sessions/tunnel.ts). */
+  readonly onCancelKey?: (key: Buffer) => () => void
   /** For whoever looks on: given the TLS socket before its handshake. It must not touch its flow. */
   readonly onTls?: (socket: TLSSocket) => void
   /**

@@ -38,16 +38,19 @@ http {
 async function scene(protocols: string) {
   const stack = new AsyncDisposableStack()
   const world = stack.use(await createWorld())
-  const bank = await world.partnerCa.issue({ cn: 'acme-payments', eku: [CLIENT_AUTH] })
-  await world.file('pki/bank.pem', bank.chainPem)
-  await world.file('pki/bank.key', bank.keyPem)
+  const entries: string[] = []
+  for (const [workload, cn] of Object.entries({ api: 'acme-payments', batch: 'acme-batch' })) {
+    const issued = await world.partnerCa.issue({ cn, eku: [CLIENT_AUTH] })
+    await world.file(`pki/${cn}.pem`, issued.chainPem)
+    await world.file(`pki/${cn}.key`, issued.keyPem)
+    entries.push(
+      `      - {workloads: ["spiffe://example.org/payments/${workload}"], certificate: "file:pki/${cn}.pem", key: "file:pki/${cn}.key"}\n`,
+    )
+  }
   const { port } = stack.use(await startNginx(world, protocols))
   const gateway = stack.use(
     await startTestGateway(world, {
-      destinations: partnerDestination(
-        port,
-        '    clientCertificates:\n      - {workloads: ["spiffe://example.org/payments/**"], certificate: "file:pki/bank.pem", key: "file:pki/bank.key"}\n',
-      ),
+      destinations: partnerDestination(port, `    clientCertificates:\n${entries.join('')}`),
       policy: `@id("p") permit (principal in Path::"spiffe://example.org/payments", action, resource);`,
       resolve: toLoopback,
     }),
@@ -88,6 +91,24 @@ describe('curl through the gateway to an nginx that requires a client certificat
       expect(ran.stdout).toBe(`verify=SUCCESS dn=CN=acme-payments over ${version}\n200 200\n`)
       const [record] = await s.gateway.closed(1)
       expect(record).toMatchObject({ outcome: { code: 'closed' }, upstream: { tlsVersion: version } })
+    },
+  )
+
+  test.for(['TLSv1.2', 'TLSv1.3'])(
+    'each workload by a certificate of its own over %s, also where TLS is resumed',
+    async (version) => {
+      await using s = await scene(version)
+      const asked = ['api', 'batch', 'api', 'batch']
+      for (const workload of asked) {
+        const { stdout } = await s.curl(await s.world.svid(`/payments/${workload}`))
+        const cn = workload === 'api' ? 'acme-payments' : 'acme-batch'
+        expect(stdout).toBe(`verify=SUCCESS dn=CN=${cn} over ${version}\n200 200\n`)
+      }
+      const records = await s.gateway.closed(asked.length)
+      expect(records.map(({ upstream }) => upstream?.resumed)).toEqual([false, false, true, true])
+      const shown = records.map(({ upstream }) => upstream?.clientCertificateSha256)
+      expect(shown).toEqual([...shown.slice(0, 2), ...shown.slice(0, 2)])
+      expect(new Set(shown).size).toBe(2)
     },
   )
 

@@ -52,7 +52,11 @@ export async function startForwarder(
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 
 /** A gateway whose destination `partner` is the service on `port`, with a client certificate for each of the workloads. */
-export async function startGatewayTo(world: World, startTls: string, port: number): Promise<TestGateway> {
+export async function startGatewayTo(
+  world: World,
+  startTls: string | null,
+  port: number,
+): Promise<TestGateway> {
   const entries: string[] = []
   for (const [workload, cn] of Object.entries(WORKLOADS)) {
     const issued = await world.partnerCa.issue({ cn, eku: [CLIENT_AUTH] })
@@ -66,8 +70,7 @@ export async function startGatewayTo(world: World, startTls: string, port: numbe
     destinations: `  - name: partner
     hosts: [${HOST}]
     ports: [${port}]
-    startTls: ${startTls}
-    roots: file:pki/partner-ca.pem
+${startTls === null ? '' : `    startTls: ${startTls}\n`}    roots: file:pki/partner-ca.pem
     allowAddresses: [127.0.0.0/8]
     clientCertificates:
 ${entries.join('\n')}`,
@@ -92,7 +95,7 @@ export async function serverFiles(
 export async function forwarderOf(
   world: World,
   gateway: TestGateway,
-  workload: Workload,
+  workload: Workload | '/nobody',
   port: number,
 ): Promise<Forwarder> {
   return startForwarder(world, gateway, { svid: await world.svid(workload), target: `${HOST}:${port}` })

@@ -14,7 +14,18 @@ import { Arrival, ArrivalError, type ArrivalFailure } from './arrival.ts'
 import { ConnectionGoneError, RawReader } from './raw-reader.ts'
 
 /** Lets a protocol's own bytes pass before TLS. */
-export type Preamble = (raw: net.Socket, reader: RawReader, first: Buffer) => Promise<Passed>
+export type Preamble = (
+  arrival: Pick<Arrival, 'raw' | 'source'>,
+  reader: RawReader,
+  first: Buffer,
+) => Promise<Passed | Instead>
+
+/** There is no TLS to come, and the protocol has somebody for that. */
+export interface Instead {
+  /** What it gets to read. */
+  readonly bytes: Buffer
+  readonly serve: (arrival: Arrival) => void
+}
 
 export interface Passed {
   /** What belongs to TLS already. */
@@ -100,28 +111,28 @@ function accept(raw: net.Socket, options: IntakeOptions): void {
 
 async function bring(arrival: Arrival, options: IntakeOptions): Promise<void> {
   const reader = new RawReader(arrival.raw)
+  let next: Instead
   try {
-    const bytes = await readToHello(arrival, reader, options)
-    reader.release(bytes)
+    next = await readToHello(arrival, reader, options)
+    reader.release(next.bytes)
   } catch (error) {
     // Else nobody could read and drop what the client still sends while it is told why.
     reader.release(Buffer.alloc(0))
     throw error
   }
-  if (!arrival.settled) options.onHello(arrival)
+  if (!arrival.settled) next.serve(arrival)
 }
 
-/** Gives the bytes of the ClientHello, with what came behind it. */
-async function readToHello(arrival: Arrival, reader: RawReader, options: IntakeOptions): Promise<Buffer> {
+/** Gives the bytes of the ClientHello with what came behind it, and who goes on from there. */
+async function readToHello(arrival: Arrival, reader: RawReader, options: IntakeOptions): Promise<Instead> {
   countOpen(arrival, options)
   const rest = await readFront(arrival, reader, options)
   countSource(arrival, options)
   const begin = rest.length > 0 ? rest : await reader.next()
   arrival.stage = 'client-hello'
-  const { first, mustOffer } = (await options.preamble?.(arrival.raw, reader, begin)) ?? {
-    first: begin,
-    mustOffer: null,
-  }
+  const passed = (await options.preamble?.(arrival, reader, begin)) ?? { first: begin, mustOffer: null }
+  if ('serve' in passed) return passed
+  const { first, mustOffer } = passed
   const { bytes, result } = await readHello(reader, first)
   if (result.state === 'refused' && !(options.ignoreServerName && result.code.startsWith('server-name-'))) {
     throw new ArrivalError(helloCode(result.code), result.message)
@@ -129,7 +140,7 @@ async function readToHello(arrival: Arrival, reader: RawReader, options: IntakeO
   arrival.hello = result.state === 'done' ? result.hello : null
   if (mustOffer !== null && arrival.hello?.alpn.includes(mustOffer.protocol) !== true)
     throw mustOffer.otherwise
-  return bytes
+  return { bytes, serve: options.onHello }
 }
 
 /** The PROXY header, where the listener demands one; what came behind it in the same bytes. */

@@ -17,7 +17,10 @@ export function createPostgres(): StartTls {
     const translator = new PostgresTranslator({
       onKey(key) {
         forget()
-        forget = keys.remember(scope, key, context.address)
+        const forgets = [keys.remember(scope, key, context.address), context.onCancelKey(key)]
+        forget = () => {
+          for (const each of forgets) each()
+        }
       },
       onCancel: (packet, key) => cancel(packet, keys.find(scope, key), context, gone.signal),
     })

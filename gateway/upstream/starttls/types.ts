@@ -35,6 +35,8 @@ export interface AdaptContext {
   readonly port: number
   /** `203.0.113.9:5432`, `[2001:db8::1]:5432`: the endpoint that was dialled. */
   readonly address: string
+  /** For whoever else has to know of the process id and secret; what it returns is called when the session is over. */
+  readonly onCancelKey: (key: Buffer) => () => void
   /**
    * Another connection by the same rules (upgrade, name, pins, this workload's client certificate), to an IP address to
    * which this destination was dialled before. It has a budget of its own and is the caller's to destroy.

@@ -225,6 +225,31 @@ describe('sallyport diagnose stops', () => {
       { listener: 'ok', destination: 'ok', policy: 'ok', resolve: 'ok', address: 'no' },
       /allowAddresses of destination "inside"/,
     ],
+    [
+      'at an address of the VPC, which is public elsewhere',
+      {
+        destinations: '  - {name: inside, hosts: [198.45.2.3], ports: [443]}',
+        extra: 'addresses: {vpcCidrs: [198.45.0.0/16]}',
+      },
+      '198.45.2.3:443',
+      {},
+      'address-vpc',
+      { listener: 'ok', destination: 'ok', policy: 'ok', resolve: 'ok', address: 'no' },
+      /allowAddresses of destination "inside"/,
+    ],
+    [
+      'at a port of the gateway itself',
+      {
+        destinations:
+          '  - {name: self, hosts: [self.localhost], ports: [9902], allowAddresses: [127.0.0.0/8]}',
+        extra: 'health: {address: "0.0.0.0:9902"}',
+      },
+      'self.localhost:9902',
+      {},
+      'address-own-listener',
+      { listener: 'ok', destination: 'ok', policy: 'ok', resolve: 'ok', address: 'no' },
+      /./,
+    ],
   ])('%s', async ([, config, to, more, wanted, steps, advice]) => {
     await using world = await createWorld()
     const { code, found } = await diagnose(await writeConfig(world, config), to, more)
@@ -232,6 +257,9 @@ describe('sallyport diagnose stops', () => {
     expect(found).toMatchObject({ ok: false, code: wanted })
     expect(results(found)).toEqual(steps)
     expect(found.advice).toMatch(advice)
+    if (wanted === 'address-vpc') {
+      expect(found.addresses).toEqual([{ address: '198.45.2.3', class: 'vpc', permitted: false }])
+    }
   })
 
   test('at a name that does not exist', async () => {

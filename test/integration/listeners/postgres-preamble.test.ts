@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { ArrivalError } from '../../../gateway/listeners/arrival/arrival.ts'
 import { ConnectionGoneError, RawReader } from '../../../gateway/listeners/arrival/raw-reader.ts'
-import { postgresPreamble } from '../../../gateway/listeners/postgres-preamble.ts'
+import { createPostgresPreamble } from '../../../gateway/listeners/postgres-preamble.ts'
 import { connectedPair } from '../../fixtures/sockets.ts'
 
 const SSL = Buffer.from('0000000804d2162f', 'hex')
@@ -14,7 +14,9 @@ const STARTUP = Buffer.from('0000001700030000', 'hex')
 async function scene() {
   const pair = await connectedPair()
   const reader = new RawReader(pair.near)
-  const result = (async () => postgresPreamble(pair.near, reader, await reader.next()))()
+  const arrival = { raw: pair.near, source: { ip: '127.0.0.1', port: 1, vpcEndpoint: null } }
+  const preamble = createPostgresPreamble(() => () => {})
+  const result = (async () => preamble(arrival, reader, await reader.next()))()
   // Looked at later; until then it is no unhandled rejection.
   result.catch(() => {})
   return {

@@ -234,7 +234,7 @@ describe('a fixed listener with startTls: postgres', () => {
     [
       'cancels without TLS',
       Buffer.from('0000001004d2162e0000000100000002', 'hex'),
-      'request-start-tls',
+      'request-cancel-unknown',
       /^$/,
     ],
     ['speaks HTTP', Buffer.from('GET / HTTP/1.1\r\n\r\n'), 'request-start-tls', /^E/],

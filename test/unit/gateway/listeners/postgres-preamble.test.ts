@@ -14,7 +14,10 @@ describe('the first bytes', () => {
     ['GSSENCRequest', GSSENC, 'gssenc'],
     ['seven bytes of SSLRequest', SSL.slice(0, 14), 'incomplete'],
     ['nothing', '', 'incomplete'],
-    ['CancelRequest', '0000001004d2162e0000000100000002', 'refused'],
+    ['CancelRequest', '0000001004d2162e0000000100000002', 'cancel'],
+    ['fifteen bytes of CancelRequest', '0000001004d2162e00000001000000', 'incomplete'],
+    ['CancelRequest with a secret of three bytes', '0000000f04d2162e00000001000000', 'refused'],
+    ['CancelRequest with a secret of 257 bytes', '0000010d04d2162e', 'refused'],
     ['StartupMessage of version 3.0', '0000001700030000', 'refused'],
     ['SSLRequest of another length', '0000000904d2162f00', 'refused'],
     ['HTTP', Buffer.from('GET / HT').toString('hex'), 'refused'],
@@ -22,11 +25,11 @@ describe('the first bytes', () => {
     expect(readPostgresStart(Buffer.from(hex, 'hex')).kind).toBe(kind)
   })
 
-  test('a client without TLS is told so in the protocol, one that cancels is not', () => {
+  test('a client without TLS is told so in the protocol, one that cancels wrongly is not', () => {
     const plain = readPostgresStart(Buffer.from('0000001700030000', 'hex'))
     const answer = plain.kind === 'refused' ? Buffer.from(plain.answer ?? []) : Buffer.alloc(0)
     expect(answer.toString('latin1')).toContain('sslmode=verify-full')
-    const cancel = readPostgresStart(Buffer.from('0000001004d2162e0000000100000002', 'hex'))
+    const cancel = readPostgresStart(Buffer.from('0000000f04d2162e00000001000000', 'hex'))
     expect(cancel).toMatchObject({ kind: 'refused', answer: null })
   })
 
@@ -45,7 +48,7 @@ describe('the first bytes', () => {
           if (decided === null && kind !== 'incomplete') decided = kind
           if (decided !== null) expect(kind).toBe(decided)
         }
-        if (whole.length >= 8) expect(decided).not.toBeNull()
+        if (whole.length >= 16) expect(decided).not.toBeNull()
       }),
     )
   })
