@@ -34,7 +34,8 @@ export async function runGateway(options: RunOptions): Promise<number> {
   const stdout = createStdoutSink(process.stdout)
   let gateway: Gateway
   try {
-    gateway = await startGateway({ config, policy: compiled.policy, log, stdout, trust })
+    const { revocations } = loaded
+    gateway = await startGateway({ config, policy: compiled.policy, log, stdout, trust, revocations })
   } catch (error) {
     const fault = listenFault(options.configFile, loaded, error)
     if (fault === null) throw error

@@ -2,11 +2,11 @@
 // changed, then reads them all and takes them whole or not at all. A symlink that was swapped is a change too. Trusts what
 // the configuration's own checks pass.
 import { createHash } from 'node:crypto'
-import { stat } from 'node:fs/promises'
 import type { Logger } from 'pino'
 import { formatFault } from '../common/fault.ts'
 import type { ReadTrust } from './config/read.ts'
 import type { TrustMaterial } from './config/types.ts'
+import { stampOf } from './file-stamp.ts'
 import type { TrustStore } from './trust-store.ts'
 
 const INTERVAL_MS = 2_000
@@ -85,16 +85,6 @@ class TrustWatch {
     if (faults === this.#complaint) return
     this.#complaint = faults
     this.#options.log.error({ faults }, 'certificates and roots are kept as they were')
-  }
-}
-
-/** Follows symlinks. A file that is not there has a stamp too: that is a change when it comes back. */
-async function stampOf(file: string): Promise<string> {
-  try {
-    const { ino, size, mtimeMs, ctimeMs } = await stat(file)
-    return `${ino}/${size}/${mtimeMs}/${ctimeMs}`
-  } catch {
-    return 'missing'
   }
 }
 

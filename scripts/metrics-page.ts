@@ -37,6 +37,8 @@ function sample(): string {
   metrics.sampleDnsCache(() => 0)
   metrics.sampleEndpointsAside(() => 0)
   metrics.certificateNotAfter('gateway', new Date(0))
+  metrics.reloaded('revocations', 'applied')
+  metrics.sampleRevocations(() => ({ entries: 0, ageSeconds: 0 }))
   try {
     return metrics.render()
   } finally {

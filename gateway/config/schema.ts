@@ -99,7 +99,7 @@ export const GATEWAY_SCHEMA = z.strictObject({
   listeners: z.array(listener).min(1).max(64),
   destinations: z.array(destination).max(10_000),
   policy,
-  revocations: notYet('forbid the workload in policy'),
+  revocations: z.strictObject({ source: values.revocationSource }).optional(),
   audit: audit.prefault({}),
   addresses: z.strictObject({ vpcCidrs: z.array(values.vpcCidr).max(64).default([]) }).prefault({}),
   dns: dns.prefault({}),

@@ -12,7 +12,7 @@ import { canonicalRange } from './range.ts'
 import type { HostPattern, HostPort } from './types.ts'
 
 /** A message, and what to do where that needs saying. */
-class Wrong {
+export class Wrong {
   readonly message: string
   readonly remedy: string | null
 
@@ -23,7 +23,7 @@ class Wrong {
 }
 
 /** Text of one form; `expected` is said also where the value is no text. */
-function text<T>(expected: string, read: (value: string) => T | Wrong) {
+export function text<T>(expected: string, read: (value: string) => T | Wrong) {
   return z.string(`expected ${expected}`).transform((value, context): T => {
     const result = read(value)
     if (!(result instanceof Wrong)) return result
@@ -119,6 +119,14 @@ export const roots = text('system or file:<path>', (value): { readonly file: str
   if (value === 'system') return value
   const file = readFileReference(value, 'system or file:<path>')
   return file instanceof Wrong ? file : { file }
+})
+
+/** The path behind `file:`. */
+export const revocationSource = text('file:<path>', (value) => {
+  if (value.startsWith('appconfig:')) {
+    return new Wrong('appconfig: is not available yet in this version of Sallyport', 'use file:<path>')
+  }
+  return readFileReference(value, 'file:<path>')
 })
 
 export const auditSink = text(

@@ -41,11 +41,17 @@ export interface Metrics {
   /** Asked at each scrape. */
   sampleEndpointsAside(endpoints: () => number): void
   certificateNotAfter(name: string, notAfter: Date): void
+  /** Something that is read while the gateway runs was found changed. */
+  reloaded(source: ReloadSource, result: 'applied' | 'failed'): void
+  /** Asked at each scrape. */
+  sampleRevocations(state: () => { readonly entries: number; readonly ageSeconds: number }): void
   /** Prometheus text 0.0.4. */
   render(): string
   /** Stops what samples in the background. */
   close(): void
 }
+
+export type ReloadSource = 'revocations'
 
 export interface MetricsOptions {
   readonly version: string
@@ -101,6 +107,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'sallyport_certificate_not_after_seconds',
     'End of validity, in seconds since 1970.',
   )
+  const reloads = registry.counter(
+    'sallyport_reloads_total',
+    'Changes that were seen in a source and applied, or failed and kept away.',
+  )
   sampleProcess(registry, delay, options)
   return {
     connectionsOpen: (listener, count) => connections.set({ listener }, count),
@@ -141,6 +151,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
       registry.sampled('sallyport_endpoints_set_aside', help, 'gauge', endpoints)
     },
     certificateNotAfter: (name, date) => notAfter.set({ name }, date.getTime() / 1000),
+    reloaded: (source, result) => reloads.add({ source, result }),
+    sampleRevocations(state) {
+      const gauge = (name: string, help: string, of: 'entries' | 'ageSeconds') =>
+        registry.sampled(name, help, 'gauge', () => state()[of])
+      gauge('sallyport_revocations_entries', 'Entries of the revocation list.', 'entries')
+      const help = 'Time since the revocation list was last known to be as its source has it.'
+      gauge('sallyport_revocations_age_seconds', help, 'ageSeconds')
+    },
     render: () => registry.render(),
     close: () => delay.disable(),
   }
