@@ -8,15 +8,17 @@ import { type HealthState, startHealth } from './admin/health.ts'
 import { createAuditLog } from './audit/chain.ts'
 import { createIds } from './audit/ids.ts'
 import { createFileSink, type Sink } from './audit/sink.ts'
-import type { GatewayConfig, HostPort, ListenerConfig, TrustMaterial } from './config/types.ts'
+import { type PartnerSource, watchCertificates } from './certificates.ts'
+import type { Destination, GatewayConfig, HostPort, ListenerConfig } from './config/types.ts'
 import { compileDestinations } from './destinations/match.ts'
+import { createDestinationStore, type DestinationStore } from './destinations/store.ts'
 import { createAdmission } from './listeners/arrival/admission.ts'
 import { affordableConnections } from './listeners/arrival/open-files.ts'
 import { createAttempts } from './listeners/attempts.ts'
 import { createH2Memory } from './listeners/h2-memory.ts'
 import { type Listener, startListener } from './listeners/listener.ts'
 import { createIdentifyNetwork } from './listeners/networks.ts'
-import { createChoosePort } from './listeners/passthrough.ts'
+import { type ChoosePort, createChoosePort } from './listeners/passthrough.ts'
 import { singleTargets } from './listeners/preset.ts'
 import type { Policy } from './policy/types.ts'
 import type { ReadRevocations } from './config/read.ts'
@@ -47,6 +49,8 @@ export interface GatewayOptions {
   readonly revocations?: (ReadRevocations & { readonly intervalMs?: number }) | null
   /** Certificates and roots, which may change while it runs. Default: those of `config`, for good. */
   readonly trust?: TrustStore
+  /** Certificates, keys and roots of destinations, to be read again while it runs. Default: those of `config`, for good. */
+  readonly partners?: PartnerSource
   /** Start lines go here, and audit events too where `audit.sink` is stdout. */
   readonly stdout: Sink
   readonly resolve?: Resolve
@@ -120,8 +124,9 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
   const metrics = createMetrics({ version: VERSION, audit: () => sink.state() })
   stack.defer(() => metrics.close())
   const trust = options.trust ?? createTrustStore(config.material)
-  observeCertificates(metrics, config)
-  trust.onChange((material) => observeIdentities(metrics, material))
+  const destinations = createDestinationStore(config.destinations)
+  const { log, partners } = options
+  stack.use(watchCertificates({ trust, destinations, metrics, log, now, partners }))
   const connections = config.arrivals.connections ?? (await affordableConnections())
   const admission = createAdmission({ ...config.arrivals, connections })
   metrics.sampleAdmission(() => admission.state)
@@ -158,10 +163,8 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     ownListeners,
     registry: new SessionRegistry(),
     newId: createIds({ now, random: randomBytes }),
-    single: singleTargets(config.destinations),
-    choosePort: createChoosePort(config.destinations),
     identifyNetwork: createIdentifyNetwork(config.networks),
-    ...compileDestinations(config.destinations),
+    ...followDestinations(destinations),
   }
 }
 
@@ -228,19 +231,15 @@ function toHealth(reason: string | null): HealthState {
   return { ok: reason === null, reason }
 }
 
-function observeIdentities(metrics: Metrics, { identity, identities }: TrustMaterial): void {
-  metrics.certificateNotAfter('identity', identity.leaf.validToDate)
-  for (const [name, { leaf }] of identities) {
-    if (leaf !== identity.leaf) metrics.certificateNotAfter(`listener/${name}`, leaf.validToDate)
-  }
-}
-
-function observeCertificates(metrics: Metrics, config: GatewayConfig): void {
-  observeIdentities(metrics, config.material)
-  for (const { name, clientCertificates } of config.destinations) {
-    for (const [index, { keyPair }] of clientCertificates.entries()) {
-      metrics.certificateNotAfter(`${name}/${index}`, keyPair.leaf.validToDate)
-    }
+/** What listeners and sessions ask of the destinations, as they are at that moment. */
+function followDestinations(store: DestinationStore) {
+  const matcher = store.view(compileDestinations<Destination>)
+  const single = store.view(singleTargets)
+  const choosePort = store.view(createChoosePort)
+  return {
+    match: (host: string, port: number) => matcher().match(host, port),
+    single: (name: string) => single()(name),
+    choosePort: (...asked: Parameters<ChoosePort>) => choosePort()(...asked),
   }
 }
 

@@ -4,6 +4,7 @@ import pino from 'pino'
 import { type Fault, formatFault } from '../common/fault.ts'
 import { createStdoutSink } from './audit/sink.ts'
 import { type LoadedGatewayConfig, loadGatewayConfig } from './config/load.ts'
+import { createReadSecret } from './config/secrets-manager.ts'
 import { type Gateway, startGateway } from './gateway.ts'
 import { compilePolicy } from './policy/compile.ts'
 import { createTrustStore } from './trust-store.ts'
@@ -21,7 +22,8 @@ export async function runGateway(options: RunOptions): Promise<number> {
     { base: null, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination({ dest: 2, sync: true }),
   )
-  const loaded = await loadGatewayConfig(options.configFile)
+  const readSecret = createReadSecret()
+  const loaded = await loadGatewayConfig(options.configFile, { readSecret })
   if (!loaded.ok) return printFaults(loaded.faults)
   const { config } = loaded
   const compiled = compilePolicy(config.policyFiles, loaded.policy)
@@ -34,8 +36,10 @@ export async function runGateway(options: RunOptions): Promise<number> {
   const stdout = createStdoutSink(process.stdout)
   let gateway: Gateway
   try {
+    const partners = { ...loaded.partners, readSecret }
     const { revocations } = loaded
-    gateway = await startGateway({ config, policy: compiled.policy, log, stdout, trust, revocations })
+    const policy = compiled.policy
+    gateway = await startGateway({ config, policy, log, stdout, trust, partners, revocations })
   } catch (error) {
     const fault = listenFault(options.configFile, loaded, error)
     if (fault === null) throw error

@@ -31,14 +31,15 @@ function sample(): string {
   metrics.decision('allow')
   metrics.attempt('proxy', 'closed', { sent: 0, received: 0 })
   metrics.sessionOpened('proxy', 0)
-  metrics.upstreamConnected(0)
+  metrics.upstreamConnected(0, true)
   metrics.resolved('asked')
   metrics.dialled('up')
   metrics.sampleDnsCache(() => 0)
   metrics.sampleEndpointsAside(() => 0)
-  metrics.certificateNotAfter('gateway', new Date(0))
   metrics.reloaded('revocations', 'applied')
   metrics.sampleRevocations(() => ({ entries: 0, ageSeconds: 0 }))
+  metrics.certificate('identity', { validFromDate: new Date(0), validToDate: new Date(0) })
+  metrics.partnerReload({ destination: 'partner', part: 'roots' }, 'failed')
   try {
     return metrics.render()
   } finally {

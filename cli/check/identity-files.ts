@@ -7,6 +7,7 @@ import type { CheckedConfig } from '../../gateway/config/check.ts'
 import { type FileContext, readKeyPair, readText } from '../../gateway/config/context.ts'
 import { ReferencedFiles, readRegularFile } from '../../gateway/config/files.ts'
 import type { Report } from '../../gateway/config/rules.ts'
+import { ReferencedSecrets } from '../../gateway/config/secrets.ts'
 import type { IdentityConfig } from '../../lambdas/identity/config.ts'
 import { isJwtSvidUse, isSignatureUse, readKeySet } from '../../lambdas/identity/proofs/key-set.ts'
 import type { OidcProvider } from '../../lambdas/identity/proofs/proof.ts'
@@ -71,7 +72,8 @@ export async function checkIdentityFiles(input: IdentityFilesInput): Promise<Che
     ...{ file, report, readFile: readRegularFile },
     bytes: Buffer.from(input.text),
   })
-  const context = { files, report, warn: reportTo(warnings), now: input.now ?? new Date() }
+  const secrets = new ReferencedSecrets(null, report)
+  const context = { files, secrets, report, warn: reportTo(warnings), now: input.now ?? new Date() }
   const { tls, providers } = config
   if (tls !== null) {
     const paths = { certificate: referenceOf(file, tls.certificate), key: referenceOf(file, tls.key) }

@@ -68,7 +68,7 @@ async function handshake(
       Promise.race([once(socket, 'secureConnect'), closed]),
     )
   } catch (error) {
-    throw tlsFailure(error as Error, { asked: false, presented: false, finished: false })
+    throw tlsFailure(error as Error, { asked: false, presented: false, finished: false, chain: [] })
   }
   const verdict = socket.authorized
     ? 'Node’s own roots verify it'

@@ -412,13 +412,25 @@ const TABLE = {
     502,
     'tls_protocol_error',
     'the server does not speak TLS on this port',
-    'use tls: opaque, or the port on which it speaks TLS',
+    'use tls: opaque, or the port on which it speaks TLS; detail shows what it said once it has done so twice within ten minutes',
   ),
   'upstream-tls-protocol': upstream(
     502,
     'tls_protocol_error',
-    'no TLS version or cipher in common',
-    'check minVersion of the destination',
+    'no TLS version in common',
+    'check minVersion of the destination; below TLS 1.2 nothing is spoken',
+  ),
+  'upstream-tls-cipher': upstream(
+    502,
+    'tls_protocol_error',
+    'no cipher, group or signature algorithm in common',
+    'the server must offer ECDHE with AES-GCM or ChaCha20-Poly1305 (RFC 9325); some answer so to a server name that they do not know',
+  ),
+  'upstream-tls-alpn': upstream(
+    502,
+    'tls_protocol_error',
+    'the server speaks none of the protocols in alpn',
+    'list a protocol that it speaks, or leave alpn out where it does not negotiate one',
   ),
   'upstream-tls-handshake-failed': upstream(
     502,

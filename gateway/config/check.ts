@@ -8,9 +8,15 @@ export interface CheckedConfig {
   readonly warnings: readonly Fault[]
 }
 
-/** Policy is compiled also where other files are at fault: one run shows everything. */
-export async function checkGatewayConfig(file: string, options: ReadOptions = {}): Promise<CheckedConfig> {
-  const { faults, warnings, policy } = await readGatewayConfig(file, options)
+/**
+ * Policy is compiled also where other files are at fault: one run shows everything. Secrets are not read: who checks a
+ * configuration need not be who may have a partner's key.
+ */
+export async function checkGatewayConfig(
+  file: string,
+  options: Omit<ReadOptions, 'readSecret'> = {},
+): Promise<CheckedConfig> {
+  const { faults, warnings, policy } = await readGatewayConfig(file, { ...options, readSecret: null })
   if (policy === null) return { faults, warnings }
   const compiled = compilePolicy(policy.files, policy)
   return compiled.ok

@@ -1,9 +1,9 @@
 // Builds one destination from its entry in gateway.yaml and the files that the entry names.
-import type { SpiffeIdPattern } from '../../spiffe/pattern.ts'
 import { POSTGRES_ALPN } from '../upstream/starttls/postgres/wire.ts'
-import { type BuildContext, readKeyPair, readRoots } from './context.ts'
+import { type BuildContext, type FileContext, readKeyPair, readRoots } from './context.ts'
 import type { GatewayDocument } from './schema.ts'
-import type { ClientCertificateEntry, Destination } from './types.ts'
+import type { Reference } from './secret-reference.ts'
+import type { ClientCertificateEntry, Destination, KeyPair } from './types.ts'
 
 type Entry = GatewayDocument['destinations'][number]
 type Path = readonly (string | number)[]
@@ -14,17 +14,12 @@ export async function buildDestination(
   at: Path,
   context: BuildContext,
 ): Promise<Destination | null> {
-  const roots = await buildRoots(entry, at, context)
+  const roots = await readDestinationRoots(entry.roots, [...at, 'roots'], context)
   const clientCertificates: ClientCertificateEntry[] = []
   const listed = entry.clientCertificates ?? []
-  for (const [index, { workloads, ...paths }] of listed.entries()) {
-    const built = await buildClientCertificate(
-      workloads,
-      paths,
-      [...at, 'clientCertificates', index],
-      context,
-    )
-    if (built !== null) clientCertificates.push(built)
+  for (const [index, { workloads, ...from }] of listed.entries()) {
+    const keyPair = await readClientKeyPair(from, [...at, 'clientCertificates', index], context)
+    if (keyPair !== null) clientCertificates.push({ workloads, keyPair })
   }
   if (roots === null || clientCertificates.length < listed.length) return null
   const direct = entry.startTlsNegotiation === 'direct'
@@ -55,32 +50,32 @@ export async function buildDestination(
   }
 }
 
-async function buildRoots(
-  { roots }: Entry,
+/** Null after a fault. `at` is the key of the roots. */
+export async function readDestinationRoots(
+  roots: Entry['roots'],
   at: Path,
-  context: BuildContext,
+  context: FileContext,
 ): Promise<Destination['roots'] | null> {
-  if (roots === undefined || roots === 'system') return 'system'
-  return readRoots(roots.file, [...at, 'roots'], context)
+  return roots === undefined || roots === 'system' ? 'system' : readRoots(roots.from, at, context)
 }
 
 /** id-kp-clientAuth, RFC 5280 §4.2.1.12. */
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 
-async function buildClientCertificate(
-  workloads: readonly SpiffeIdPattern[],
-  paths: { readonly certificate: string; readonly key: string },
+/** Null after a fault. `at` is the entry of `clientCertificates`. */
+export async function readClientKeyPair(
+  from: { readonly certificate: Reference; readonly key: Reference },
   at: Path,
-  context: BuildContext,
-): Promise<ClientCertificateEntry | null> {
-  const { keyPair } = await readKeyPair(paths, at, context)
+  context: FileContext,
+): Promise<KeyPair | null> {
+  const { keyPair } = await readKeyPair(from, at, context)
   if (keyPair === null) return null
   // Node types keyUsage as a list; it is undefined where the certificate has no extended key usage.
   const usages: readonly string[] | undefined = keyPair.leaf.keyUsage
   if (usages !== undefined && !usages.includes(CLIENT_AUTH)) {
     // Partners that pin the certificate take it all the same, so this is theirs to judge.
-    const message = `${paths.certificate}: not for TLS clients (no clientAuth), which most servers refuse`
+    const message = `${String(from.certificate)}: not for TLS clients (no clientAuth), which most servers refuse`
     context.warn([...at, 'certificate'], message, 'ask for a certificate with clientAuth')
   }
-  return { workloads, keyPair }
+  return keyPair
 }

@@ -8,6 +8,8 @@ import {
   type ReadTrust,
   readGatewayConfig,
 } from './read.ts'
+import type { PartnerReading } from './partners.ts'
+import type { ReadSecret } from './secrets.ts'
 import type { GatewayConfig } from './types.ts'
 
 export interface LoadedGatewayConfig {
@@ -23,6 +25,8 @@ export interface LoadedGatewayConfig {
   readonly readTrust: ReadTrust
   /** Null where the configuration has no list. */
   readonly revocations: ReadRevocations | null
+  /** Certificates, keys and roots of destinations. */
+  readonly partners: PartnerReading
   /** The 1-based line of a key in gateway.yaml, for faults that are found later; null where it is not there. */
   readonly lineOf: (path: KeyPath) => number | null
 }
@@ -37,7 +41,7 @@ export type GatewayConfigResult =
  */
 export async function loadGatewayConfig(
   file: string,
-  options: ReadOptions = {},
+  options: ReadOptions & { readonly readSecret?: ReadSecret } = {},
 ): Promise<GatewayConfigResult> {
   const { config, policy, faults, ...rest } = await readGatewayConfig(file, options)
   return config === null || policy === null ? { ok: false, faults } : { ok: true, config, policy, ...rest }

@@ -7,6 +7,7 @@ import { byLine, loadYamlFile } from '../../common/yaml-file.ts'
 import { ownNetwork } from '../upstream/address-class.ts'
 import type { BuildContext } from './context.ts'
 import { buildDestination } from './destination.ts'
+import { describePartners, type PartnerReading, secretsOf } from './partners.ts'
 import { decodeText, FileError, type ReadFile, ReferencedFiles, readRegularFile } from './files.ts'
 import { buildListeners } from './listeners.ts'
 import { warnOfUnreachable } from './rules-addresses.ts'
@@ -14,6 +15,8 @@ import { createRevocationSource, type RevocationReading, type RevocationSource }
 import { checkRules, type Report } from './rules.ts'
 import { knownTrustDomains } from './rules-trust.ts'
 import { GATEWAY_SCHEMA, type GatewayDocument } from './schema.ts'
+import { type ReadSecret, ReferencedSecrets } from './secrets.ts'
+import { createReadSecret } from './secrets-manager.ts'
 import { buildTrust } from './trust.ts'
 import type { GatewayConfig, TrustMaterial } from './types.ts'
 
@@ -21,6 +24,8 @@ export interface ReadOptions {
   /** Default: the file system. */
   readonly readFile?: ReadFile
   readonly now?: () => Date
+  /** Null: secrets are not read, only the form of references is checked. Default: AWS Secrets Manager. */
+  readonly readSecret?: ReadSecret | null
   /** Default: that of the process. */
   readonly environment?: Readonly<Record<string, string | undefined>>
 }
@@ -62,6 +67,8 @@ export interface GatewayReading {
   readonly readTrust: ReadTrust
   /** Null where the configuration has no list. */
   readonly revocations: ReadRevocations | null
+  /** Certificates, keys and roots of destinations. */
+  readonly partners: PartnerReading
   readonly lineOf: (path: KeyPath) => number | null
   /** Null where gateway.yaml does not fit its schema or the policy cannot be read. */
   readonly policy: PolicySource | null
@@ -69,6 +76,7 @@ export interface GatewayReading {
 
 export async function readGatewayConfig(file: string, options: ReadOptions = {}): Promise<GatewayReading> {
   const { readFile = readRegularFile, now = () => new Date(), environment = process.env } = options
+  const { readSecret = createReadSecret() } = options
   const source = await readSource(file, readFile)
   if ('faults' in source) return failed(source.faults)
   const loaded = loadYamlFile({ file, text: source.text }, GATEWAY_SCHEMA)
@@ -85,11 +93,13 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   const report = reportTo(faults)
   const files = new ReferencedFiles({ file, bytes: source.bytes, readFile, report })
   checkRules(document, { report, lineOf })
+  const secrets = new ReferencedSecrets(readSecret, report)
   const context: BuildContext = {
-    ...{ files, now: now(), report, environment },
+    ...{ files, secrets, now: now(), report, environment },
     warn: reportTo(warnings),
     overridden: (name) => void overridden.push(name),
   }
+  await readSecrets(document, context)
   const built = await build(document, context)
   const policy = await readPolicy(document, context)
   const revocations = await readRevocations(document, files, readFile)
@@ -111,6 +121,21 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
     })
     return { material: found.length > 0 ? null : material, faults: byLine(found) }
   }
+  const partners = describePartners(
+    document.destinations,
+    document.secrets.interval,
+    (reference) => files.nameOf(reference),
+    (readSecret) => {
+      const found: Fault[] = []
+      const report = reportTo(found)
+      const fresh = {
+        files: new ReferencedFiles({ file, bytes: source.bytes, readFile, report }),
+        secrets: new ReferencedSecrets(readSecret, report),
+      }
+      const context = { ...fresh, now: now(), report, warn: () => {} }
+      return { context, takeFaults: () => byLine(found.splice(0)) }
+    },
+  )
   return {
     config,
     faults: [...byLine(faults), ...(revocations?.first.faults ?? [])],
@@ -119,6 +144,7 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
     trustFiles,
     readTrust,
     revocations,
+    partners,
     lineOf,
     policy,
   }
@@ -133,9 +159,23 @@ function failed(faults: readonly Fault[]): GatewayReading {
     trustFiles: [],
     readTrust: async () => ({ material: null, faults }),
     revocations: null,
+    partners: { parts: [], secretsIntervalMs: 0, read: async () => new Map() },
     lineOf: () => null,
     policy: null,
   }
+}
+
+/** All at once, since a way that is blocked takes each of them its time-out. One warning where none is read. */
+async function readSecrets({ destinations }: GatewayDocument, context: BuildContext): Promise<void> {
+  const named = secretsOf(destinations)
+  const [first] = named
+  if (first === undefined) return
+  if (!context.secrets.offline) return context.secrets.fetch(named.map(({ secret }) => secret))
+  context.warn(
+    first.key,
+    `secrets are not read here: of ${named.length} reference(s) to Secrets Manager the form alone is checked`,
+    'the gateway reads them when it starts',
+  )
 }
 
 type Source = { readonly bytes: Uint8Array; readonly text: string } | { readonly faults: readonly Fault[] }

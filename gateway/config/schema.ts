@@ -3,7 +3,7 @@
 import * as z from 'zod'
 import { arrivals, listener } from './schema-listeners.ts'
 import { network, trust } from './schema-trust.ts'
-import { AVAILABLE_START_TLS, LATER_START_TLS } from '../upstream/starttls/registry.ts'
+import { START_TLS_NAMES } from '../upstream/starttls/types.ts'
 import * as values from './values.ts'
 
 const { notYet } = values
@@ -18,8 +18,8 @@ const identity = z.strictObject({
 
 const clientCertificate = z.strictObject({
   workloads: z.array(values.workloads).min(1).max(256),
-  certificate: values.fileReference,
-  key: values.fileReference,
+  certificate: values.material,
+  key: values.material,
 })
 
 const connect = z.strictObject({
@@ -50,9 +50,7 @@ const destination = z.strictObject({
   serverName: values.serverName.optional(),
   minVersion: tlsVersion.optional(),
   alpn: z.array(values.alpnProtocol).max(32).optional(),
-  startTls: values
-    .oneOf(AVAILABLE_START_TLS, LATER_START_TLS, 'remove it, or use a port that begins with TLS')
-    .optional(),
+  startTls: z.enum(START_TLS_NAMES).optional(),
   startTlsNegotiation: z.enum(['request', 'direct']).optional(),
   nameProof: z.enum(['required', 'whenPresent']).optional(),
   serverNames: z.array(values.proofName).min(1).max(256).optional(),
@@ -102,6 +100,7 @@ export const GATEWAY_SCHEMA = z.strictObject({
   revocations: z.strictObject({ source: values.revocationSource }).optional(),
   audit: audit.prefault({}),
   addresses: z.strictObject({ vpcCidrs: z.array(values.vpcCidr).max(64).default([]) }).prefault({}),
+  secrets: z.strictObject({ interval: values.duration('10s', '24h').prefault('5m') }).prefault({}),
   dns: dns.prefault({}),
   health: z.strictObject({ address: values.listenAddress }).prefault({ address: '0.0.0.0:9902' }),
   admin: z.strictObject({ address: values.listenAddress }).prefault({ address: '127.0.0.1:9901' }),

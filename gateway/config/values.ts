@@ -9,6 +9,7 @@ import { parseSpiffeIdPattern } from '../../spiffe/pattern.ts'
 import { parseHost } from '../destinations/host.ts'
 import { canonicalAddress } from '../upstream/address-class.ts'
 import { canonicalRange } from './range.ts'
+import { parseSecretReference, type Reference, SECRET_PREFIX, SecretReference } from './secret-reference.ts'
 import type { HostPattern, HostPort } from './types.ts'
 
 /** A message, and what to do where that needs saying. */
@@ -40,7 +41,7 @@ export function notYet(instead = 'remove it') {
 
 /** One of `now`; one of `later` is known and refused as such. */
 export function oneOf<const Now extends string>(
-  now: readonly Now[],
+  now: readonly [Now, ...Now[]],
   later: readonly string[],
   instead: string,
 ) {
@@ -104,21 +105,26 @@ export const filePath = text('the path of a file', (value) => {
   return value.startsWith('file:') ? new Wrong('expected a path', 'leave out file: here') : value
 })
 
-/** The path behind `file:`. */
-export const fileReference = text('file:<path>', (value) => readFileReference(value, 'file:<path>'))
+const MATERIAL = 'file:<path> or secretsmanager:<arn>#<field>'
 
-function readFileReference(value: string, expected: string): string | Wrong {
-  if (value.startsWith('secretsmanager:')) {
-    return new Wrong('secretsmanager: is not available yet in this version of Sallyport', 'use file:<path>')
+/** The path behind `file:`, or a secret. */
+export const material = text(MATERIAL, (value) => readReference(value, MATERIAL))
+
+function readReference(value: string, expected: string): Reference | Wrong {
+  if (value.startsWith(SECRET_PREFIX)) {
+    const secret = parseSecretReference(value.slice(SECRET_PREFIX.length))
+    return secret instanceof SecretReference ? secret : new Wrong(secret.message, secret.remedy)
   }
   const ok = value.startsWith('file:') && value.length > 5 && !value.includes('\0')
   return ok ? value.slice(5) : new Wrong(`expected ${expected}`)
 }
 
-export const roots = text('system or file:<path>', (value): { readonly file: string } | 'system' | Wrong => {
+const ROOTS = `system, ${MATERIAL}`
+
+export const roots = text(ROOTS, (value): { readonly from: Reference } | 'system' | Wrong => {
   if (value === 'system') return value
-  const file = readFileReference(value, 'system or file:<path>')
-  return file instanceof Wrong ? file : { file }
+  const from = readReference(value, ROOTS)
+  return from instanceof Wrong ? from : { from }
 })
 
 /** The path behind `file:`. */
@@ -126,7 +132,8 @@ export const revocationSource = text('file:<path>', (value) => {
   if (value.startsWith('appconfig:')) {
     return new Wrong('appconfig: is not available yet in this version of Sallyport', 'use file:<path>')
   }
-  return readFileReference(value, 'file:<path>')
+  const ok = value.startsWith('file:') && value.length > 5 && !value.includes('\0')
+  return ok ? value.slice(5) : new Wrong('expected file:<path>')
 })
 
 export const auditSink = text(

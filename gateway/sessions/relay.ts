@@ -1,6 +1,7 @@
 // The relay: moves bytes between two sides, driven by hand (`data`, `write`, `drain`), because `stream.pipe` costs
 // half as much CPU again per byte and hides how a side ended. It keeps half-close, bounds what is in flight by the
 // streams' own high-water marks, and turns any end that is not clean on one side into a reset on the other.
+import { SallyportError } from '../../common/errors.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
 import type { RelaySide } from './tunnel.ts'
 
@@ -150,7 +151,7 @@ class HandDrivenRelay implements Relay {
     this.#abort({
       code,
       // What stands between the two on the way up (startTls) may have refused what the client said.
-      by: code.startsWith('request-') ? 'gateway' : party,
+      by: /^(?:relay|connect|upstream)-/.test(code) ? party : 'gateway',
       detail: error === null ? null : describe(error),
     })
   }
@@ -211,6 +212,7 @@ function clientCode(error: Error | null): ReasonCode {
 }
 
 function describe(error: Error): string {
+  if (error instanceof SallyportError) return error.message
   const code = (error as NodeJS.ErrnoException).code
   return code === undefined || error.message.includes(code) ? error.message : `${code}: ${error.message}`
 }

@@ -210,7 +210,7 @@ class Session {
       })
       this.#facts.upstream = upstream.facts
       this.#facts.upstreamTimings = upstream.timings
-      this.#deps.metrics.upstreamConnected((performance.now() - startedAt) / 1000)
+      this.#deps.metrics.upstreamConnected((performance.now() - startedAt) / 1000, upstream.facts.resumed)
       return upstream
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error

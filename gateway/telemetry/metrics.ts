@@ -30,8 +30,6 @@ export interface Metrics {
   /** `seconds` from the request to "connected". */
   sessionOpened(listener: string, seconds: number): void
   sessionEnded(listener: string): void
-  /** `seconds` for resolving, dialling, TLS and confirmation. */
-  upstreamConnected(seconds: number): void
   /** A host was resolved, or could not be. */
   resolved(result: ResolveResult): void
   /** One dial ended. */
@@ -40,11 +38,19 @@ export interface Metrics {
   sampleDnsCache(hosts: () => number): void
   /** Asked at each scrape. */
   sampleEndpointsAside(endpoints: () => number): void
-  certificateNotAfter(name: string, notAfter: Date): void
   /** Something that is read while the gateway runs was found changed. */
   reloaded(source: ReloadSource, result: 'applied' | 'failed'): void
   /** Asked at each scrape. */
   sampleRevocations(state: () => { readonly entries: number; readonly ageSeconds: number }): void
+  /** `seconds` for resolving, dialling, TLS and confirmation; `resumed` null where the gateway speaks no TLS. */
+  upstreamConnected(seconds: number, resumed: boolean | null): void
+  /** A certificate that the gateway shows. */
+  certificate(name: string, validity: { readonly validFromDate: Date; readonly validToDate: Date }): void
+  /** A part of a destination's certificates, keys and roots was read again, or could not be and is kept as it was. */
+  partnerReload(
+    which: { readonly destination: string; readonly part: string },
+    result: 'fresh' | 'failed',
+  ): void
   /** Prometheus text 0.0.4. */
   render(): string
   /** Stops what samples in the background. */
@@ -103,6 +109,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'sallyport_dial_attempts_total',
     'TCP connections tried: up, lost to a faster address, abandoned by the client, or the reason code.',
   )
+  const upstreamHandshakes = registry.counter(
+    'sallyport_upstream_handshakes_total',
+    'TLS handshakes with services that succeeded; a resumed one costs about half.',
+  )
   const notAfter = registry.gauge(
     'sallyport_certificate_not_after_seconds',
     'End of validity, in seconds since 1970.',
@@ -110,6 +120,18 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const reloads = registry.counter(
     'sallyport_reloads_total',
     'Changes that were seen in a source and applied, or failed and kept away.',
+  )
+  const notBefore = registry.gauge(
+    'sallyport_certificate_not_before_seconds',
+    'Beginning of validity, in seconds since 1970; the age of the certificate is what has passed since.',
+  )
+  const reloadFailures = registry.counter(
+    'sallyport_partner_reload_failures_total',
+    'Changed certificates, keys or roots of destinations that could not be taken, and looks at secrets that failed.',
+  )
+  const stale = registry.gauge(
+    'sallyport_partner_stale',
+    '1 while a part of a destination is kept as it was because the new one cannot be taken, else 0.',
   )
   sampleProcess(registry, delay, options)
   return {
@@ -140,7 +162,6 @@ export function createMetrics(options: MetricsOptions): Metrics {
       opening.observe(seconds)
     },
     sessionEnded: (listener) => open.add({ listener }, -1),
-    upstreamConnected: (seconds) => upstream.observe(seconds),
     resolved: (result) => resolutions.add({ result }),
     dialled: (result) => dials.add({ result }),
     sampleDnsCache(hosts) {
@@ -150,7 +171,6 @@ export function createMetrics(options: MetricsOptions): Metrics {
       const help = 'Endpoints that failed lately and are tried after the others.'
       registry.sampled('sallyport_endpoints_set_aside', help, 'gauge', endpoints)
     },
-    certificateNotAfter: (name, date) => notAfter.set({ name }, date.getTime() / 1000),
     reloaded: (source, result) => reloads.add({ source, result }),
     sampleRevocations(state) {
       const gauge = (name: string, help: string, of: 'entries' | 'ageSeconds') =>
@@ -158,6 +178,18 @@ export function createMetrics(options: MetricsOptions): Metrics {
       gauge('sallyport_revocations_entries', 'Entries of the revocation list.', 'entries')
       const help = 'Time since the revocation list was last known to be as its source has it.'
       gauge('sallyport_revocations_age_seconds', help, 'ageSeconds')
+    },
+    upstreamConnected(seconds, resumed) {
+      upstream.observe(seconds)
+      if (resumed !== null) upstreamHandshakes.add({ resumed: String(resumed) })
+    },
+    certificate(name, { validFromDate, validToDate }) {
+      notBefore.set({ name }, validFromDate.getTime() / 1000)
+      notAfter.set({ name }, validToDate.getTime() / 1000)
+    },
+    partnerReload(which, result) {
+      stale.set(which, result === 'failed' ? 1 : 0)
+      if (result === 'failed') reloadFailures.add({ destination: which.destination })
     },
     render: () => registry.render(),
     close: () => delay.disable(),

@@ -40,9 +40,9 @@ export interface EndpointsOptions {
 }
 
 interface State {
-  /** In a row. */
+  /** In a row, lost races apart. */
   failures: number
-  /** How often it was set aside in a row, which is less: many sessions may find out about one failure together. */
+  /** How often it was set aside in a row: many sessions may find out about one failure together. */
   steps: number
   asideAt: number
   asideUntil: number
@@ -118,12 +118,12 @@ class SeenEndpoints implements Endpoints {
       },
       failed: (code) => {
         end()
-        if (COUNTED.has(code)) this.#setAside(key, startedAt, Number.POSITIVE_INFINITY)
+        if (COUNTED.has(code)) this.#setAside(key, startedAt, true)
       },
       lost: (waitedMs) => {
         end()
-        // It puts the endpoint behind the others and never opens the breaker: it might have come up.
-        if (waitedMs >= SILENCE_MS) this.#setAside(key, startedAt, BREAK_AFTER - 1)
+        // It puts the endpoint behind the others and is no failure to the breaker: it might have come up.
+        if (waitedMs >= SILENCE_MS) this.#setAside(key, startedAt, false)
       },
     }
   }
@@ -135,11 +135,11 @@ class SeenEndpoints implements Endpoints {
     return undefined
   }
 
-  /** Counts a failure, up to `most` of them. */
-  #setAside(key: string, startedAt: number, most: number): void {
+  /** `failed`: it counts towards the breaker. */
+  #setAside(key: string, startedAt: number, failed: boolean): void {
     const state = this.#stateOf(key) ?? { failures: 0, steps: 0, asideAt: 0, asideUntil: 0, probing: false }
     this.#states.set(key, state)
-    state.failures = Math.max(state.failures, Math.min(state.failures + 1, most))
+    if (failed) state.failures += 1
     // Begun before the failure was known: a thousand sessions that wait for one dead server are one failure, not a thousand.
     if (state.steps > 0 && startedAt < state.asideAt) return
     const base = Math.min(FIRST_ASIDE_MS * 2 ** state.steps, LONGEST_ASIDE_MS)

@@ -9,14 +9,14 @@ import { type Budget, openBudget, within } from './budget.ts'
 import { confirm, confirmWaitMs, needsConfirmation } from './confirm.ts'
 import { createEndpoints, type Endpoints } from './endpoints.ts'
 import { localAddresses } from './local-names.ts'
-import { originate } from './originate.ts'
+import { createTlsMemory, originate, type TlsMemory } from './originate.ts'
 import { NO_SURROUNDINGS, permit, type Surroundings } from './permit.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { resetSocket } from './sockets.ts'
 import { addressOf, checkSelected, upgrade } from './starttls/layer.ts'
 import { createStartTlsSet, type StartTlsSet } from './starttls/registry.ts'
 import type { AdaptContext, Reopened, Upgraded } from './starttls/types.ts'
-import { lateCode } from './tls-failures.ts'
+import { alertOf, lateCode } from './tls-failures.ts'
 import {
   type AttemptResult,
   type Dial,
@@ -41,6 +41,8 @@ export interface OpenUpstreamOptions {
   readonly onAttempt?: (result: AttemptResult) => void
   /** Monotonic, in milliseconds; default `performance`. */
   readonly clock?: { now(): number }
+  /** Sessions to resume and the like; default: a memory of its own. */
+  readonly tlsMemory?: TlsMemory
 }
 
 type Opened = Pick<UpstreamConnection, 'stream' | 'judgeLateError'>
@@ -52,6 +54,7 @@ interface Opening {
   readonly dial: Dial
   readonly surroundings: Surroundings
   readonly startTls: StartTlsSet
+  readonly tlsMemory: TlsMemory
   readonly endpoints: Endpoints
   readonly onAttempt: (result: AttemptResult) => void
   readonly now: () => number
@@ -71,7 +74,7 @@ const NEVER_ASKED = { asked: false, presented: false }
  */
 export function createOpenUpstream(options: OpenUpstreamOptions): OpenUpstream {
   const { resolve, surroundings = NO_SURROUNDINGS, clock = performance, onAttempt = () => {} } = options
-  const { startTls = createStartTlsSet() } = options
+  const { startTls = createStartTlsSet(), tlsMemory = createTlsMemory() } = options
   const blockListFor = createBlockLists(surroundings.network)
   const now = (): number => clock.now()
   const endpoints = options.endpoints ?? createEndpoints({ now, random: Math.random })
@@ -81,7 +84,9 @@ export function createOpenUpstream(options: OpenUpstreamOptions): OpenUpstream {
     using budget = openBudget(destination.connect.timeoutMs, request.signal, now)
     const blockList = blockListFor(destination)
     const dial: Dial = (endpoint, signal) => options.dial({ ...endpoint, blockList }, signal)
-    const opening = { request, progress, budget, dial, surroundings, startTls, endpoints, onAttempt, now }
+    const opening = {
+      ...{ request, progress, budget, dial, surroundings, startTls, tlsMemory, endpoints, onAttempt, now },
+    }
     try {
       const addresses = await addressesFor(opening, resolve)
       return await reach(addresses, destination.connect.attempts, opening, adapt)
@@ -133,7 +138,7 @@ async function reach(
 }
 
 async function openStream(raw: Socket, opening: Opening, finish: Finish): Promise<Opened> {
-  const { request, progress, budget, startTls, now } = opening
+  const { request, progress, budget, startTls, tlsMemory, now } = opening
   const { destination } = request
   if (destination.tls !== 'originate') {
     if (request.serverName !== null) {
@@ -145,15 +150,20 @@ async function openStream(raw: Socket, opening: Opening, finish: Finish): Promis
   return progress.timed('tlsMs', async () => {
     const upgraded = await upgrade(raw, destination, startTls, budget.signal)
     const start = now()
-    const connection = await originate(raw, request, progress.facts, budget.signal)
+    const connection = await originate(raw, request, progress.facts, budget.signal, tlsMemory)
     checkSelected(connection.socket, upgraded)
     if (needsConfirmation(connection.watch)) {
       const waitMs = confirmWaitMs(destination.connect.confirmMs, now() - start, budget.remainingMs())
       await confirm(connection, waitMs, budget.signal)
     }
-    const { socket, watch, presented } = connection
-    const judgeLateError = (error: Error) =>
-      error instanceof UpstreamError ? error.code : lateCode(error, { asked: watch.asked, presented })
+    const { socket, resumption } = connection
+    resumption.confirmed()
+    const judgeLateError = (error: Error) => {
+      if (error instanceof UpstreamError) return error.code
+      // A refusal that came late: what the server gave us to resume is worth nothing.
+      if (alertOf(error) !== null) resumption.failed()
+      return lateCode(error, connection)
+    }
     return { stream: finish(socket, upgraded, opening), judgeLateError }
   })
 }

@@ -1,6 +1,7 @@
 // Gives a failed TLS connection its reason code. Node reports most of it as an Error whose `code` is made of OpenSSL's
 // reason string, which changes between OpenSSL releases; alerts are therefore told by their number.
 import type { ReasonCode } from '../audit/reasons.ts'
+import { type CertificateSeen, explainVerdict } from './certificate-chain.ts'
 import { UpstreamError } from './types.ts'
 
 export interface TlsSituation {
@@ -10,14 +11,21 @@ export interface TlsSituation {
   readonly presented: boolean
   /** The handshake's messages were through, so the error is the verdict on the server's certificate. */
   readonly finished: boolean
+  /** What the server showed, leaf first. */
+  readonly chain: readonly CertificateSeen[]
 }
 
 /** Alerts by which a server judges a client certificate (RFC 8446 §6.2; 41 is no_certificate of SSL 3.0). */
 const CERTIFICATE_ALERTS: ReadonlySet<number> = new Set([41, 42, 43, 44, 45, 46, 48, 49, 116])
-/** Also sent for anything else that does not fit, such as no cipher in common. */
+/** Also the answer to a ClientHello in which nothing fits. */
 const HANDSHAKE_FAILURE = 40
-/** protocol_version, insufficient_security. */
-const PROTOCOL_ALERTS: ReadonlySet<number> = new Set([70, 71])
+/** What an alert says that comes before any certificate was asked for (RFC 8446 §6.2, RFC 7301 §3.2). */
+const HELLO_ALERTS: Readonly<Record<number, ReasonCode>> = {
+  [HANDSHAKE_FAILURE]: 'upstream-tls-cipher',
+  70: 'upstream-tls-protocol',
+  71: 'upstream-tls-cipher',
+  120: 'upstream-tls-alpn',
+}
 
 /** `X509_V_ERR_…` as Node names them. */
 const VERDICTS: Readonly<Record<string, ReasonCode>> = {
@@ -38,10 +46,8 @@ const LOCAL: readonly (readonly [RegExp, ReasonCode])[] = [
     /WRONG_VERSION_NUMBER|HTTP_REQUEST|PACKET_LENGTH_TOO_LONG|BAD_RECORD_TYPE|NOT_TLS/,
     'upstream-tls-plaintext',
   ],
-  [
-    /UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW|WRONG_SSL_VERSION|NO_SHARED_CIPHER|WRONG_CIPHER|UNKNOWN_CIPHER|NO_PROTOCOLS|DH_PARAM_SIZE|DH_KEY_TOO_SMALL/,
-    'upstream-tls-protocol',
-  ],
+  [/UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW|WRONG_SSL_VERSION|NO_PROTOCOLS/, 'upstream-tls-protocol'],
+  [/NO_SHARED_CIPHER|WRONG_CIPHER|UNKNOWN_CIPHER|DH_PARAM_SIZE|DH_KEY_TOO_SMALL/, 'upstream-tls-cipher'],
   [/(?:EE|CA)_KEY_TOO_SMALL|CA_MD_TOO_WEAK|CERTIFICATE_VERIFY_FAILED/, 'upstream-tls-certificate-refused'],
 ]
 
@@ -50,7 +56,9 @@ const BROKEN: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTE
 /** The error to report for what ended a handshake. Our own verdicts (name, pin) pass through as they are. */
 export function tlsFailure(error: Error, situation: TlsSituation): UpstreamError {
   if (error instanceof UpstreamError) return error
-  return new UpstreamError(handshakeCode(error, situation), describe(error), { cause: error })
+  const verdict = situation.finished ? explainVerdict(codeOf(error), situation.chain, new Date()) : null
+  const detail = verdict === null ? describe(error) : `${verdict} (${codeOf(error)})`
+  return new UpstreamError(handshakeCode(error, situation), detail, { cause: error })
 }
 
 /** A server that ended, reset or sent an alert after it had asked for a client certificate. */
@@ -99,9 +107,7 @@ function alertCode(alert: number, situation: TlsSituation): ReasonCode {
   if (situation.asked && (CERTIFICATE_ALERTS.has(alert) || alert === HANDSHAKE_FAILURE)) {
     return clientCertificateCode(situation)
   }
-  // Without a CertificateRequest it comes as the answer to the ClientHello, to say that nothing in it fits.
-  if (PROTOCOL_ALERTS.has(alert) || alert === HANDSHAKE_FAILURE) return 'upstream-tls-protocol'
-  return 'upstream-tls-handshake-failed'
+  return HELLO_ALERTS[alert] ?? 'upstream-tls-handshake-failed'
 }
 
 function clientCertificateCode(situation: Pick<TlsSituation, 'presented'>): ReasonCode {

@@ -2,6 +2,7 @@
 // handle together with its error, and emits tickets and ends while nobody may be listening yet, so what is not noted
 // when it happens cannot be asked for later.
 import type { TLSSocket } from 'node:tls'
+import { type CertificateSeen, readChain } from './certificate-chain.ts'
 import { ignoreErrors } from './sockets.ts'
 
 export interface ServerSeen {
@@ -11,6 +12,8 @@ export interface ServerSeen {
   /** The IANA name. */
   readonly cipher: string | null
   readonly resumed: boolean
+  /** Leaf first; empty on a resumed session. */
+  readonly chain: readonly CertificateSeen[]
 }
 
 export interface TlsWatch {
@@ -69,8 +72,10 @@ function wasAsked(socket: TLSSocket): boolean {
 
 function look(socket: TLSSocket): ServerSeen {
   // Not getPeerX509Certificate(): called before Node's own check, it leaves that check an empty certificate (24.21.0).
-  const fingerprint: unknown = socket.getPeerCertificate().fingerprint256
+  const peer = socket.getPeerCertificate(true)
+  const fingerprint: unknown = peer.fingerprint256
   return {
+    chain: readChain(peer),
     certificateSha256: typeof fingerprint === 'string' ? fingerprint.replaceAll(':', '').toLowerCase() : null,
     protocol: socket.getProtocol(),
     cipher: socket.getCipher().standardName,

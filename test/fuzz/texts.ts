@@ -1,5 +1,6 @@
 // Parsers of text: names, identities, tokens, JSON. What they accept must come back as the same.
 import { parseHost, parseHostPort } from '../../gateway/destinations/host.ts'
+import { describePlaintext } from '../../gateway/upstream/plaintext.ts'
 import { ProofError } from '../../lambdas/identity/proofs/proof.ts'
 import { parseCompactToken } from '../../lambdas/identity/proofs/token.ts'
 import { JsonError, parseStrictJson } from '../../lambdas/identity/strict-json.ts'
@@ -25,7 +26,27 @@ function checkHost(input: Uint8Array): void {
   if (withPort.ok) promise(withPort.port >= 1 && withPort.port <= 65_535, 'a port that is none')
 }
 
+function checkPlaintext(input: Uint8Array): void {
+  const text = describePlaintext(input)
+  promise(
+    text === null ? input.length === 0 : /^[\x20-\x7e]{1,300}…?"$/.test(text),
+    'bytes shown as they came',
+  )
+}
+
 export const TEXT_TARGETS: readonly FuzzTarget[] = [
+  {
+    name: 'plaintext',
+    samples: samples(
+      'SSH-2.0-OpenSSH_9.2\r\n',
+      '220 mail.example ESMTP\r\n',
+      'J\0\0\0\n8.0.36\0',
+      'E\0\0\0\x8dSFATAL\0',
+      '0$\x02\x01\0x',
+      'HTTP/1.1 400 Bad Request\r\n',
+    ),
+    check: checkPlaintext,
+  },
   {
     name: 'host',
     samples: samples(

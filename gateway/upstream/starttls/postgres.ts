@@ -13,16 +13,20 @@ export function createPostgres(): StartTls {
   const keys = new CancelKeys()
   const adapt: Upgraded['adapt'] = (tls, context) => {
     const scope = scopeOf(context)
+    const gone = new AbortController()
     let forget: () => void = () => {}
     const translator = new PostgresTranslator({
       onKey(key) {
         forget()
         forget = keys.remember(scope, key, context.address)
       },
-      onCancel: (packet, key) => cancel(packet, keys.find(scope, key), context),
+      onCancel: (packet, key) => cancel(packet, keys.find(scope, key), context, gone.signal),
     })
     const stream = new AdaptedStream(tls, translator)
-    stream.once('close', () => forget())
+    stream.once('close', () => {
+      forget()
+      gone.abort()
+    })
     return stream
   }
   return {

@@ -44,7 +44,7 @@ describe('the admin port', () => {
     await using admin = await startPort()
     admin.metrics.attempt('proxy', 'policy-denied', { sent: 7, received: 9 })
     admin.metrics.attempt('proxy', 'policy-denied', { sent: 0, received: 0 })
-    admin.metrics.upstreamConnected(0.003)
+    admin.metrics.upstreamConnected(0.003, null)
     const { status, type, body } = await get(admin.port, '/metrics')
     expect({ status, type }).toEqual({ status: 200, type: 'text/plain; version=0.0.4; charset=utf-8' })
     const lines = body.split('\n')

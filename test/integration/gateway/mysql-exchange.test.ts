@@ -65,7 +65,10 @@ test('ends in order where client and server do', async () => {
   await using s = await loggedIn()
   s.client.write(QUIT)
   s.client.on('end', () => setImmediate(() => s.client.end()))
-  expect((await s.gateway.closed(1))[0]).toMatchObject({ outcome: { code: 'closed' }, upstream: { attempts: 2 } })
+  expect((await s.gateway.closed(1))[0]).toMatchObject({
+    outcome: { code: 'closed' },
+    upstream: { attempts: 2 },
+  })
   await expect.poll(() => s.server.open()).toBe(0)
 })
 
@@ -76,7 +79,10 @@ test('is a reset to the client where the server resets', async () => {
   })
   s.client.write(QUIT)
   expect(await closed).toBe('ECONNRESET')
-  expect((await s.gateway.closed(1))[0]?.outcome).toMatchObject({ code: 'relay-upstream-reset', by: 'upstream' })
+  expect((await s.gateway.closed(1))[0]?.outcome).toMatchObject({
+    code: 'relay-upstream-reset',
+    by: 'upstream',
+  })
 })
 
 test('leaves no connection behind where the client goes away', async () => {

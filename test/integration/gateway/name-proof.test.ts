@@ -7,7 +7,8 @@ import { describe, expect, test } from 'vitest'
 import { connectHbone } from '../../fakes/mesh/hbone-client.ts'
 import { connectLinkerd } from '../../fakes/mesh/linkerd-client.ts'
 import { extension, hello, inRecords, name, record, serverName } from '../../fixtures/client-hello.ts'
-import { connect } from '../../fixtures/connect-client.ts'
+import { connect, connectTls } from '../../fixtures/connect-client.ts'
+import { CANCEL, FLAG, FRAME, RawH2 } from '../../fixtures/h2-raw.ts'
 import { startPartner, startTcp, toLoopback } from '../../fixtures/partner.ts'
 import { connectRaw, readToEnding } from '../../fixtures/sockets.ts'
 import { createWorld, startTestGateway } from '../../fixtures/world.ts'
@@ -452,6 +453,32 @@ test('a client that goes away by a reset before its ClientHello is told from one
     by: 'client',
   })
   await expect.poll(() => place.seen[0]?.how).toBe('reset')
+})
+
+test.each<[string, (client: RawH2) => void, string]>([
+  ['resets its stream', (client) => client.reset(1, CANCEL), 'relay-client-reset'],
+  [
+    'resets its stream in the middle of the hello',
+    (client) => {
+      client.send(FRAME.DATA, 0, 1, naming('keeper.test').subarray(0, 20))
+      client.reset(1, CANCEL)
+    },
+    'relay-client-reset',
+  ],
+  ['loses its connection', (client) => void client.socket.destroy(), 'relay-client-reset'],
+  ['ends its stream', (client) => client.send(FRAME.DATA, FLAG.END_STREAM, 1), 'name-client-closed'],
+])('an HTTP/2 client that %s before its ClientHello is told as such', async (_what, act, code) => {
+  await using place = await setUp()
+  const { world, gateway, svid } = place
+  const socket = await connectTls(world, gateway.port, { svid, tls: { ALPNProtocols: ['h2'] } })
+  const client = new RawH2(socket)
+  client.connect(1, keeperOf(place))
+  await expect.poll(() => client.isConnected(1)).toBe(true)
+  act(client)
+  expect((await gateway.closed(1))[0]?.outcome).toMatchObject({ code, by: 'client' })
+  await expect.poll(() => place.seen[0]?.how).toBe('reset')
+  expect(place.seen[0]?.bytes).toHaveLength(0)
+  socket.destroy()
 })
 
 test('a server that speaks first is refused though the client said nothing yet', async () => {

@@ -59,6 +59,18 @@ describe('relay', () => {
     expect(relay.bytes).toEqual({ sent: 4, received: 11 })
   })
 
+  test.for<['downstream' | 'upstream', string]>([
+    ['downstream', 'relay-client-reset'],
+    ['upstream', 'relay-upstream-reset'],
+  ])('a %s side that is gone before there is a relay ends it as a loss', async ([which, code]) => {
+    await using session = await relayed({}, async (pairs) => {
+      const { near } = pairs[which]
+      near.destroy()
+      await new Promise((resolve) => near.once('close', resolve))
+    })
+    expect(await session.relay.done).toMatchObject({ code })
+  })
+
   test.for(['downstream', 'upstream'] as const)(
     'an end on the %s side before there is a relay counts',
     async (which) => {

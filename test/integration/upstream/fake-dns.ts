@@ -48,22 +48,34 @@ const DEFAULT_TTL = 300
 
 export async function fakeDns(
   answer: (type: 'A' | 'AAAA', name: string) => DnsAnswer | Promise<DnsAnswer>,
+  wantedPort = 0,
 ): Promise<FakeDns> {
   const queries: string[] = []
-  const serve = async (message: Buffer, over: 'udp' | 'tcp', send: (reply: Buffer) => void) => {
+  const serve: Serve = async (message, over, send) => {
     const query = read(message)
     if (query === null) return
     queries.push(`${over === 'tcp' ? 'TCP ' : ''}${query.type} ${query.name}`)
     for (const reply of write(query, await answer(query.type, query.name), over)) send(reply)
   }
-  const udp = dgram.createSocket('udp4')
+  const { tcp, udp } = await listenOnBoth(tcpServer(serve), wantedPort)
   udp.on('message', (message, peer) => {
     void serve(message, 'udp', (reply) => udp.send(reply, peer.port, peer.address, () => {}))
   })
-  udp.bind(0, '127.0.0.1')
-  await once(udp, 'listening')
-  const { port } = udp.address()
-  const tcp = net.createServer((socket) => {
+  return {
+    address: `127.0.0.1:${udp.address().port}`,
+    queries,
+    async [Symbol.asyncDispose]() {
+      udp.close()
+      tcp.close()
+      await once(udp, 'close')
+    },
+  }
+}
+
+type Serve = (message: Buffer, over: 'udp' | 'tcp', send: (reply: Buffer) => void) => Promise<void>
+
+function tcpServer(serve: Serve): net.Server {
+  return net.createServer((socket) => {
     let held = Buffer.alloc(0)
     socket.on('error', () => {})
     socket.on('data', (chunk) => {
@@ -80,16 +92,22 @@ export async function fakeDns(
       }
     })
   })
-  tcp.listen(port, '127.0.0.1')
+}
+
+/** One port for both. A port that is free for the one may be taken for the other: then another is tried. */
+async function listenOnBoth(tcp: net.Server, wantedPort: number, tries = 20) {
+  tcp.listen(wantedPort, '127.0.0.1')
   await once(tcp, 'listening')
-  return {
-    address: `127.0.0.1:${port}`,
-    queries,
-    async [Symbol.asyncDispose]() {
-      udp.close()
-      tcp.close()
-      await once(udp, 'close')
-    },
+  const udp = dgram.createSocket('udp4')
+  udp.bind((tcp.address() as net.AddressInfo).port, '127.0.0.1')
+  try {
+    await once(udp, 'listening')
+    return { tcp, udp }
+  } catch (error) {
+    tcp.close()
+    await once(tcp, 'close')
+    if (wantedPort !== 0 || tries === 0) throw error
+    return listenOnBoth(tcp, wantedPort, tries - 1)
   }
 }
 

@@ -6,7 +6,11 @@ import { createDial } from '../../../gateway/upstream/dial.ts'
 import { createOpenUpstream } from '../../../gateway/upstream/open.ts'
 import type { OpenUpstream, UpstreamConnection, UpstreamRequest } from '../../../gateway/upstream/types.ts'
 import { parseSpiffeId } from '../../../spiffe/id.ts'
-import { type FakePostgres, startFakePostgres } from '../../fixtures/postgres-server.ts'
+import {
+  type FakePostgres,
+  type FakePostgresOptions,
+  startFakePostgres,
+} from '../../fixtures/postgres-server.ts'
 import * as wire from '../../fixtures/postgres-wire.ts'
 import { readToEnding } from '../../fixtures/sockets.ts'
 import { clientCertificate, createPki, opened, type Pki, request } from './harness.ts'
@@ -35,8 +39,9 @@ beforeEach(() => {
 })
 
 /** Two servers behind one name and port. */
-async function setUp(key: Buffer = KEY) {
-  const options = { key, requestCert: true, rejectUnauthorized: true, ca: pki.clients.pem }
+async function setUp(key: Buffer = KEY, onSession?: FakePostgresOptions['onSession']) {
+  const told = onSession === undefined ? {} : { onSession }
+  const options = { ...told, key, requestCert: true, rejectUnauthorized: true, ca: pki.clients.pem }
   const one = await startFakePostgres(pki.server, { ...options, host: '127.0.0.2' })
   const two = await startFakePostgres(pki.server, { ...options, host: '127.0.0.3', port: one.port })
   return {
@@ -150,6 +155,20 @@ describe('a CancelRequest', () => {
     const asked = await ask(request(place.one.port, { ...postgres, allowAddresses: ['127.0.0.3/32'] }), KEY)
     expect(asked).toMatchObject({ how: 'reset', codes: ['address-loopback'] })
     expect(place.one.told()).toEqual([wire.STARTUP])
+  })
+
+  test('leaves nothing open when who asked goes away before the server has done it', async () => {
+    await using place = await setUp(KEY, (socket, first) => {
+      if (first.equals(wire.STARTUP)) socket.write(wire.greeting(KEY))
+    })
+    await using _session = await live(place.one)
+    leadsTo = '127.0.0.3'
+    const connection = await open(request(place.one.port, postgres))
+    connection.stream.on('error', () => {})
+    connection.stream.write(wire.cancelRequest(KEY))
+    await expect.poll(() => place.one.told().at(-1)).toEqual(wire.cancelRequest(KEY))
+    connection.raw.resetAndDestroy()
+    await expect.poll(() => place.one.connections()).toBe(1)
   })
 
   test('to an endpoint that is gone ends with what dialling it gave', async () => {

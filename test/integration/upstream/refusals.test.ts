@@ -5,7 +5,7 @@ import * as x509 from '@peculiar/x509'
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Destination } from '../../../gateway/config/types.ts'
 import type { UpstreamRequest } from '../../../gateway/upstream/types.ts'
-import type { Issued, LeafOptions } from '../../fixtures/pki.ts'
+import { createRoot, type Issued, type LeafOptions } from '../../fixtures/pki.ts'
 import {
   clientCertificate,
   createPki,
@@ -45,7 +45,7 @@ const CASES: Record<string, Case> = {
   'an expired certificate': {
     server: with_({ dns: [HOST], notBefore: ago(3), notAfter: ago(1) }),
     code: 'upstream-tls-certificate-expired',
-    detail: /certificate has expired/,
+    detail: /^the server's certificate \(a name without a subject\) expired at .*Z \(CERT_HAS_EXPIRED\)$/,
   },
   'an expired issuing CA': {
     server: async () => {
@@ -53,13 +53,36 @@ const CASES: Record<string, Case> = {
       return tlsServer(await issuing.issue({ dns: [HOST] }))
     },
     code: 'upstream-tls-certificate-expired',
+    detail: /^a CA in its chain \(CN=issuing\) expired at .*Z \(CERT_HAS_EXPIRED\)$/,
   },
   'a certificate from the future': {
-    server: with_({ dns: [HOST], notBefore: ago(-1), notAfter: ago(-2) }),
+    server: with_({ cn: 'tomorrow', dns: [HOST], notBefore: ago(-1), notAfter: ago(-2) }),
     code: 'upstream-tls-certificate-not-yet-valid',
+    detail: /^the server's certificate \(CN=tomorrow\) is not valid before .*Z/,
+  },
+  'an issuing CA from the future': {
+    server: async () => {
+      const issuing = await pki.servers.subordinate({ name: 'issuing', notBefore: ago(-1) })
+      return tlsServer(await issuing.issue({ dns: [HOST] }))
+    },
+    code: 'upstream-tls-certificate-not-yet-valid',
+    detail: /^a CA in its chain \(CN=issuing\) is not valid before .*Z/,
   },
   'a certificate of an unknown CA': {
     server: async () => tlsServer(await pki.strangers.issue({ dns: [HOST] })),
+    code: 'upstream-tls-certificate-untrusted',
+    detail: /^the issuer \(CN=strangers\) was not sent by the server and is no root of the destination/,
+  },
+  'a chain that ends in another root': {
+    server: async () => {
+      const leaf = await pki.strangers.issue({ dns: [HOST] })
+      return tlsServer({ ...leaf, chainPem: leaf.chainPem + pki.strangers.pem })
+    },
+    code: 'upstream-tls-certificate-untrusted',
+    detail: /^the server's chain ends in a root \(CN=strangers\) that is none of the destination's/,
+  },
+  'a CA of the same name and another key': {
+    server: async () => tlsServer(await (await createRoot({ name: 'servers' })).issue({ dns: [HOST] })),
     code: 'upstream-tls-certificate-untrusted',
   },
   'a private CA where the system’s roots are meant': {
@@ -74,10 +97,12 @@ const CASES: Record<string, Case> = {
       return tlsServer({ ...leaf, chainPem: leaf.pem })
     },
     code: 'upstream-tls-certificate-untrusted',
+    detail: /^the issuer \(CN=issuing\) was not sent by the server/,
   },
   'a self-signed certificate': {
     server: async () => tlsServer(await selfSigned()),
     code: 'upstream-tls-certificate-untrusted',
+    detail: /^the server's certificate \(CN=api\.bank\.example\) is self-signed and is no root/,
   },
   'a certificate for clients alone': {
     server: with_({ dns: [HOST], eku: ['1.3.6.1.5.5.7.3.2'] }),
@@ -119,13 +144,27 @@ const CASES: Record<string, Case> = {
   },
   'no cipher in common': {
     server: good(() => ({ maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA' })),
-    code: 'upstream-tls-protocol',
+    code: 'upstream-tls-cipher',
+  },
+  'no cipher of TLS 1.3 in common': {
+    server: good(() => ({ minVersion: 'TLSv1.3', ciphers: 'TLS_AES_128_CCM_SHA256' })),
+    code: 'upstream-tls-cipher',
+  },
+  'no group in common': {
+    server: good(() => ({ ecdhCurve: 'brainpoolP256r1' })),
+    code: 'upstream-tls-cipher',
   },
   'no ALPN protocol in common': {
     server: good(() => ({ ALPNProtocols: ['h2'] })),
     destination: () => ({ alpn: ['imap'] }),
-    code: 'upstream-tls-handshake-failed',
+    code: 'upstream-tls-alpn',
     detail: /alert 120/,
+  },
+  'a server that does not negotiate ALPN': {
+    server: good(),
+    destination: () => ({ alpn: ['h2', 'http/1.1'] }),
+    code: 'upstream-tls-alpn',
+    detail: /^the server selected none of h2, http\/1\.1$/,
   },
   'an HTTP server': {
     server: () =>

@@ -30,3 +30,14 @@ test('examples/mesh', async () => {
   const file = path.join(world.directory, 'gateway.yaml')
   expect(await checkGatewayConfig(file)).toEqual({ faults: [], warnings: [] })
 })
+
+test('examples/database', async () => {
+  await using world = await createWorld()
+  await cp(path.join(EXAMPLES, 'database'), world.directory, { recursive: true })
+  const { chainPem, keyPem } = await world.partnerCa.issue({ cn: 'orders' })
+  await world.file('pki/database-ca.pem', world.partnerCa.pem)
+  await world.file('pki/orders.pem', chainPem)
+  await world.file('pki/orders.key', keyPem)
+  const file = path.join(world.directory, 'gateway.yaml')
+  expect(await checkGatewayConfig(file)).toEqual({ faults: [], warnings: [] })
+})

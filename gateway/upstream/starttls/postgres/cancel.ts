@@ -7,9 +7,14 @@ import type { AdaptContext } from '../types.ts'
 
 /**
  * `address` is the endpoint of the session with the packet's key, null where there is none. Who asks was allowed to reach
- * the destination, and is so with his own client certificate.
+ * the destination, and is so with his own client certificate. `gone`: he does not wait any more.
  */
-export function cancel(packet: Buffer, address: string | null, context: AdaptContext): Moves {
+export function cancel(
+  packet: Buffer,
+  address: string | null,
+  context: AdaptContext,
+  gone: AbortSignal,
+): Moves {
   if (address === null) {
     return {
       failure: new UpstreamError('request-cancel-unknown', 'no open session has this process id and secret'),
@@ -17,17 +22,25 @@ export function cancel(packet: Buffer, address: string | null, context: AdaptCon
   }
   // The server closes when it has done it, and so the client is told.
   if (address === context.address) return { toServer: packet, transparent: 'server' }
-  return { instead: () => cancelAt(packet, address, context) }
+  return { instead: () => cancelAt(packet, address, context, gone) }
 }
 
-async function cancelAt(packet: Buffer, address: string, context: AdaptContext): Promise<void> {
+async function cancelAt(
+  packet: Buffer,
+  address: string,
+  context: AdaptContext,
+  gone: AbortSignal,
+): Promise<void> {
   const reopened = await context.reopen(address)
-  const timer = setTimeout(() => reopened.reset(), context.destination.connect.timeoutMs)
+  const reset = () => reopened.reset()
+  const timer = setTimeout(reset, context.destination.connect.timeoutMs)
+  gone.addEventListener('abort', reset, { once: true })
   try {
+    if (gone.aborted) throw new UpstreamError('relay-client-reset', 'nobody waits for the cancel any more')
     await sendAndWait(reopened.stream, packet)
   } finally {
     clearTimeout(timer)
-    reopened.reset()
+    reset()
   }
 }
 

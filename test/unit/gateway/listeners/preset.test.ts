@@ -15,7 +15,7 @@ test.each<[string, readonly HostPattern[], readonly number[], { host: string; po
   ['no name', [], [443], null],
   ['no port', [exact('a.test')], [], null],
 ])('a destination with %s', (_, hosts, ports, expected) => {
-  const single = singleTargets([{ name: 'd', hosts, ports } as unknown as Destination])
-  expect(single('d')).toEqual(expected)
+  const single = singleTargets([{ name: 'd', hosts, ports, startTls: 'postgres' } as unknown as Destination])
+  expect(single('d')).toEqual(expected === null ? null : { ...expected, startTls: 'postgres' })
   expect(single('other')).toBeNull()
 })

@@ -18,13 +18,13 @@ const alert = (number: number): Error =>
   )
 const coded = (code: string): Error => Object.assign(new Error('what happened'), { code })
 
-const START: TlsSituation = { asked: false, presented: false, finished: false }
+const START: TlsSituation = { asked: false, presented: false, finished: false, chain: [] }
 const ASKED: TlsSituation = { ...START, asked: true }
 const PRESENTED: TlsSituation = { ...ASKED, presented: true }
 const FINISHED: TlsSituation = { ...START, finished: true }
 
 const CASES: Record<string, { error: Error; situation: TlsSituation; code: string }> = {
-  'handshake_failure at once': { error: alert(40), situation: START, code: 'upstream-tls-protocol' },
+  'handshake_failure at once': { error: alert(40), situation: START, code: 'upstream-tls-cipher' },
   'handshake_failure, asked, none': {
     error: alert(40),
     situation: ASKED,
@@ -56,7 +56,7 @@ const CASES: Record<string, { error: Error; situation: TlsSituation; code: strin
     code: 'upstream-tls-handshake-failed',
   },
   protocol_version: { error: alert(70), situation: START, code: 'upstream-tls-protocol' },
-  insufficient_security: { error: alert(71), situation: START, code: 'upstream-tls-protocol' },
+  insufficient_security: { error: alert(71), situation: START, code: 'upstream-tls-cipher' },
   unrecognized_name: { error: alert(112), situation: START, code: 'upstream-tls-handshake-failed' },
   'a reset at once': { error: coded('ECONNRESET'), situation: START, code: 'upstream-tls-closed' },
   'a broken pipe at once': { error: coded('EPIPE'), situation: START, code: 'upstream-tls-closed' },
@@ -119,7 +119,7 @@ const CASES: Record<string, { error: Error; situation: TlsSituation; code: strin
   'a small group': {
     error: coded('ERR_TLS_DH_PARAM_SIZE'),
     situation: FINISHED,
-    code: 'upstream-tls-protocol',
+    code: 'upstream-tls-cipher',
   },
 }
 

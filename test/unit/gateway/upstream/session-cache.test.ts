@@ -1,0 +1,125 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { SessionCache, type StoredSession } from '../../../../gateway/upstream/session-cache.ts'
+
+const stored = (text: string, more: Partial<StoredSession> & { endsAt?: number } = {}): StoredSession => ({
+  session: Buffer.from(text),
+  origin: {
+    certificateSha256: null,
+    asked: false,
+    clientCertificateSha256: null,
+    endsAt: more.endsAt ?? 1_000,
+  },
+  singleUse: more.singleUse ?? true,
+})
+const textOf = (session: StoredSession | null) => session?.session.toString() ?? null
+
+function cache(options: { maxBytes?: number } = {}) {
+  const clock = { now: 0 }
+  return { clock, sessions: new SessionCache({ now: () => clock.now, ...options }) }
+}
+
+describe('take', () => {
+  test('a ticket of TLS 1.3 once, the newest first', () => {
+    const { sessions } = cache()
+    sessions.put('a', stored('1'))
+    sessions.put('a', stored('2'))
+    expect([1, 2, 3].map(() => textOf(sessions.take('a')))).toEqual(['2', '1', null])
+    expect(sessions.bytes).toBe(0)
+  })
+
+  test('a session of TLS 1.2 as often as wanted', () => {
+    const { sessions } = cache()
+    sessions.put('a', stored('1', { singleUse: false }))
+    expect([1, 2, 3].map(() => textOf(sessions.take('a')))).toEqual(['1', '1', '1'])
+  })
+
+  test('nothing of another key', () => {
+    const { sessions } = cache()
+    sessions.put('a', stored('1'))
+    expect(sessions.take('b')).toBeNull()
+  })
+
+  test('nothing that has ended', () => {
+    const { sessions, clock } = cache()
+    sessions.put('a', stored('1', { endsAt: 10 }))
+    sessions.put('a', stored('2', { endsAt: 5 }))
+    clock.now = 5
+    expect(textOf(sessions.take('a'))).toBe('1')
+    sessions.put('a', stored('3', { endsAt: 10 }))
+    clock.now = 10
+    expect(sessions.take('a')).toBeNull()
+    expect(sessions.bytes).toBe(0)
+  })
+})
+
+describe('put', () => {
+  test('keeps the four newest of a key', () => {
+    const { sessions } = cache()
+    for (const text of '123456') sessions.put('a', stored(text))
+    expect(Array.from({ length: 5 }, () => textOf(sessions.take('a')))).toEqual(['6', '5', '4', '3', null])
+  })
+
+  test('a session of TLS 1.2 stands alone', () => {
+    const { sessions } = cache()
+    sessions.put('a', stored('1'))
+    sessions.put('a', stored('2', { singleUse: false }))
+    expect(sessions.bytes).toBe(1)
+    sessions.put('a', stored('3'))
+    expect([1, 2].map(() => textOf(sessions.take('a')))).toEqual(['3', null])
+  })
+
+  test('takes nothing that has ended, and nothing that is too large', () => {
+    const { sessions } = cache()
+    sessions.put('a', stored('1', { endsAt: 0 }))
+    sessions.put('a', stored('x'.repeat(16 * 1024 + 1)))
+    expect(sessions.bytes).toBe(0)
+  })
+
+  test('drops the key that was least recently used', () => {
+    const { sessions } = cache({ maxBytes: 3 })
+    for (const key of 'abc') sessions.put(key, stored(key, { singleUse: false }))
+    sessions.take('a')
+    sessions.put('d', stored('d'))
+    expect(['a', 'b', 'c', 'd'].map((key) => textOf(sessions.take(key)))).toEqual(['a', null, 'c', 'd'])
+  })
+})
+
+test('forget drops all of a key', () => {
+  const { sessions } = cache()
+  for (const text of '12') sessions.put('a', stored(text))
+  sessions.put('b', stored('3'))
+  sessions.forget('a')
+  expect([sessions.take('a'), textOf(sessions.take('b'))]).toEqual([null, '3'])
+})
+
+test('whatever is done, it stays within its bytes, and no single-use session comes twice', () => {
+  const action = fc.record({
+    key: fc.constantFrom('a', 'b', 'c'),
+    act: fc.constantFrom('put', 'put', 'take', 'forget'),
+    size: fc.integer({ min: 1, max: 40 }),
+    endsAt: fc.integer({ min: 0, max: 30 }),
+  })
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
+      const { sessions, clock } = cache({ maxBytes: 100 })
+      const given = new Set<StoredSession>()
+      for (const { key, act, size, endsAt } of actions) {
+        clock.now += 1
+        if (act === 'put') sessions.put(key, stored('x'.repeat(size), { endsAt: clock.now + endsAt }))
+        else if (act === 'forget') sessions.forget(key)
+        else {
+          const taken = sessions.take(key)
+          if (taken === null) continue
+          expect(given.has(taken)).toBe(false)
+          expect(taken.origin.endsAt).toBeGreaterThan(clock.now)
+          given.add(taken)
+        }
+        expect(sessions.bytes).toBeLessThanOrEqual(100)
+        expect(sessions.bytes).toBeGreaterThanOrEqual(0)
+      }
+      for (const key of 'abc') sessions.forget(key)
+      expect(sessions.bytes).toBe(0)
+    }),
+  )
+})
