@@ -36,6 +36,8 @@ function sample(): string {
   metrics.dialled('up')
   metrics.sampleDnsCache(() => 0)
   metrics.sampleEndpointsAside(() => 0)
+  metrics.reloaded('revocations', 'applied')
+  metrics.sampleRevocations(() => ({ entries: 0, ageSeconds: 0 }))
   metrics.certificate('identity', { validFromDate: new Date(0), validToDate: new Date(0) })
   metrics.partnerReload({ destination: 'partner', part: 'roots' }, 'failed')
   try {

@@ -11,6 +11,7 @@ import { describePartners, type PartnerReading, secretsOf } from './partners.ts'
 import { decodeText, FileError, type ReadFile, ReferencedFiles, readRegularFile } from './files.ts'
 import { buildListeners } from './listeners.ts'
 import { warnOfUnreachable } from './rules-addresses.ts'
+import { createRevocationSource, type RevocationReading, type RevocationSource } from './revocations.ts'
 import { checkRules, type Report } from './rules.ts'
 import { knownTrustDomains } from './rules-trust.ts'
 import { GATEWAY_SCHEMA, type GatewayDocument } from './schema.ts'
@@ -48,6 +49,11 @@ export type ReadTrust = () => Promise<{
   readonly faults: readonly Fault[]
 }>
 
+/** The list as it was read with the rest, and how it is read again. */
+export interface ReadRevocations extends RevocationSource {
+  readonly first: RevocationReading
+}
+
 export interface GatewayReading {
   /** Null where there is any fault. */
   readonly config: GatewayConfig | null
@@ -59,6 +65,8 @@ export interface GatewayReading {
   /** Where certificates, keys and roots for identity and trust are read from. */
   readonly trustFiles: readonly string[]
   readonly readTrust: ReadTrust
+  /** Null where the configuration has no list. */
+  readonly revocations: ReadRevocations | null
   /** Certificates, keys and roots of destinations. */
   readonly partners: PartnerReading
   readonly lineOf: (path: KeyPath) => number | null
@@ -94,8 +102,9 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   await readSecrets(document, context)
   const built = await build(document, context)
   const policy = await readPolicy(document, context)
+  const revocations = await readRevocations(document, files, readFile)
   const config =
-    built === null || policy === null || faults.length > 0
+    built === null || policy === null || faults.length > 0 || revocations?.first.list === null
       ? null
       : { ...built, policyFiles: policy.files, revision: files.revision() }
   const trustFiles = trustFilesOf(document).map((reference) => files.nameOf(reference))
@@ -129,11 +138,12 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   )
   return {
     config,
-    faults: byLine(faults),
-    warnings: byLine(warnings),
+    faults: [...byLine(faults), ...(revocations?.first.faults ?? [])],
+    warnings: [...byLine(warnings), ...(revocations?.first.warnings ?? [])],
     overridden,
     trustFiles,
     readTrust,
+    revocations,
     partners,
     lineOf,
     policy,
@@ -148,6 +158,7 @@ function failed(faults: readonly Fault[]): GatewayReading {
     overridden: [],
     trustFiles: [],
     readTrust: async () => ({ material: null, faults }),
+    revocations: null,
     partners: { parts: [], secretsIntervalMs: 0, read: async () => new Map() },
     lineOf: () => null,
     policy: null,
@@ -258,6 +269,17 @@ async function readPolicy(document: GatewayDocument, context: BuildContext): Pro
     networks: document.networks.map(({ name }) => name),
     destinations: document.destinations,
   }
+}
+
+async function readRevocations(
+  { revocations, destinations, ...trusting }: GatewayDocument,
+  files: ReferencedFiles,
+  readFile: ReadFile,
+): Promise<ReadRevocations | null> {
+  if (revocations === undefined) return null
+  const names = { trustDomains: knownTrustDomains(trusting), destinations }
+  const source = createRevocationSource(files.nameOf(revocations.source), readFile, names)
+  return { ...source, first: await source.read() }
 }
 
 function trustFilesOf({ identity, trust, listeners }: GatewayDocument): readonly string[] {

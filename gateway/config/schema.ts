@@ -97,7 +97,7 @@ export const GATEWAY_SCHEMA = z.strictObject({
   listeners: z.array(listener).min(1).max(64),
   destinations: z.array(destination).max(10_000),
   policy,
-  revocations: notYet('forbid the workload in policy'),
+  revocations: z.strictObject({ source: values.revocationSource }).optional(),
   audit: audit.prefault({}),
   addresses: z.strictObject({ vpcCidrs: z.array(values.vpcCidr).max(64).default([]) }).prefault({}),
   secrets: z.strictObject({ interval: values.duration('10s', '24h').prefault('5m') }).prefault({}),

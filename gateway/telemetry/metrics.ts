@@ -38,6 +38,10 @@ export interface Metrics {
   sampleDnsCache(hosts: () => number): void
   /** Asked at each scrape. */
   sampleEndpointsAside(endpoints: () => number): void
+  /** Something that is read while the gateway runs was found changed. */
+  reloaded(source: ReloadSource, result: 'applied' | 'failed'): void
+  /** Asked at each scrape. */
+  sampleRevocations(state: () => { readonly entries: number; readonly ageSeconds: number }): void
   /** `seconds` for resolving, dialling, TLS and confirmation; `resumed` null where the gateway speaks no TLS. */
   upstreamConnected(seconds: number, resumed: boolean | null): void
   /** A certificate that the gateway shows. */
@@ -52,6 +56,8 @@ export interface Metrics {
   /** Stops what samples in the background. */
   close(): void
 }
+
+export type ReloadSource = 'revocations'
 
 export interface MetricsOptions {
   readonly version: string
@@ -111,6 +117,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'sallyport_certificate_not_after_seconds',
     'End of validity, in seconds since 1970.',
   )
+  const reloads = registry.counter(
+    'sallyport_reloads_total',
+    'Changes that were seen in a source and applied, or failed and kept away.',
+  )
   const notBefore = registry.gauge(
     'sallyport_certificate_not_before_seconds',
     'Beginning of validity, in seconds since 1970; the age of the certificate is what has passed since.',
@@ -160,6 +170,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
     sampleEndpointsAside(endpoints) {
       const help = 'Endpoints that failed lately and are tried after the others.'
       registry.sampled('sallyport_endpoints_set_aside', help, 'gauge', endpoints)
+    },
+    reloaded: (source, result) => reloads.add({ source, result }),
+    sampleRevocations(state) {
+      const gauge = (name: string, help: string, of: 'entries' | 'ageSeconds') =>
+        registry.sampled(name, help, 'gauge', () => state()[of])
+      gauge('sallyport_revocations_entries', 'Entries of the revocation list.', 'entries')
+      const help = 'Time since the revocation list was last known to be as its source has it.'
+      gauge('sallyport_revocations_age_seconds', help, 'ageSeconds')
     },
     upstreamConnected(seconds, resumed) {
       upstream.observe(seconds)
