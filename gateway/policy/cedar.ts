@@ -106,8 +106,14 @@ export function authorizePrepared(name: string, request: AuthorizationRequest): 
   return answer.response
 }
 
-/** As authorizePrepared, by one policy in its JSON form and for one time. */
-export function authorizeOnce(policy: cedar.PolicyJson, request: AuthorizationRequest): cedar.Response {
+/**
+ * As authorizePrepared, by one policy and for one time. The JSON form is JavaScript's, so that a number beyond 2^53 in it
+ * is no longer the policy's, or none that Cedar takes.
+ */
+export function authorizeOnce(
+  policy: cedar.PolicyJson | string,
+  request: AuthorizationRequest,
+): cedar.Response {
   const call = {
     ...request,
     policies: { staticPolicies: { once: policy } },

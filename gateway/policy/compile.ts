@@ -2,10 +2,10 @@
 // wrong in any way, and nothing of it is used before all of it is found right.
 import { createHash } from 'node:crypto'
 import type { Fault } from '../../common/fault.ts'
-import type { HostPattern } from '../config/types.ts'
 import type { DetailedError } from './cedar.ts'
 import { CedarError, countPolicies, engineFailure, readPolicy, validatePolicies } from './cedar.ts'
 import { createDecide, type EvaluationOptions, textsOf } from './decide.ts'
+import type { DestinationFacts, ListenerFacts } from './partial.ts'
 import { PreparedSet } from './prepared.ts'
 import type { KnownNames, NamedPolicy } from './rules.ts'
 import { checkPolicy } from './rules.ts'
@@ -22,21 +22,16 @@ export interface PolicyFile {
 
 /** What a policy may name (everything else in it is a fault), and the mode in which it is applied. */
 export interface Known {
-  readonly destinations: readonly {
-    readonly name: string
-    readonly tags: readonly string[]
+  readonly destinations: readonly (DestinationFacts & {
     /** Wins over `mode`. */
     readonly policyMode?: PolicyMode | undefined
-    /** What can be asked for; without them, anything. */
-    readonly hosts?: readonly HostPattern[]
-    readonly ports?: readonly number[]
-  }[]
+  })[]
   readonly networks: readonly string[]
   readonly trustDomains: readonly string[]
   /** Default: enforce. */
   readonly mode?: PolicyMode
-  /** By name; without them, any. */
-  readonly listeners?: readonly string[]
+  /** Without them, any. */
+  readonly listeners?: readonly ListenerFacts[]
 }
 
 export interface CompileOptions extends Pick<EvaluationOptions, 'index' | 'cache'> {
@@ -93,7 +88,8 @@ function compile(
   // Parsed as a whole once, so that what the engine does not take is a fault now and no denial later.
   void new PreparedSet(textsOf(decidable))
   if (policies.length === 0) warnings.push(emptyWarning(files))
-  warnings.push(...warningsOf(policies, known, now()))
+  const told = new Set(policies.filter(({ id }) => warnings.some(saysImpossible(id))).map(({ id }) => id))
+  warnings.push(...warningsOf(policies, known, now(), told))
   const modes = new Map(known.destinations.map(({ name, policyMode }) => [name, policyMode]))
   const modeOf = (destination: string): PolicyMode => modes.get(destination) ?? known.mode ?? 'enforce'
   return {
@@ -106,6 +102,12 @@ function compile(
     policies,
     warnings: inOrder(warnings, files),
   }
+}
+
+/** Cedar's own words for what can never apply, whatever the configuration. */
+function saysImpossible(id: string): (warning: Fault) => boolean {
+  const start = `policy ${JSON.stringify(id)}: policy is impossible`
+  return ({ message }) => message.startsWith(start)
 }
 
 /** Over the texts in the order of the configuration; of one file it is the digest of that file. */
