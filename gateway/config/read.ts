@@ -8,6 +8,7 @@ import { ownNetwork } from '../upstream/address-class.ts'
 import type { BuildContext } from './context.ts'
 import { buildDestination } from './destination.ts'
 import { describePartners, type PartnerReading, secretsOf } from './partners.ts'
+import type { Known, PolicyFile } from '../policy/compile.ts'
 import { decodeText, FileError, type ReadFile, ReferencedFiles, readRegularFile } from './files.ts'
 import { buildListeners } from './listeners.ts'
 import { warnOfUnreachable } from './rules-addresses.ts'
@@ -31,12 +32,8 @@ export interface ReadOptions {
 }
 
 /** What is to be compiled as policy, and what it may name. */
-export interface PolicySource {
-  readonly files: readonly { readonly name: string; readonly text: string }[]
-  /** Of all workloads that can be let in. */
-  readonly trustDomains: readonly string[]
-  readonly networks: readonly string[]
-  readonly destinations: readonly { readonly name: string; readonly tags: readonly string[] }[]
+export interface PolicySource extends Known {
+  readonly files: readonly PolicyFile[]
 }
 
 /**
@@ -251,23 +248,32 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
 }
 
 async function readPolicy(document: GatewayDocument, context: BuildContext): Promise<PolicySource | null> {
-  const files: { name: string; text: string }[] = []
-  for (const [index, reference] of document.policy.files.entries()) {
+  const files: PolicyFile[] = []
+  const references = document.policy.files
+  let complete = true
+  for (const [index, reference] of references.entries()) {
+    // One that stands there twice is a fault already.
+    if (references.indexOf(reference) < index) continue
     const key = ['policy', 'files', index]
     const content = await context.files.readApart(reference, key)
-    if (content === null) return null
-    const text = decodeText(content.bytes)
-    if (text === null) {
-      context.report(key, `${reference}: not text in UTF-8`)
-      return null
-    }
-    files.push({ name: context.files.nameOf(reference), text })
+    const text = content === null ? null : decodeText(content.bytes)
+    if (text !== null) files.push({ name: context.files.nameOf(reference), text })
+    else complete = false
+    if (content !== null && text === null) context.report(key, `${reference}: not text in UTF-8`)
   }
+  if (!complete) return null
   return {
     files,
+    // Of all workloads that can be let in.
     trustDomains: knownTrustDomains(document),
     networks: document.networks.map(({ name }) => name),
     destinations: document.destinations,
+    listeners: document.listeners.map(({ name, protocol, trustDomains }) => ({
+      name,
+      admits: protocol === 'passthrough' ? 'network' : 'workload',
+      trustDomains: trustDomains ?? null,
+    })),
+    mode: document.policy.mode,
   }
 }
 

@@ -172,7 +172,7 @@ class Session {
     this.#facts.decideMs = performance.now() - startedAt
     const { result, mode, policies, cached } = decision
     this.#facts.decision = { result, mode, policies, cached }
-    metrics.decision(result)
+    metrics.decision(decision)
     return decision.code === null ? null : { code: decision.code, detail: decision.error }
   }
 

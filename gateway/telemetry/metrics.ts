@@ -2,6 +2,7 @@
 // contract: dashboards and alarms read them (docs/metrics.md).
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { type ReasonCode, REASONS } from '../audit/reasons.ts'
+import type { PolicyMode } from '../policy/types.ts'
 import type { ResolveResult } from '../upstream/resolve.ts'
 import type { AttemptResult } from '../upstream/types.ts'
 import { Registry } from './registry.ts'
@@ -20,7 +21,7 @@ export interface Metrics {
   ): void
   /** Asked at each scrape. */
   sampleH2(heldBytes: () => number): void
-  decision(result: 'allow' | 'deny'): void
+  decision(decision: { readonly result: 'allow' | 'deny'; readonly mode: PolicyMode }): void
   /** An attempt ended. */
   attempt(
     listener: string,
@@ -84,7 +85,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'sallyport_accept_errors_total',
     'Connections that the system did not hand over (EMFILE and the like).',
   )
-  const decisions = registry.counter('sallyport_decisions_total', 'Policy decisions by result.')
+  const decisions = registry.counter(
+    'sallyport_decisions_total',
+    'Policy decisions by result, and by mode: a denial in mode report lets the session through.',
+  )
   const attempts = registry.counter('sallyport_sessions_total', 'Attempts that ended, by reason code.')
   const open = registry.gauge('sallyport_sessions_open', 'Sessions that relay bytes now.')
   const bytes = registry.counter(
@@ -151,7 +155,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
         'Bytes that HTTP/2 tunnels hold because one side does not read; capped by arrivals.bufferedBytes.'
       registry.sampled('sallyport_h2_buffered_bytes', help, 'gauge', heldBytes)
     },
-    decision: (result) => decisions.add({ result }),
+    decision: ({ result, mode }) => decisions.add({ result, mode }),
     attempt(listener, code, { sent, received }) {
       attempts.add({ listener, code, stage: stageOf(code) })
       bytes.add({ direction: 'sent' }, sent)
