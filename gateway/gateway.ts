@@ -21,9 +21,13 @@ import { createIdentifyNetwork } from './listeners/networks.ts'
 import { type ChoosePort, createChoosePort } from './listeners/passthrough.ts'
 import { singleTargets } from './listeners/preset.ts'
 import type { Policy } from './policy/types.ts'
+import type { ReadRevocations } from './config/read.ts'
+import { NO_REVOCATIONS, type RevocationQuestion } from './revocations/list.ts'
+import { createRevocationStore, type RevocationStore } from './revocations/store.ts'
+import { watchRevocations } from './revocations/watch.ts'
 import { drain } from './sessions/drain.ts'
 import { SessionRegistry } from './sessions/registry.ts'
-import { createMetrics } from './telemetry/metrics.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { ownNetwork } from './upstream/address-class.ts'
 import { createDial } from './upstream/dial.ts'
 import { createEndpoints } from './upstream/endpoints.ts'
@@ -41,6 +45,8 @@ export interface GatewayOptions {
   readonly config: GatewayConfig
   readonly policy: Policy
   readonly log: Logger
+  /** The revocation list, which is read again while it runs. Default: there is none. */
+  readonly revocations?: (ReadRevocations & { readonly intervalMs?: number }) | null
   /** Certificates and roots, which may change while it runs. Default: those of `config`, for good. */
   readonly trust?: TrustStore
   /** Certificates, keys and roots of destinations, to be read again while it runs. Default: those of `config`, for good. */
@@ -136,6 +142,7 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     maxBacklogBytes: config.audit.maxBacklogBytes,
   })
   stack.defer(() => audit.close(AUDIT_FLUSH_MS))
+  const revocations = startRevocations(options, metrics, now, stack)
   const ownListeners = createOwnListeners()
   const startTls = createStartTlsSet()
   const endpoints = createEndpoints({ now: () => performance.now(), random: Math.random })
@@ -152,12 +159,24 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
   return {
     ...{ now, metrics, audit, trust, admission, h2Memory, startTls },
     openUpstream,
+    revoked: (asked: RevocationQuestion) => revocations.find(asked),
     ownListeners,
     registry: new SessionRegistry(),
     newId: createIds({ now, random: randomBytes }),
     identifyNetwork: createIdentifyNetwork(config.networks),
     ...followDestinations(destinations),
   }
+}
+
+function startRevocations(
+  { revocations: source = null, log }: GatewayOptions,
+  metrics: Metrics,
+  now: () => Date,
+  stack: AsyncDisposableStack,
+): RevocationStore {
+  const store = createRevocationStore(source?.first.list ?? NO_REVOCATIONS, now)
+  if (source !== null) stack.use(watchRevocations({ ...source, source, store, metrics, log }))
+  return store
 }
 
 function startOne(

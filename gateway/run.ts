@@ -37,7 +37,9 @@ export async function runGateway(options: RunOptions): Promise<number> {
   let gateway: Gateway
   try {
     const partners = { ...loaded.partners, readSecret }
-    gateway = await startGateway({ config, policy: compiled.policy, log, stdout, trust, partners })
+    const { revocations } = loaded
+    const policy = compiled.policy
+    gateway = await startGateway({ config, policy, log, stdout, trust, partners, revocations })
   } catch (error) {
     const fault = listenFault(options.configFile, loaded, error)
     if (fault === null) throw error

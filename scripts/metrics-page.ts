@@ -28,7 +28,7 @@ function sample(): string {
   metrics.acceptError('proxy')
   metrics.sampleAdmission(() => ({ working: 0, waiting: 0, sources: 0 }))
   metrics.sampleH2(() => 0)
-  metrics.decision('allow')
+  metrics.decision({ result: 'allow', mode: 'enforce' })
   metrics.attempt('proxy', 'closed', { sent: 0, received: 0 })
   metrics.sessionOpened('proxy', 0)
   metrics.upstreamConnected(0, true)
@@ -36,6 +36,8 @@ function sample(): string {
   metrics.dialled('up')
   metrics.sampleDnsCache(() => 0)
   metrics.sampleEndpointsAside(() => 0)
+  metrics.reloaded('revocations', 'applied')
+  metrics.sampleRevocations(() => ({ entries: 0, ageSeconds: 0 }))
   metrics.certificate('identity', { validFromDate: new Date(0), validToDate: new Date(0) })
   metrics.partnerReload({ destination: 'partner', part: 'roots' }, 'failed')
   try {

@@ -125,6 +125,7 @@ async function startLocalGateway(workspace: Workspace) {
   return startGateway({
     config,
     policy: compiled.policy,
+    revocations: loaded.revocations,
     log: pino({ level: 'warn' }, pino.destination({ dest: 2, sync: true })),
     stdout: createStdoutSink(discard()),
   })

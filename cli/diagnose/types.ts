@@ -9,6 +9,7 @@ import type { SpiffeId } from '../../spiffe/id.ts'
 export const STEPS = [
   'listener',
   'destination',
+  'revocations',
   'policy',
   'resolve',
   'address',

@@ -5,6 +5,7 @@ import { compileDestinations, reachable, targetOf } from '../../gateway/destinat
 import { singleTargets } from '../../gateway/listeners/preset.ts'
 import { ownNetwork } from '../../gateway/upstream/address-class.ts'
 import type { Decision, Policy } from '../../gateway/policy/types.ts'
+import { describeRevocation, type RevocationList } from '../../gateway/revocations/list.ts'
 import { Journal } from './journal.ts'
 import type { Asked, Diagnosis } from './types.ts'
 import { goOut, type WayOut } from './way-out.ts'
@@ -12,6 +13,8 @@ import { goOut, type WayOut } from './way-out.ts'
 export interface WalkOptions extends WayOut {
   readonly config: GatewayConfig
   readonly policy: Policy
+  /** Null where the configuration has no list. */
+  readonly revocations: RevocationList | null
   readonly asked: Asked
   readonly now: () => Date
 }
@@ -23,7 +26,8 @@ export async function walk(options: WalkOptions): Promise<Diagnosis> {
   if ('ok' in found) return found
   const { destination } = found
   const target = targetOf(destination, options.asked)
-  const refusal = judgePolicy(options, found, target, journal)
+  const refusal =
+    judgeRevocations(options, destination.name, journal) ?? judgePolicy(options, found, target, journal)
   return refusal ?? goOut(options, { ...options.asked, ...target }, destination, journal)
 }
 
@@ -102,6 +106,24 @@ function whyUnknown({ destinations }: GatewayConfig, { host, port, listener }: A
     }
   }
   return { note: `no destination has ${host}:${port}`, advice: null }
+}
+
+function judgeRevocations(
+  { revocations, asked, now }: WalkOptions,
+  destination: string,
+  journal: Journal,
+): Diagnosis | null {
+  if (revocations === null) return null
+  const workload = asked.principal.kind === 'workload' ? asked.principal.id : null
+  // A serial number and a token are of one connection, and here is none.
+  const found = revocations.find({ workload, destination, serialNumber: '', tokenId: null }, now())
+  if (found === null) {
+    journal.tell('revocations', 'ok', ['no entry names the caller or the destination'])
+    return null
+  }
+  const detail = describeRevocation(found.entry)
+  journal.tell('revocations', 'no', [detail])
+  return journal.refused(found.code, detail)
 }
 
 function judgePolicy(

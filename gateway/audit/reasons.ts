@@ -252,6 +252,23 @@ const TABLE = {
     'add a destination with this host and port, and a policy that permits it',
   ),
 
+  'revoked-workload': denied(
+    'the revocation list names the workload',
+    'detail has the entry and its reason; remove the entry from revocations.yaml when the workload is trusted again',
+  ),
+  'revoked-certificate': denied(
+    'the revocation list names the serial number of the client’s certificate',
+    'detail has the entry and its reason; the workload needs a new X.509-SVID, and whoever has the old one is to be found',
+  ),
+  'revoked-token': denied(
+    'the revocation list names the client’s token',
+    'detail has the entry and its reason; the workload needs a new token, and whoever has the old one is to be found',
+  ),
+  'revoked-destination': denied(
+    'the revocation list names the destination',
+    'detail has the entry and its reason; remove the entry from revocations.yaml when the destination may be reached again',
+  ),
+
   'policy-denied': denied(
     'no policy permits it, or one forbids it',
     'decision.policies names the forbid that applied; where it is empty, no permit covers this workload, host and port',

@@ -1,8 +1,14 @@
 // The configuration as the gateway starts with it: right as a whole, or not at all.
 import type { Fault } from '../../common/fault.ts'
 import type { KeyPath } from '../../common/schema-faults.ts'
+import {
+  type PolicySource,
+  type ReadOptions,
+  type ReadRevocations,
+  type ReadTrust,
+  readGatewayConfig,
+} from './read.ts'
 import type { PartnerReading } from './partners.ts'
-import { type PolicySource, type ReadOptions, type ReadTrust, readGatewayConfig } from './read.ts'
 import type { ReadSecret } from './secrets.ts'
 import type { GatewayConfig } from './types.ts'
 
@@ -17,6 +23,8 @@ export interface LoadedGatewayConfig {
   /** Where certificates, keys and roots for identity and trust are read from. */
   readonly trustFiles: readonly string[]
   readonly readTrust: ReadTrust
+  /** Null where the configuration has no list. */
+  readonly revocations: ReadRevocations | null
   /** Certificates, keys and roots of destinations. */
   readonly partners: PartnerReading
   /** The 1-based line of a key in gateway.yaml, for faults that are found later; null where it is not there. */

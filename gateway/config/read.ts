@@ -8,9 +8,11 @@ import { ownNetwork } from '../upstream/address-class.ts'
 import type { BuildContext } from './context.ts'
 import { buildDestination } from './destination.ts'
 import { describePartners, type PartnerReading, secretsOf } from './partners.ts'
+import type { Known, PolicyFile } from '../policy/compile.ts'
 import { decodeText, FileError, type ReadFile, ReferencedFiles, readRegularFile } from './files.ts'
 import { buildListeners } from './listeners.ts'
 import { warnOfUnreachable } from './rules-addresses.ts'
+import { createRevocationSource, type RevocationReading, type RevocationSource } from './revocations.ts'
 import { checkRules, type Report } from './rules.ts'
 import { knownTrustDomains } from './rules-trust.ts'
 import { GATEWAY_SCHEMA, type GatewayDocument } from './schema.ts'
@@ -30,12 +32,8 @@ export interface ReadOptions {
 }
 
 /** What is to be compiled as policy, and what it may name. */
-export interface PolicySource {
-  readonly files: readonly { readonly name: string; readonly text: string }[]
-  /** Of all workloads that can be let in. */
-  readonly trustDomains: readonly string[]
-  readonly networks: readonly string[]
-  readonly destinations: readonly { readonly name: string; readonly tags: readonly string[] }[]
+export interface PolicySource extends Known {
+  readonly files: readonly PolicyFile[]
 }
 
 /**
@@ -48,6 +46,11 @@ export type ReadTrust = () => Promise<{
   readonly faults: readonly Fault[]
 }>
 
+/** The list as it was read with the rest, and how it is read again. */
+export interface ReadRevocations extends RevocationSource {
+  readonly first: RevocationReading
+}
+
 export interface GatewayReading {
   /** Null where there is any fault. */
   readonly config: GatewayConfig | null
@@ -59,6 +62,8 @@ export interface GatewayReading {
   /** Where certificates, keys and roots for identity and trust are read from. */
   readonly trustFiles: readonly string[]
   readonly readTrust: ReadTrust
+  /** Null where the configuration has no list. */
+  readonly revocations: ReadRevocations | null
   /** Certificates, keys and roots of destinations. */
   readonly partners: PartnerReading
   readonly lineOf: (path: KeyPath) => number | null
@@ -94,8 +99,9 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   await readSecrets(document, context)
   const built = await build(document, context)
   const policy = await readPolicy(document, context)
+  const revocations = await readRevocations(document, files, readFile)
   const config =
-    built === null || policy === null || faults.length > 0
+    built === null || policy === null || faults.length > 0 || revocations?.first.list === null
       ? null
       : { ...built, policyFiles: policy.files, revision: files.revision() }
   const trustFiles = trustFilesOf(document).map((reference) => files.nameOf(reference))
@@ -129,11 +135,12 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   )
   return {
     config,
-    faults: byLine(faults),
-    warnings: byLine(warnings),
+    faults: [...byLine(faults), ...(revocations?.first.faults ?? [])],
+    warnings: [...byLine(warnings), ...(revocations?.first.warnings ?? [])],
     overridden,
     trustFiles,
     readTrust,
+    revocations,
     partners,
     lineOf,
     policy,
@@ -148,6 +155,7 @@ function failed(faults: readonly Fault[]): GatewayReading {
     overridden: [],
     trustFiles: [],
     readTrust: async () => ({ material: null, faults }),
+    revocations: null,
     partners: { parts: [], secretsIntervalMs: 0, read: async () => new Map() },
     lineOf: () => null,
     policy: null,
@@ -240,24 +248,44 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
 }
 
 async function readPolicy(document: GatewayDocument, context: BuildContext): Promise<PolicySource | null> {
-  const files: { name: string; text: string }[] = []
-  for (const [index, reference] of document.policy.files.entries()) {
+  const files: PolicyFile[] = []
+  const references = document.policy.files
+  let complete = true
+  for (const [index, reference] of references.entries()) {
+    // One that stands there twice is a fault already.
+    if (references.indexOf(reference) < index) continue
     const key = ['policy', 'files', index]
     const content = await context.files.readApart(reference, key)
-    if (content === null) return null
-    const text = decodeText(content.bytes)
-    if (text === null) {
-      context.report(key, `${reference}: not text in UTF-8`)
-      return null
-    }
-    files.push({ name: context.files.nameOf(reference), text })
+    const text = content === null ? null : decodeText(content.bytes)
+    if (text !== null) files.push({ name: context.files.nameOf(reference), text })
+    else complete = false
+    if (content !== null && text === null) context.report(key, `${reference}: not text in UTF-8`)
   }
+  if (!complete) return null
   return {
     files,
+    // Of all workloads that can be let in.
     trustDomains: knownTrustDomains(document),
     networks: document.networks.map(({ name }) => name),
     destinations: document.destinations,
+    listeners: document.listeners.map(({ name, protocol, trustDomains }) => ({
+      name,
+      admits: protocol === 'passthrough' ? 'network' : 'workload',
+      trustDomains: trustDomains ?? null,
+    })),
+    mode: document.policy.mode,
   }
+}
+
+async function readRevocations(
+  { revocations, destinations, ...trusting }: GatewayDocument,
+  files: ReferencedFiles,
+  readFile: ReadFile,
+): Promise<ReadRevocations | null> {
+  if (revocations === undefined) return null
+  const names = { trustDomains: knownTrustDomains(trusting), destinations }
+  const source = createRevocationSource(files.nameOf(revocations.source), readFile, names)
+  return { ...source, first: await source.read() }
 }
 
 function trustFilesOf({ identity, trust, listeners }: GatewayDocument): readonly string[] {

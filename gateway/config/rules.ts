@@ -25,6 +25,7 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
   checkListenerRules(document, context)
   checkTrustRules(document, context)
   checkDns(document, context)
+  checkRepeats(document.policy.files, ['policy', 'files'], context)
   const known = knownTrustDomains(document)
   for (const [index, destination] of document.destinations.entries()) {
     const at = ['destinations', index] as const

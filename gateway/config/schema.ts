@@ -35,6 +35,8 @@ const session = z.strictObject({
   atExpiry: notYet(),
 })
 
+const policyMode = z.enum(['enforce', 'report'])
+
 // What only `originate` reads has no default here, so that the rules can tell whether it stands in the file.
 const destination = z.strictObject({
   name: values.name,
@@ -55,17 +57,15 @@ const destination = z.strictObject({
   nameProof: z.enum(['required', 'whenPresent']).optional(),
   serverNames: z.array(values.proofName).min(1).max(256).optional(),
   allowAddresses: z.array(values.addressRange).max(256).default([]),
+  policyMode: policyMode.optional(),
   connect: connect.prefault({}),
   session: session.prefault({}),
   limits: notYet(),
 })
 
 const policy = z.strictObject({
-  files: z
-    .array(values.filePath)
-    .min(1)
-    .max(1, 'several files are not available yet in this version of Sallyport: put all policies into one'),
-  mode: values.oneOf(['enforce'], ['report'], 'use enforce').default('enforce'),
+  files: z.array(values.filePath).min(1).max(256),
+  mode: policyMode.default('enforce'),
 })
 
 const audit = z.strictObject({
@@ -97,7 +97,7 @@ export const GATEWAY_SCHEMA = z.strictObject({
   listeners: z.array(listener).min(1).max(64),
   destinations: z.array(destination).max(10_000),
   policy,
-  revocations: notYet('forbid the workload in policy'),
+  revocations: z.strictObject({ source: values.revocationSource }).optional(),
   audit: audit.prefault({}),
   addresses: z.strictObject({ vpcCidrs: z.array(values.vpcCidr).max(64).default([]) }).prefault({}),
   secrets: z.strictObject({ interval: values.duration('10s', '24h').prefault('5m') }).prefault({}),

@@ -13,7 +13,7 @@ import { parseSecretReference, type Reference, SECRET_PREFIX, SecretReference } 
 import type { HostPattern, HostPort } from './types.ts'
 
 /** A message, and what to do where that needs saying. */
-class Wrong {
+export class Wrong {
   readonly message: string
   readonly remedy: string | null
 
@@ -24,7 +24,7 @@ class Wrong {
 }
 
 /** Text of one form; `expected` is said also where the value is no text. */
-function text<T>(expected: string, read: (value: string) => T | Wrong) {
+export function text<T>(expected: string, read: (value: string) => T | Wrong) {
   return z.string(`expected ${expected}`).transform((value, context): T => {
     const result = read(value)
     if (!(result instanceof Wrong)) return result
@@ -125,6 +125,15 @@ export const roots = text(ROOTS, (value): { readonly from: Reference } | 'system
   if (value === 'system') return value
   const from = readReference(value, ROOTS)
   return from instanceof Wrong ? from : { from }
+})
+
+/** The path behind `file:`. */
+export const revocationSource = text('file:<path>', (value) => {
+  if (value.startsWith('appconfig:')) {
+    return new Wrong('appconfig: is not available yet in this version of Sallyport', 'use file:<path>')
+  }
+  const ok = value.startsWith('file:') && value.length > 5 && !value.includes('\0')
+  return ok ? value.slice(5) : new Wrong('expected file:<path>')
 })
 
 export const auditSink = text(

@@ -1,11 +1,11 @@
-// The only file that calls cedar-wasm. It owns what the engine keeps between calls (the parsed schema and policy sets)
-// and turns every way of failing into a CedarError, so that a caller can deny. It trusts its callers to have bounded
+// The only file that calls cedar-wasm. It turns every way of failing into a CedarError, so that a caller can deny; which
+// prepared set lies under which name is prepared.ts's matter. It trusts its callers to have bounded
 // the nesting of policy text (source.ts): what overflows the engine's stack leaves it unusable for the whole process.
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import { SallyportError } from '../../common/errors.ts'
 import { POLICY_SCHEMA } from './schema.ts'
 
-export type { DetailedError, EntityJson, PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
+export type { DetailedError, EntityJson, PolicyJson, Response } from '@cedar-policy/cedar-wasm/nodejs'
 
 /** `cedar-failed`: this call failed. `cedar-broken`: no call can succeed before the process is started again. */
 export class CedarError extends SallyportError<'cedar-failed' | 'cedar-broken'> {}
@@ -78,59 +78,55 @@ function failure(errors: readonly cedar.DetailedError[]): CedarError {
   return new CedarError('cedar-failed', errors.map((error) => error.message).join('; '))
 }
 
-/**
- * The engine keeps a prepared set under its name for ever, so names are used again: two, since a candidate is compiled
- * while the active set answers. Which set lies under a name is checked at each use, for with a third set alive the
- * wrong policies would answer otherwise.
- */
-const slots: { readonly name: string; holds: PreparedSet | null; lastUse: number }[] = [
-  { name: 'policies-a', holds: null, lastUse: 0 },
-  { name: 'policies-b', holds: null, lastUse: 0 },
-]
-let uses = 0
+/** Keeps the set under a name, in place of what lay there: nothing else frees it. `policies` maps `@id` to text. */
+export function preparePolicies(name: string, policies: Readonly<Record<string, string>>): void {
+  const answer = guard(() => cedar.preparsePolicySet(name, { staticPolicies: policies }))
+  if (answer.type === 'failure') throw failure(answer.errors)
+}
 
 export type AuthorizationRequest = Pick<
   cedar.StatefulAuthorizationCall,
   'principal' | 'action' | 'resource' | 'context' | 'entities'
 >
 
-/** A policy set that the engine has parsed; each set stays right however many are alive. */
-export class PreparedSet {
-  readonly #policies: Readonly<Record<string, string>>
-
-  /** `policies` maps `@id` to text. Throws CedarError where the engine does not take them. */
-  constructor(policies: Readonly<Record<string, string>>) {
-    this.#policies = policies
-    this.#slotName()
+/**
+ * Cedar's own answer by the set that was prepared under this name: an error of a policy is in `diagnostics.errors` and
+ * does not show in `decision`.
+ */
+export function authorizePrepared(name: string, request: AuthorizationRequest): cedar.Response {
+  prepareSchema()
+  const call = {
+    ...request,
+    preparsedPolicySetId: name,
+    preparsedSchemaName: SCHEMA_NAME,
+    validateRequest: true,
   }
+  const answer = guard(() => cedar.statefulIsAuthorized(call))
+  if (answer.type === 'failure') throw failure(answer.errors)
+  return answer.response
+}
 
-  #slotName(): string {
-    uses += 1
-    const [a, b] = slots
-    if (a === undefined || b === undefined) throw new CedarError('cedar-failed', 'no slot')
-    const slot = slots.find(({ holds }) => holds === this) ?? (a.lastUse <= b.lastUse ? a : b)
-    if (slot.holds !== this) {
-      const answer = guard(() => cedar.preparsePolicySet(slot.name, { staticPolicies: this.#policies }))
-      if (answer.type === 'failure') throw failure(answer.errors)
-      slot.holds = this
-    }
-    slot.lastUse = uses
-    return slot.name
+/**
+ * As authorizePrepared, by one policy and for one time. The JSON form is JavaScript's, so that a number beyond 2^53 in it
+ * is no longer the policy's, or none that Cedar takes.
+ */
+export function authorizeOnce(
+  policy: cedar.PolicyJson | string,
+  request: AuthorizationRequest,
+): cedar.Response {
+  const call = {
+    ...request,
+    policies: { staticPolicies: { once: policy } },
+    schema: POLICY_SCHEMA,
+    validateRequest: true,
   }
+  const answer = guard(() => cedar.isAuthorized(call))
+  if (answer.type === 'failure') throw failure(answer.errors)
+  return answer.response
+}
 
-  /** Cedar's own answer: an error of a policy is in `diagnostics.errors` and does not show in `decision`. */
-  authorize(request: AuthorizationRequest): cedar.Response {
-    prepareSchema()
-    const preparsedPolicySetId = this.#slotName()
-    const answer = guard(() =>
-      cedar.statefulIsAuthorized({
-        ...request,
-        preparsedPolicySetId,
-        preparsedSchemaName: SCHEMA_NAME,
-        validateRequest: true,
-      }),
-    )
-    if (answer.type === 'failure') throw failure(answer.errors)
-    return answer.response
-  }
+/** The policy as Cedar writes it; null where it cannot. */
+export function writePolicy(policy: cedar.PolicyJson): string | null {
+  const answer = guard(() => cedar.policyToText(policy))
+  return answer.type === 'success' ? answer.text : null
 }

@@ -3,21 +3,16 @@
 import { createHash } from 'node:crypto'
 import type { Fault } from '../../common/fault.ts'
 import type { DetailedError } from './cedar.ts'
-import {
-  CedarError,
-  countPolicies,
-  engineFailure,
-  PreparedSet,
-  readPolicy,
-  validatePolicies,
-} from './cedar.ts'
-import { createDecide } from './decide.ts'
-import { entityLiterals } from './literals.ts'
+import { CedarError, countPolicies, engineFailure, readPolicy, validatePolicies } from './cedar.ts'
+import { createDecide, type EvaluationOptions, textsOf } from './decide.ts'
+import type { DestinationFacts, ListenerFacts } from './partial.ts'
+import { PreparedSet } from './prepared.ts'
 import type { KnownNames, NamedPolicy } from './rules.ts'
 import { checkPolicy } from './rules.ts'
 import type { Statement } from './source.ts'
 import { lineOfByte, MAX_NESTING, MAX_OPERATORS, MAX_POLICY_BYTES, readStatements } from './source.ts'
-import type { Policy } from './types.ts'
+import type { Policy, PolicyMode } from './types.ts'
+import { warningsOf } from './warnings.ts'
 
 export interface PolicyFile {
   /** As the operator named it. */
@@ -25,21 +20,43 @@ export interface PolicyFile {
   readonly text: string
 }
 
-/** What a policy may name: everything else in it is a fault. */
+/** What a policy may name (everything else in it is a fault), and the mode in which it is applied. */
 export interface Known {
-  readonly destinations: readonly { readonly name: string; readonly tags: readonly string[] }[]
+  readonly destinations: readonly (DestinationFacts & {
+    /** Wins over `mode`. */
+    readonly policyMode?: PolicyMode | undefined
+  })[]
   readonly networks: readonly string[]
   readonly trustDomains: readonly string[]
+  /** Default: enforce. */
+  readonly mode?: PolicyMode
+  /** Without them, any. */
+  readonly listeners?: readonly ListenerFacts[]
+}
+
+export interface CompileOptions extends Pick<EvaluationOptions, 'index' | 'cache'> {
+  /** Tells what is over already. Default: the clock. */
+  readonly now?: () => Date
 }
 
 export type CompileResult =
-  | { readonly ok: true; readonly policy: Policy; readonly warnings: readonly Fault[] }
+  | {
+      readonly ok: true
+      readonly policy: Policy
+      /** In the order of the files. */
+      readonly policies: readonly NamedPolicy[]
+      readonly warnings: readonly Fault[]
+    }
   | { readonly ok: false; readonly faults: readonly Fault[] }
 
 /** Never throws: what the engine throws is a fault too. */
-export function compilePolicy(files: readonly PolicyFile[], known: Known): CompileResult {
+export function compilePolicy(
+  files: readonly PolicyFile[],
+  known: Known,
+  options: CompileOptions = {},
+): CompileResult {
   try {
-    return compile(files, known)
+    return compile(files, known, options)
   } catch (error) {
     if (!(error instanceof CedarError)) throw error
     const remedy = error.code === 'cedar-broken' ? 'restart the process' : null
@@ -48,31 +65,66 @@ export function compilePolicy(files: readonly PolicyFile[], known: Known): Compi
   }
 }
 
-function compile(files: readonly PolicyFile[], known: Known): CompileResult {
+function compile(
+  files: readonly PolicyFile[],
+  known: Known,
+  { now = () => new Date(), ...options }: CompileOptions,
+): CompileResult {
   const faults: Fault[] = []
   const statements = files.flatMap((file) => parseFile(file, faults))
-  const policies = nameAll(statements, faults)
+  checkTotal(files, faults)
+  const named = nameAll(statements, faults)
   const names: KnownNames = {
     destinations: new Set(known.destinations.map(({ name }) => name)),
     tags: new Set(known.destinations.flatMap(({ tags }) => tags)),
     networks: new Set(known.networks),
     trustDomains: new Set(known.trustDomains),
   }
-  for (const policy of policies.values()) faults.push(...checkPolicy(policy, names))
-  const texts = Object.fromEntries([...policies].map(([id, { statement }]) => [id, statement.text]))
-  const warnings = validate(policies, texts, faults)
+  const policies = [...named.values()]
+  for (const policy of policies) faults.push(...checkPolicy(policy, names))
+  const decidable = policies.map(({ id, json, statement }) => ({ id, json, text: statement.text }))
+  const warnings = validate(named, textsOf(decidable), faults)
   if (faults.length > 0) return { ok: false, faults: inOrder(faults, files) }
-  if (policies.size === 0) warnings.push(emptyWarning(files))
-  const revision = `sha256:${createHash('sha256')
-    .update(files.map(({ text }) => text).join('\0'))
-    .digest('hex')}`
-  const decide = createDecide(new PreparedSet(texts), pathsNamedIn(policies.values()))
+  // Parsed as a whole once, so that what the engine does not take is a fault now and no denial later.
+  void new PreparedSet(textsOf(decidable))
+  if (policies.length === 0) warnings.push(emptyWarning(files))
+  const told = new Set(policies.filter(({ id }) => warnings.some(saysImpossible(id))).map(({ id }) => id))
+  warnings.push(...warningsOf(policies, known, now(), told))
+  const modes = new Map(known.destinations.map(({ name, policyMode }) => [name, policyMode]))
+  const modeOf = (destination: string): PolicyMode => modes.get(destination) ?? known.mode ?? 'enforce'
   return {
     ok: true,
-    policy: { revision, decide, failure: engineFailure },
+    policy: {
+      revision: revisionOf(files),
+      decide: createDecide(decidable, { ...options, modeOf }),
+      failure: engineFailure,
+    },
+    policies,
     warnings: inOrder(warnings, files),
   }
 }
+
+/** Cedar's own words for what can never apply, whatever the configuration. */
+function saysImpossible(id: string): (warning: Fault) => boolean {
+  const start = `policy ${JSON.stringify(id)}: policy is impossible`
+  return ({ message }) => message.startsWith(start)
+}
+
+/** Over the texts in the order of the configuration; of one file it is the digest of that file. */
+function revisionOf(files: readonly PolicyFile[]): string {
+  const hash = createHash('sha256').update(files.map(({ text }) => text).join('\0'))
+  return `sha256:${hash.digest('hex')}`
+}
+
+function checkTotal(files: readonly PolicyFile[], faults: Fault[]): void {
+  const total = files.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0)
+  const last = files.at(-1)
+  if (files.length < 2 || last === undefined || total <= MAX_POLICY_BYTES) return
+  const message = `the policy files together are longer than ${MAX_POLICY_BYTES} bytes`
+  faults.push({ file: last.name, line: null, key: null, message, remedy: TOO_LONG })
+}
+
+const TOO_LONG = 'split the policies over several gateways'
 
 /** The statements of a file that Cedar takes as a whole; what stops it is added to `faults`. */
 function parseFile({ name, text: raw }: PolicyFile, faults: Fault[]): readonly Statement[] {
@@ -81,7 +133,7 @@ function parseFile({ name, text: raw }: PolicyFile, faults: Fault[]): readonly S
     return []
   }
   if (Buffer.byteLength(raw) > MAX_POLICY_BYTES) {
-    return add(null, `longer than ${MAX_POLICY_BYTES} bytes`, 'split the policies over several gateways')
+    return add(null, `longer than ${MAX_POLICY_BYTES} bytes`, TOO_LONG)
   }
   const text = raw.replace(/^\uFEFF/, '')
   const statements = readStatements(name, text)
@@ -200,14 +252,6 @@ function emptyWarning(files: readonly PolicyFile[]): Fault {
     message: 'no policy: every request is denied',
     remedy: 'add a permit',
   }
-}
-
-function pathsNamedIn(policies: Iterable<NamedPolicy>): ReadonlySet<string> {
-  const paths = new Set<string>()
-  for (const { json } of policies) {
-    for (const { type, id } of entityLiterals(json)) if (type === 'Path') paths.add(id)
-  }
-  return paths
 }
 
 function inOrder(faults: readonly Fault[], files: readonly PolicyFile[]): readonly Fault[] {

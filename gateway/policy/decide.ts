@@ -1,92 +1,178 @@
-// One question to one decision. Security rests on what Cedar does not do: a policy that fails at run time is skipped by
-// Cedar, so a `forbid` that fails would allow. Here any error, in any policy, and any failed call is a denial.
-import type { AuthorizationRequest, EntityJson, PreparedSet } from './cedar.ts'
-import { canonicalAddress } from './address.ts'
-import type { Decision, Policy, Question } from './types.ts'
+// One question to one decision: checked, then answered from what is kept or by Cedar over the policies that can apply.
+// Security rests on what Cedar does not do: a policy that fails at run time is skipped by Cedar, so a `forbid` that fails
+// would allow. Here any error, in any policy, and any failed call is a denial, in mode `report` too.
+import { LRUCache } from 'lru-cache'
+import type { Attribute } from './expression.ts'
+import { CedarError, engineFailure, type PolicyJson, type Response } from './cedar.ts'
+import { entityLiterals } from './literals.ts'
+import { PreparedSet } from './prepared.ts'
+import { checkQuestion, toRequest } from './question.ts'
+import { type Read, readsOf } from './reads.ts'
+import { type Reduction, reduceReads } from './reduce.ts'
+import { indexByScope, type ScopeIndex, scopeOf } from './scope.ts'
+import type { Decision, Policy, PolicyMode, Question } from './types.ts'
 
-/**
- * `paths` are the Path entities that the policies name. Only those are given to Cedar, since no other can be asked for
- * and an ID may have a thousand ancestors.
- */
-export function createDecide(set: PreparedSet, paths: ReadonlySet<string>): Policy['decide'] {
-  return function decide(question: Question): Decision {
+/** Answers that are kept, and their keys in characters. A key has at most some thousand of them. */
+const MAX_ANSWERS = 16_384
+const MAX_KEY_CHARACTERS = 8 * 1024 * 1024
+/** Pairs of principal and destination whose policies are known, and sets of policies. */
+const MAX_PAIRS = 16_384
+const MAX_PLANS = 2_048
+
+/** Where the clock decides otherwise than by comparison with literals, an answer counts this long (design §5.2). */
+const UNKNOWN_TIME_MS = 1_000
+
+export interface DecidablePolicy {
+  readonly id: string
+  readonly json: PolicyJson
+  readonly text: string
+}
+
+export interface EvaluationOptions {
+  /** Of a destination by name. Default: enforce. */
+  readonly modeOf?: (destination: string) => PolicyMode
+  /** Default: both. What they leave out is work and no answer, so a test and a measurement may go without. */
+  readonly index?: boolean
+  readonly cache?: boolean
+}
+
+/** Which policies can apply, and what their answer depends on. */
+interface Plan {
+  readonly policies: readonly DecidablePolicy[]
+  readonly reduction: Reduction
+  set: PreparedSet | null
+}
+
+interface Answer {
+  readonly result: 'allow' | 'deny'
+  readonly policies: readonly string[]
+  readonly error: string | null
+}
+
+/** The decisions of one set of policies. What it keeps dies with it: a new revision begins with nothing. */
+export function createDecide(
+  policies: readonly DecidablePolicy[],
+  { modeOf = () => 'enforce', index: indexed = true, cache = true }: EvaluationOptions = {},
+): Policy['decide'] {
+  const index = indexByScope(
+    policies.map(({ json }) => scopeOf(json)),
+    pathsNamedIn(policies),
+  )
+  const planOf = createPlans(policies, indexed ? index : null)
+  const answers = new LRUCache<string, Answer>({
+    max: MAX_ANSWERS,
+    maxSize: MAX_KEY_CHARACTERS,
+    sizeCalculation: (_answer, key) => key.length,
+  })
+  return function decide(question) {
+    const { name } = question.destination
+    const mode = modeOf(name)
     try {
-      const { decision, diagnostics } = set.authorize(toRequest(question, paths))
-      if (diagnostics.errors.length > 0) {
-        const failed = diagnostics.errors.map(({ policyId, error }) => ({ policyId, text: error.message }))
-        failed.sort((a, b) => (a.policyId < b.policyId ? -1 : 1))
-        return refuse(
-          failed.map(({ policyId }) => policyId),
-          failed.map(({ policyId, text }) => `policy ${JSON.stringify(policyId)}: ${text}`).join('; '),
-        )
-      }
-      const allowed = decision === 'allow'
-      return {
-        result: allowed ? 'allow' : 'deny',
-        code: allowed ? null : 'policy-denied',
-        mode: 'enforce',
-        policies: diagnostics.reason.toSorted(),
-        cached: false,
-        error: null,
-      }
+      const address = checkQuestion(question)
+      const pair = pairKey(question)
+      const plan = planOf(pair, question)
+      const reduced = cache ? plan.reduction.keyOf(question, address) : null
+      const key = reduced === null ? null : `${pair}${reduced}`
+      // Past a broken engine nothing is answered, so that what is kept cannot hide it.
+      const kept = key === null || engineFailure() !== null ? undefined : answers.get(key)
+      const answer = kept ?? evaluate(plan, question, address, index.pathsOf)
+      // An error may be of the moment.
+      if (kept === undefined && key !== null && answer.error === null) answers.set(key, answer)
+      return toDecision(answer, mode, kept !== undefined, recheckAt(plan.reduction, question.context.now))
     } catch (error) {
-      return refuse([], error instanceof Error ? error.message : String(error))
+      const text = error instanceof Error ? error.message : String(error)
+      return toDecision({ result: 'deny', policies: [], error: text }, mode, false, null)
     }
   }
 }
 
-function refuse(policies: readonly string[], error: string): Decision {
-  return { result: 'deny', code: 'policy-error', mode: 'enforce', policies, cached: false, error }
+/** Who and where as one text; equal for two questions only where both are the same. */
+function pairKey({ principal, destination }: Question): string {
+  const { kind } = principal
+  return JSON.stringify([
+    kind,
+    kind === 'workload' ? principal.id.uri : principal.name,
+    destination.name,
+    ...destination.tags,
+  ])
 }
 
-function toRequest(question: Question, paths: ReadonlySet<string>): AuthorizationRequest {
-  const { destination, host, port, context } = question
-  const principal = toPrincipal(question.principal, paths)
-  const resource = { type: 'Destination', id: destination.name }
-  const entities: EntityJson[] = [
-    principal,
-    {
-      uid: resource,
-      attrs: { host, port },
-      parents: destination.tags.map((id) => ({ type: 'Tag', id })),
-    },
-  ]
+function createPlans(policies: readonly DecidablePolicy[], index: ScopeIndex | null) {
+  const reads: readonly (readonly Read[])[] = policies.map(({ json }) => [...readsOf(json.conditions)])
+  const byPair = new LRUCache<string, Plan>({
+    max: MAX_PAIRS,
+    maxSize: MAX_KEY_CHARACTERS,
+    sizeCalculation: (_plan, key) => key.length,
+  })
+  const plans = new LRUCache<string, Plan>({ max: MAX_PLANS })
+  const all = policies.map((_, position) => position)
+  return (pair: string, { principal, destination }: Question): Plan => {
+    const known = byPair.get(pair)
+    if (known !== undefined) return known
+    const positions = index === null ? all : index.candidates(principal, destination)
+    const key = positions.join()
+    const plan = plans.get(key) ?? {
+      policies: positions.flatMap((position) => policies[position] ?? []),
+      reduction: reduceReads(positions.flatMap((position) => reads[position] ?? [])),
+      set: null,
+    }
+    plans.set(key, plan)
+    byPair.set(pair, plan)
+    return plan
+  }
+}
+
+function evaluate(plan: Plan, question: Question, address: string, pathsOf: ScopeIndex['pathsOf']): Answer {
+  const failure = engineFailure()
+  if (failure !== null) throw new CedarError('cedar-broken', `the policy engine has failed: ${failure}`)
+  // The default of Cedar, and of an empty set.
+  if (plan.policies.length === 0) return { result: 'deny', policies: [], error: null }
+  plan.set ??= new PreparedSet(textsOf(plan.policies))
+  return toAnswer(plan.set.authorize(toRequest(question, address, pathsOf(question.principal))))
+}
+
+export function textsOf(policies: readonly DecidablePolicy[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(policies.map(({ id, text }) => [id, text]))
+}
+
+function toAnswer({ decision, diagnostics }: Response): Answer {
+  if (diagnostics.errors.length === 0) {
+    return { result: decision, policies: diagnostics.reason.toSorted(), error: null }
+  }
+  const failed = diagnostics.errors.map(({ policyId, error }) => ({ policyId, text: error.message }))
+  failed.sort((a, b) => (a.policyId < b.policyId ? -1 : 1))
   return {
-    principal: principal.uid,
-    action: { type: 'Action', id: 'connect' },
-    resource,
-    entities,
-    context: {
-      now: { __extn: { fn: 'datetime', arg: context.now.toISOString() } },
-      sourceIp: { __extn: { fn: 'ip', arg: canonicalAddress(context.sourceIp) } },
-      listener: context.listener,
-      serialNumber: context.serialNumber,
-      ...(context.vpcEndpoint === undefined ? {} : { vpcEndpoint: context.vpcEndpoint }),
-    },
+    result: 'deny',
+    policies: failed.map(({ policyId }) => policyId),
+    error: failed.map(({ policyId, text }) => `policy ${JSON.stringify(policyId)}: ${text}`).join('; '),
   }
 }
 
-function toPrincipal(principal: Question['principal'], paths: ReadonlySet<string>): EntityJson {
-  if (principal.kind === 'network') {
-    return { uid: { type: 'Network', id: principal.name }, attrs: {}, parents: [] }
-  }
-  const { uri, trustDomain, path } = principal.id
-  return {
-    uid: { type: 'Workload', id: uri },
-    attrs: { trustDomain, path },
-    parents: ancestors(uri)
-      .filter((ancestor) => paths.has(ancestor))
-      .map((id) => ({ type: 'Path', id })),
-  }
+function toDecision(
+  { result, policies, error }: Answer,
+  mode: PolicyMode,
+  cached: boolean,
+  recheckAt: Date | null,
+): Decision {
+  const denial = error === null ? (mode === 'report' ? null : 'policy-denied') : 'policy-error'
+  return { result, code: result === 'allow' ? null : denial, mode, policies, cached, error, recheckAt }
 }
 
-/** Each proper prefix of a SPIFFE ID, up to its trust domain: `spiffe://td/a/b` has `spiffe://td/a` and `spiffe://td`. */
-function ancestors(uri: string): readonly string[] {
-  const found: string[] = []
-  const end = uri.indexOf('/', 'spiffe://'.length)
-  if (end === -1) return found
-  for (let cut = uri.lastIndexOf('/'); cut >= end; cut = uri.lastIndexOf('/', cut - 1)) {
-    found.push(uri.slice(0, cut))
+function recheckAt({ moments }: Reduction, now: Date): Date | null {
+  if (moments === null) return new Date(now.getTime() + UNKNOWN_TIME_MS)
+  const next = moments.find((moment) => moment > now.getTime())
+  return next === undefined ? null : new Date(next)
+}
+
+/** What keeps the answers of this policy from being kept; empty where nothing does. */
+export function uncachedReads(json: PolicyJson): readonly Attribute[] {
+  return [...reduceReads([...readsOf(json.conditions)]).uncached]
+}
+
+function pathsNamedIn(policies: readonly DecidablePolicy[]): ReadonlySet<string> {
+  const paths = new Set<string>()
+  for (const { json } of policies) {
+    for (const { type, id } of entityLiterals(json)) if (type === 'Path') paths.add(id)
   }
-  return found
+  return paths
 }

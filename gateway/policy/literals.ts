@@ -1,5 +1,6 @@
 // What a parsed policy names: entities, and the literals that it compares with an attribute. Works on Cedar's JSON form
 // of a policy (https://docs.cedarpolicy.com/policies/json-format.html), which Cedar has produced and is trusted in shape.
+import { isNode, type Node } from './expression.ts'
 
 export interface EntityLiteral {
   readonly type: string
@@ -10,12 +11,6 @@ export interface ComparedLiteral {
   readonly text: string
   /** True for a piece of a `like` pattern between wildcards, which is a part of a value and no value. */
   readonly part: boolean
-}
-
-type Node = Readonly<Record<string, unknown>>
-
-function isNode(value: unknown): value is Node {
-  return typeof value === 'object' && value !== null
 }
 
 /** Every entity that scope and conditions name, in the order of the JSON form. */

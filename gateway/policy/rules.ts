@@ -7,6 +7,7 @@ import type { PolicyJson } from './cedar.ts'
 import { checkHost, checkHostPart } from './host-literals.ts'
 import type { EntityLiteral } from './literals.ts'
 import { entityLiterals, literalsComparedWith } from './literals.ts'
+import { canonicalSerialNumber } from './serial-number.ts'
 import type { Statement } from './source.ts'
 import { lineOfLiteral } from './source.ts'
 
@@ -123,16 +124,13 @@ function unknown(kind: string, name: string, names: ReadonlySet<string>): Compla
 
 /** Serial numbers are lower-case hexadecimal, two digits a byte, without colons; empty where there is none. */
 function checkSerial(text: string): Complaint | null {
-  const digits = text.replaceAll(/^0x|[\s:.-]/gi, '').toLowerCase()
-  if (!/^[0-9a-f]*$/.test(digits)) {
+  const canonical = canonicalSerialNumber(text)
+  if (canonical === null) {
     return {
       message: `the serial number ${JSON.stringify(text)} is not hexadecimal`,
       remedy: 'write it as lower-case hexadecimal without colons, as in the audit record',
     }
   }
-  const even = digits.length % 2 === 0 ? digits : `0${digits}`
-  // DER pads a number whose first bit is set with a zero byte; the number itself has none.
-  const canonical = even.replace(/^(?:00)+(?=..)/, '')
   if (canonical === text) return null
   return {
     message: `the serial number ${JSON.stringify(text)} would never match`,

@@ -20,16 +20,23 @@ export interface Question {
   }
 }
 
+/** `report` lets through what policy denies, and says so; nothing else is softened (design §6). */
+export type PolicyMode = 'enforce' | 'report'
+
 export interface Decision {
+  /** What policy says, whatever the mode. */
   readonly result: 'allow' | 'deny'
-  /** Why it is a denial; null for allow. */
+  /** Why it is refused; null where it is let through: allowed, or denied by policy in mode `report`. */
   readonly code: 'policy-denied' | 'policy-error' | null
-  readonly mode: 'enforce' | 'report'
+  /** In force for this destination. */
+  readonly mode: PolicyMode
   /** `@id`s of the policies that determined the result, in alphabetical order. */
   readonly policies: readonly string[]
   readonly cached: boolean
   /** Which policies failed and how, for the operator; null where none did. */
   readonly error: string | null
+  /** The first moment at which the same question may be answered otherwise, by time alone; null = never. */
+  readonly recheckAt: Date | null
 }
 
 export interface Policy {

@@ -8,6 +8,7 @@ import { reachable, targetOf } from '../destinations/match.ts'
 import type { ConnectionFacts } from '../listeners/connection.ts'
 import type { Identified, Identity } from '../listeners/identify.ts'
 import type { Policy } from '../policy/types.ts'
+import { describeRevocation, type RevocationQuestion, type Revoked } from '../revocations/list.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type OpenUpstream, type UpstreamConnection, UpstreamError } from '../upstream/types.ts'
 import type { StartTlsSet } from '../upstream/starttls/registry.ts'
@@ -18,6 +19,8 @@ import type { RelaySide, Tunnel } from './tunnel.ts'
 export interface SessionDependencies {
   readonly listener: string
   readonly match: (host: string, port: number) => Destination | null
+  /** What revokes an attempt now; null = nothing. Asked before policy, which cannot undo it. */
+  readonly revoked: (question: RevocationQuestion) => Revoked | null
   readonly policy: Policy
   readonly openUpstream: OpenUpstream
   readonly audit: AuditLog
@@ -133,11 +136,21 @@ class Session {
     if (!audit.available()) return { code: 'session-audit-unavailable', detail: null }
     const { requested, facts } = this.#tunnel
     const destination = reachable(this.#deps.match(requested.host, requested.port), facts.passthrough)
+    this.#facts.destination = destination?.name ?? null
+    const revoked = this.#revoked(identity)
+    if (revoked !== null) return revoked
     if (destination === null) return { code: 'destination-unknown', detail: null }
-    this.#facts.destination = destination.name
     if (facts.ech && destination.ech === 'refuse') return { code: 'request-ech', detail: null }
     const admitted = { identity, destination, target: targetOf(destination, requested) }
     return this.#decide(admitted) ?? admitted
+  }
+
+  /** Also where nothing was matched: what a revoked workload goes on asking for is told by its revocation. */
+  #revoked({ principal, serialNumber, tokenId }: Identified): Refusal | null {
+    const workload = principal.kind === 'workload' ? principal.id : null
+    const { destination } = this.#facts
+    const found = this.#deps.revoked({ workload, serialNumber, tokenId, destination })
+    return found === null ? null : { code: found.code, detail: describeRevocation(found.entry) }
   }
 
   #decide({ identity, destination, target }: Admitted): Refusal | null {
@@ -159,7 +172,7 @@ class Session {
     this.#facts.decideMs = performance.now() - startedAt
     const { result, mode, policies, cached } = decision
     this.#facts.decision = { result, mode, policies, cached }
-    metrics.decision(result)
+    metrics.decision(decision)
     return decision.code === null ? null : { code: decision.code, detail: decision.error }
   }
 

@@ -2,6 +2,7 @@
 // contract: dashboards and alarms read them (docs/metrics.md).
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { type ReasonCode, REASONS } from '../audit/reasons.ts'
+import type { PolicyMode } from '../policy/types.ts'
 import type { ResolveResult } from '../upstream/resolve.ts'
 import type { AttemptResult } from '../upstream/types.ts'
 import { Registry } from './registry.ts'
@@ -20,7 +21,7 @@ export interface Metrics {
   ): void
   /** Asked at each scrape. */
   sampleH2(heldBytes: () => number): void
-  decision(result: 'allow' | 'deny'): void
+  decision(decision: { readonly result: 'allow' | 'deny'; readonly mode: PolicyMode }): void
   /** An attempt ended. */
   attempt(
     listener: string,
@@ -38,6 +39,10 @@ export interface Metrics {
   sampleDnsCache(hosts: () => number): void
   /** Asked at each scrape. */
   sampleEndpointsAside(endpoints: () => number): void
+  /** Something that is read while the gateway runs was found changed. */
+  reloaded(source: ReloadSource, result: 'applied' | 'failed'): void
+  /** Asked at each scrape. */
+  sampleRevocations(state: () => { readonly entries: number; readonly ageSeconds: number }): void
   /** `seconds` for resolving, dialling, TLS and confirmation; `resumed` null where the gateway speaks no TLS. */
   upstreamConnected(seconds: number, resumed: boolean | null): void
   /** A certificate that the gateway shows. */
@@ -52,6 +57,8 @@ export interface Metrics {
   /** Stops what samples in the background. */
   close(): void
 }
+
+export type ReloadSource = 'revocations'
 
 export interface MetricsOptions {
   readonly version: string
@@ -78,7 +85,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'sallyport_accept_errors_total',
     'Connections that the system did not hand over (EMFILE and the like).',
   )
-  const decisions = registry.counter('sallyport_decisions_total', 'Policy decisions by result.')
+  const decisions = registry.counter(
+    'sallyport_decisions_total',
+    'Policy decisions by result, and by mode: a denial in mode report lets the session through.',
+  )
   const attempts = registry.counter('sallyport_sessions_total', 'Attempts that ended, by reason code.')
   const open = registry.gauge('sallyport_sessions_open', 'Sessions that relay bytes now.')
   const bytes = registry.counter(
@@ -111,6 +121,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'sallyport_certificate_not_after_seconds',
     'End of validity, in seconds since 1970.',
   )
+  const reloads = registry.counter(
+    'sallyport_reloads_total',
+    'Changes that were seen in a source and applied, or failed and kept away.',
+  )
   const notBefore = registry.gauge(
     'sallyport_certificate_not_before_seconds',
     'Beginning of validity, in seconds since 1970; the age of the certificate is what has passed since.',
@@ -141,7 +155,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
         'Bytes that HTTP/2 tunnels hold because one side does not read; capped by arrivals.bufferedBytes.'
       registry.sampled('sallyport_h2_buffered_bytes', help, 'gauge', heldBytes)
     },
-    decision: (result) => decisions.add({ result }),
+    decision: ({ result, mode }) => decisions.add({ result, mode }),
     attempt(listener, code, { sent, received }) {
       attempts.add({ listener, code, stage: stageOf(code) })
       bytes.add({ direction: 'sent' }, sent)
@@ -160,6 +174,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
     sampleEndpointsAside(endpoints) {
       const help = 'Endpoints that failed lately and are tried after the others.'
       registry.sampled('sallyport_endpoints_set_aside', help, 'gauge', endpoints)
+    },
+    reloaded: (source, result) => reloads.add({ source, result }),
+    sampleRevocations(state) {
+      const gauge = (name: string, help: string, of: 'entries' | 'ageSeconds') =>
+        registry.sampled(name, help, 'gauge', () => state()[of])
+      gauge('sallyport_revocations_entries', 'Entries of the revocation list.', 'entries')
+      const help = 'Time since the revocation list was last known to be as its source has it.'
+      gauge('sallyport_revocations_age_seconds', help, 'ageSeconds')
     },
     upstreamConnected(seconds, resumed) {
       upstream.observe(seconds)

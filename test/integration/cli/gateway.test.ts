@@ -108,15 +108,29 @@ describe('sallyport gateway', () => {
     expect(stderr.trimEnd().split('\n')).toHaveLength(1)
   })
 
+  test('a revocation list that is not there stops the start; one that is there counts', async () => {
+    await using world = await createWorld()
+    const file = await writeConfig(world, {}, 'revocations: {source: "file:revocations.yaml"}')
+    const { code, stdout, stderr } = await runSallyport(['gateway', '--config', file])
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toMatch(/revocations\.yaml: no such file/)
+    await world.file('revocations.yaml', '- {workload: "spiffe://example.org/**", reason: INC-7}')
+    await using gateway = startSallyport(['gateway', '--config', file])
+    const port = await portOf(gateway, 'proxy')
+    const svid = await world.svid('/payments/api')
+    expect((await connect(world, port, { svid, target: 'partner.localhost:443' })).status).toBe(403)
+    expect(await gateway.event('session')).toMatchObject({ outcome: { code: 'revoked-workload' } })
+  })
+
   test('a wrong configuration: exit 1, nothing on standard output, a line for each fault', async () => {
     await using world = await createWorld()
-    const file = await writeConfig(world, {}, 'lisseners: []\nrevocations: {source: "file:r.yaml"}\n')
+    const file = await writeConfig(world, {}, 'lisseners: []\ndns: {minTTL: 1s}\n')
     const { code, stdout, stderr } = await runSallyport(['gateway', '--config', file])
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     const lines = stderr.trimEnd().split('\n')
     expect(lines).toHaveLength(2)
     expect(lines[0]).toMatch(/gateway\.yaml:13: lisseners: .*listeners/)
-    expect(lines[1]).toMatch(/gateway\.yaml:14: revocations: not available yet/)
+    expect(lines[1]).toMatch(/gateway\.yaml:14: dns\.minTTL: unknown key/)
   })
 
   test.for<[string, readonly string[], number, RegExp]>([

@@ -6,7 +6,7 @@ import { once } from '../../../../common/once.ts'
 import * as z from '../../schema-library.ts'
 import { MAX_TIME, type TokenFacts } from '../claims.ts'
 import { type AwsPrincipal, type ClaimValue, type OidcProvider, type Proof, ProofError } from '../proof.ts'
-import { parseRfc3339 } from '../rfc3339.ts'
+import { parseRfc3339 } from '../../../../common/rfc3339.ts'
 import type { CompactToken } from '../token.ts'
 import { parseFunctionArn, parseRoleArn, type RoleArn } from './arn.ts'
 

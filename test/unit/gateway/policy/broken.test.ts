@@ -20,12 +20,16 @@ vi.mock('@cedar-policy/cedar-wasm/nodejs', async (original) => {
 
 const ALL = '@id("all") permit(principal is Workload, action, resource);'
 
-test('after a trap every decision is a denial, also where the engine would answer again', () => {
+test('after a trap every decision is a denial, also where the engine would answer again or an answer is kept', () => {
   const policy = policyOf(ALL)
   expect(policy.decide(question()).result).toBe('allow')
   expect(policy.failure()).toBeNull()
   engine.trap = true
-  expect(policy.decide(question())).toMatchObject({ result: 'deny', code: 'policy-error' })
+  // One that is not kept: the engine is found broken by a question that reaches it.
+  expect(policy.decide(question({ workload: 'spiffe://example.org/other' }))).toMatchObject({
+    result: 'deny',
+    code: 'policy-error',
+  })
   engine.trap = false
   expect(policy.decide(question())).toMatchObject({
     result: 'deny',

@@ -242,6 +242,7 @@ describe('against a naive reading of the scopes', () => {
               policies: (allowed ? matching : forbids).map(({ id }) => id).sort(),
               cached: false,
               error: null,
+              recheckAt: null,
             })
           }
         }

@@ -1,7 +1,7 @@
 // Times with their zone, in one form.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseRfc3339 } from '../../../../../lambdas/identity/proofs/rfc3339.ts'
+import { parseRfc3339 } from '../../../common/rfc3339.ts'
 
 describe('parseRfc3339', () => {
   it('reads back every time that is written in its form', () => {
