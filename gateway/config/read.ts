@@ -6,11 +6,10 @@ import { formatKeyPath, type KeyPath } from '../../common/schema-faults.ts'
 import { byLine, loadYamlFile } from '../../common/yaml-file.ts'
 import type { BuildContext } from './context.ts'
 import { buildDestination } from './destination.ts'
-import type { Known, PolicyFile } from '../policy/compile.ts'
 import { decodeText, FileError, type ReadFile, ReferencedFiles, readRegularFile } from './files.ts'
 import { buildListeners } from './listeners.ts'
+import { type PolicySource, readPolicySource } from './policy-source.ts'
 import { checkRules, type Report } from './rules.ts'
-import { knownTrustDomains } from './rules-trust.ts'
 import { GATEWAY_SCHEMA, type GatewayDocument } from './schema.ts'
 import { buildTrust } from './trust.ts'
 import type { GatewayConfig, TrustMaterial } from './types.ts'
@@ -21,11 +20,6 @@ export interface ReadOptions {
   readonly now?: () => Date
   /** Default: that of the process. */
   readonly environment?: Readonly<Record<string, string | undefined>>
-}
-
-/** What is to be compiled as policy, and what it may name. */
-export interface PolicySource extends Known {
-  readonly files: readonly PolicyFile[]
 }
 
 /**
@@ -78,7 +72,7 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
     overridden: (name) => void overridden.push(name),
   }
   const built = await build(document, context)
-  const policy = await readPolicy(document, context)
+  const policy = await readPolicySource(document, context)
   const config =
     built === null || policy === null || faults.length > 0
       ? null
@@ -122,9 +116,12 @@ function failed(faults: readonly Fault[]): GatewayReading {
   }
 }
 
-type Source = { readonly bytes: Uint8Array; readonly text: string } | { readonly faults: readonly Fault[] }
+/** A configuration file as text, or why there is none. */
+export type Source =
+  | { readonly bytes: Uint8Array; readonly text: string }
+  | { readonly faults: readonly Fault[] }
 
-async function readSource(file: string, readFile: ReadFile): Promise<Source> {
+export async function readSource(file: string, readFile: ReadFile): Promise<Source> {
   const fail = (message: string, remedy: string | null): Source => ({
     faults: [{ file, line: null, key: null, message, remedy }],
   })
@@ -188,36 +185,6 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
     health: document.health.address,
     admin: document.admin.address,
     drain: { delayMs: drain.delay, deadlineMs: drain.deadline },
-  }
-}
-
-async function readPolicy(document: GatewayDocument, context: BuildContext): Promise<PolicySource | null> {
-  const files: PolicyFile[] = []
-  const references = document.policy.files
-  let complete = true
-  for (const [index, reference] of references.entries()) {
-    // One that stands there twice is a fault already.
-    if (references.indexOf(reference) < index) continue
-    const key = ['policy', 'files', index]
-    const content = await context.files.readApart(reference, key)
-    const text = content === null ? null : decodeText(content.bytes)
-    if (text !== null) files.push({ name: context.files.nameOf(reference), text })
-    else complete = false
-    if (content !== null && text === null) context.report(key, `${reference}: not text in UTF-8`)
-  }
-  if (!complete) return null
-  return {
-    files,
-    // Of all workloads that can be let in.
-    trustDomains: knownTrustDomains(document),
-    networks: document.networks.map(({ name }) => name),
-    destinations: document.destinations,
-    listeners: document.listeners.map(({ name, protocol, trustDomains }) => ({
-      name,
-      admits: protocol === 'passthrough' ? 'network' : 'workload',
-      trustDomains: trustDomains ?? null,
-    })),
-    mode: document.policy.mode,
   }
 }
 

@@ -63,6 +63,12 @@ export function scopeApplies({ principal, resource }: Scope, facts: Facts): Tri 
   return and(sideApplies('principal', principal, facts), sideApplies('resource', resource, facts))
 }
 
+/** The scope without its other side. */
+export function scopeOfSide(scope: Scope, side: 'principal' | 'resource'): Scope {
+  const any = { type: null, entity: null }
+  return { principal: any, resource: any, [side]: scope[side] }
+}
+
 function sideApplies(side: string, { type, entity }: Scope['principal'], facts: Facts): Tri {
   const typed = type === null ? true : hasType(side, type, facts)
   return and(typed, entity === null ? true : isIn(side, entity, facts))
