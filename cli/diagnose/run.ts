@@ -31,6 +31,7 @@ export async function runDiagnose(options: RunOptions, output: Output = process)
     const diagnosis = await walk({
       config,
       policy: compiled.policy,
+      policies: compiled.policies,
       asked: readAsked(options, config),
       openUpstream: createOpenUpstream({ resolve: createResolve({ servers, limits }), dial: createDial() }),
       now: () => new Date(),

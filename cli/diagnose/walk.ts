@@ -3,7 +3,10 @@
 import type { GatewayConfig } from '../../gateway/config/types.ts'
 import { compileDestinations, reachable, targetOf } from '../../gateway/destinations/match.ts'
 import { singleTargets } from '../../gateway/listeners/preset.ts'
+import { describePolicy } from '../../gateway/policy/describe.ts'
+import type { NamedPolicy } from '../../gateway/policy/rules.ts'
 import type { Decision, Policy } from '../../gateway/policy/types.ts'
+import { titleOf } from '../policy/explain-show.ts'
 import { Journal } from './journal.ts'
 import type { Asked, Diagnosis } from './types.ts'
 import { goOut, type WayOut } from './way-out.ts'
@@ -11,6 +14,7 @@ import { goOut, type WayOut } from './way-out.ts'
 export interface WalkOptions extends WayOut {
   readonly config: GatewayConfig
   readonly policy: Policy
+  readonly policies: readonly NamedPolicy[]
   readonly asked: Asked
   readonly now: () => Date
 }
@@ -104,7 +108,7 @@ function whyUnknown({ destinations }: GatewayConfig, { host, port, listener }: A
 }
 
 function judgePolicy(
-  { policy, asked, now }: WalkOptions,
+  { policy, policies: known, asked, now }: WalkOptions,
   { destination }: { readonly destination: GatewayConfig['destinations'][number] },
   target: { readonly host: string; readonly port: number },
   journal: Journal,
@@ -118,14 +122,12 @@ function judgePolicy(
     context: { now: now(), sourceIp, listener: listener.name, serialNumber: '' },
   })
   const ms = performance.now() - startedAt
-  const { code, error, policies } = decision
-  const by = policies.length === 0 ? 'no policy permits it' : `by ${policies.join(', ')}`
-  journal.tell(
-    'policy',
-    code === null ? 'ok' : 'no',
-    [code === null ? `allowed ${by}` : (error ?? `denied: ${by}`)],
-    ms,
-  )
+  const { result, code, error, policies } = decision
+  const titles = known.filter(({ id }) => policies.includes(id)).map((one) => titleOf(describePolicy(one)))
+  const by = titles.length === 0 ? 'no policy permits it' : `by ${titles.join(', ')}`
+  const denied = code === null ? `let through by mode report, and would be denied: ${by}` : `denied: ${by}`
+  const said = result === 'allow' ? `allowed ${by}` : (error ?? denied)
+  journal.tell('policy', code === null ? 'ok' : 'no', [said], ms)
   return code === null ? null : journal.refused(code, error, adviceOf(decision, asked, destination.name))
 }
 
