@@ -27,9 +27,10 @@ function section(title: string, { sessions, groups, notNamed }: Changes): readon
 }
 
 function line(group: Group): string {
-  const { workload, network, destination, host, port, then, now, error, sessions, firstId, firstAt } = group
+  const { workload, network, destination, host, port, before, after, error, sessions, firstId, firstAt } =
+    group
   const who = workload ?? `network ${network}`
   const by = (policies: readonly string[]) => (policies.length === 0 ? 'no policy' : policies.join(', '))
   const failed = error === null ? '' : `; ${error}`
-  return `  ${sessions} × ${oneLine(`${who} → ${destination} (${host}:${port}): then ${by(then)}, now ${by(now)}${failed}; first ${firstId} at ${firstAt}`)}`
+  return `  ${sessions} × ${oneLine(`${who} → ${destination} (${host}:${port}): then ${by(before)}, now ${by(after)}${failed}; first ${firstId} at ${firstAt}`)}`
 }

@@ -11,9 +11,9 @@ export interface Group {
   readonly destination: string
   readonly host: string
   readonly port: number
-  /** `@id`s that decided then, and that would decide. */
-  readonly then: readonly string[]
-  readonly now: readonly string[]
+  /** `@id`s that decided, and that would decide. */
+  readonly before: readonly string[]
+  readonly after: readonly string[]
   /** Where a policy would fail. */
   readonly error: string | null
   sessions: number
@@ -75,8 +75,8 @@ export class Tally {
     const changes = this.#changes[candidate.result]
     changes.sessions += 1
     const group = toGroup(past, candidate)
-    const { workload, network, destination, host, port, then, now, error } = group
-    const key = JSON.stringify([workload, network, destination, host, port, then, now, error])
+    const { workload, network, destination, host, port, before, after, error } = group
+    const key = JSON.stringify([workload, network, destination, host, port, before, after, error])
     const known = changes.groups.get(key)
     if (known !== undefined) {
       known.sessions += 1
@@ -106,8 +106,8 @@ function toGroup(past: Past, { policies, error }: Candidate): Group {
     workload: principal.kind === 'workload' ? principal.id.uri : null,
     network: principal.kind === 'network' ? principal.name : null,
     ...{ destination, host, port },
-    then: past.policies,
-    now: policies,
+    before: past.policies,
+    after: policies,
     error,
     sessions: 1,
     firstId: past.id,

@@ -314,7 +314,7 @@ describe('policy replay', () => {
           host: 'api.bank.example',
           port: 443,
         },
-        ...{ then: ['payments-to-bank'], now: [], error: null, sessions: 2 },
+        ...{ before: ['payments-to-bank'], after: [], error: null, sessions: 2 },
         ...{ firstId: '01A', firstAt: '2026-11-25T10:00:00.000Z', lastAt: '2026-11-25T11:00:00.000Z' },
       },
     ])
@@ -378,7 +378,10 @@ describe('policy replay', () => {
       [record({})],
       '@id("x") permit (principal is Workload, action, resource) when { resource.port * 9223372036854775807 > 0 };',
     )
-    expect(found.refused.groups[0]).toMatchObject({ now: ['x'], error: expect.stringContaining('overflow') })
+    expect(found.refused.groups[0]).toMatchObject({
+      after: ['x'],
+      error: expect.stringContaining('overflow'),
+    })
   })
 
   test('files that are wrong are faults', async () => {
