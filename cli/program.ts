@@ -7,6 +7,7 @@ import { registerDev } from './commands/dev.ts'
 import { registerDiagnose } from './commands/diagnose.ts'
 import { registerGateway } from './commands/gateway.ts'
 import { registerIdentityFetch } from './commands/identity-fetch.ts'
+import { registerPolicy } from './commands/policy.ts'
 
 const HELP = `
 New here? \`sallyport dev\` runs everything on this machine and shows what it does. Then look at the files that it runs
@@ -31,5 +32,6 @@ export function createProgram(): Command {
   registerIdentityFetch(program)
   registerConfigCheck(program)
   registerDiagnose(program)
+  registerPolicy(program)
   return program
 }

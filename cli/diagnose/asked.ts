@@ -29,7 +29,10 @@ export function readAsked(options: DiagnoseOptions, config: GatewayConfig): Aske
   return { principal, host: to.host, port: to.port, listener, sourceIp, serverName: readServerName(options) }
 }
 
-function readPrincipal({ workload, network }: DiagnoseOptions, config: GatewayConfig): Asked['principal'] {
+export function readPrincipal(
+  { workload, network }: Pick<DiagnoseOptions, 'workload' | 'network'>,
+  config: { readonly networks: readonly { readonly name: string }[] },
+): Asked['principal'] {
   if ((workload === undefined) === (network === undefined)) {
     throw new UsageError('say who asks: --workload spiffe://… or --network NAME')
   }

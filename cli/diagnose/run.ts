@@ -36,6 +36,7 @@ export async function runDiagnose(options: RunOptions, output: Output = process)
       config,
       policy: compiled.policy,
       revocations: loaded.revocations?.first.list ?? null,
+      policies: compiled.policies,
       asked: readAsked(options, config),
       openUpstream: createOpenUpstream({
         resolve: createResolve({ servers, limits }),

@@ -4,8 +4,11 @@ import type { GatewayConfig } from '../../gateway/config/types.ts'
 import { compileDestinations, reachable, targetOf } from '../../gateway/destinations/match.ts'
 import { singleTargets } from '../../gateway/listeners/preset.ts'
 import { ownNetwork } from '../../gateway/upstream/address-class.ts'
+import { describePolicy } from '../../gateway/policy/describe.ts'
+import type { NamedPolicy } from '../../gateway/policy/rules.ts'
 import type { Decision, Policy } from '../../gateway/policy/types.ts'
 import { describeRevocation, type RevocationList } from '../../gateway/revocations/list.ts'
+import { titleOf } from '../policy/explain-show.ts'
 import { Journal } from './journal.ts'
 import type { Asked, Diagnosis } from './types.ts'
 import { goOut, type WayOut } from './way-out.ts'
@@ -15,6 +18,7 @@ export interface WalkOptions extends WayOut {
   readonly policy: Policy
   /** Null where the configuration has no list. */
   readonly revocations: RevocationList | null
+  readonly policies: readonly NamedPolicy[]
   readonly asked: Asked
   readonly now: () => Date
 }
@@ -127,7 +131,7 @@ function judgeRevocations(
 }
 
 function judgePolicy(
-  { policy, asked, now }: WalkOptions,
+  { policy, policies: known, asked, now }: WalkOptions,
   { destination }: { readonly destination: GatewayConfig['destinations'][number] },
   target: { readonly host: string; readonly port: number },
   journal: Journal,
@@ -141,14 +145,12 @@ function judgePolicy(
     context: { now: now(), sourceIp, listener: listener.name, serialNumber: '' },
   })
   const ms = performance.now() - startedAt
-  const { code, error, policies } = decision
-  const by = policies.length === 0 ? 'no policy permits it' : `by ${policies.join(', ')}`
-  journal.tell(
-    'policy',
-    code === null ? 'ok' : 'no',
-    [code === null ? `allowed ${by}` : (error ?? `denied: ${by}`)],
-    ms,
-  )
+  const { result, code, error, policies } = decision
+  const titles = known.filter(({ id }) => policies.includes(id)).map((one) => titleOf(describePolicy(one)))
+  const by = titles.length === 0 ? 'no policy permits it' : `by ${titles.join(', ')}`
+  const denied = code === null ? `let through by mode report, and would be denied: ${by}` : `denied: ${by}`
+  const said = result === 'allow' ? `allowed ${by}` : (error ?? denied)
+  journal.tell('policy', code === null ? 'ok' : 'no', [said], ms)
   return code === null ? null : journal.refused(code, error, adviceOf(decision, asked, destination.name))
 }
 

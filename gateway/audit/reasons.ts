@@ -271,7 +271,7 @@ const TABLE = {
 
   'policy-denied': denied(
     'no policy permits it, or one forbids it',
-    'decision.policies names the forbid that applied; where it is empty, no permit covers this workload, host and port',
+    'decision.policies names the forbid that applied; where it is empty, no permit covers this workload, host and port: sallyport policy explain shows the nearest',
   ),
   'policy-error': denied(
     'a policy failed at run time, which denies',

@@ -1,14 +1,9 @@
 // The configuration as the gateway starts with it: right as a whole, or not at all.
 import type { Fault } from '../../common/fault.ts'
 import type { KeyPath } from '../../common/schema-faults.ts'
-import {
-  type PolicySource,
-  type ReadOptions,
-  type ReadRevocations,
-  type ReadTrust,
-  readGatewayConfig,
-} from './read.ts'
 import type { PartnerReading } from './partners.ts'
+import type { PolicySource } from './policy-source.ts'
+import { type ReadOptions, type ReadRevocations, type ReadTrust, readGatewayConfig } from './read.ts'
 import type { ReadSecret } from './secrets.ts'
 import type { GatewayConfig } from './types.ts'
 

@@ -8,13 +8,13 @@ import { ownNetwork } from '../upstream/address-class.ts'
 import type { BuildContext } from './context.ts'
 import { buildDestination } from './destination.ts'
 import { describePartners, type PartnerReading, secretsOf } from './partners.ts'
-import type { Known, PolicyFile } from '../policy/compile.ts'
 import { decodeText, FileError, type ReadFile, ReferencedFiles, readRegularFile } from './files.ts'
 import { buildListeners } from './listeners.ts'
-import { warnOfUnreachable } from './rules-addresses.ts'
+import { type PolicySource, readPolicySource } from './policy-source.ts'
 import { createRevocationSource, type RevocationReading, type RevocationSource } from './revocations.ts'
-import { checkRules, type Report } from './rules.ts'
+import { warnOfUnreachable } from './rules-addresses.ts'
 import { knownTrustDomains } from './rules-trust.ts'
+import { checkRules, type Report } from './rules.ts'
 import { GATEWAY_SCHEMA, type GatewayDocument } from './schema.ts'
 import { type ReadSecret, ReferencedSecrets } from './secrets.ts'
 import { createReadSecret } from './secrets-manager.ts'
@@ -29,11 +29,6 @@ export interface ReadOptions {
   readonly readSecret?: ReadSecret | null
   /** Default: that of the process. */
   readonly environment?: Readonly<Record<string, string | undefined>>
-}
-
-/** What is to be compiled as policy, and what it may name. */
-export interface PolicySource extends Known {
-  readonly files: readonly PolicyFile[]
 }
 
 /**
@@ -98,7 +93,7 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   }
   await readSecrets(document, context)
   const built = await build(document, context)
-  const policy = await readPolicy(document, context)
+  const policy = await readPolicySource(document, context)
   const revocations = await readRevocations(document, files, readFile)
   const config =
     built === null || policy === null || faults.length > 0 || revocations?.first.list === null
@@ -175,9 +170,12 @@ async function readSecrets({ destinations }: GatewayDocument, context: BuildCont
   )
 }
 
-type Source = { readonly bytes: Uint8Array; readonly text: string } | { readonly faults: readonly Fault[] }
+/** A configuration file as text, or why there is none. */
+export type Source =
+  | { readonly bytes: Uint8Array; readonly text: string }
+  | { readonly faults: readonly Fault[] }
 
-async function readSource(file: string, readFile: ReadFile): Promise<Source> {
+export async function readSource(file: string, readFile: ReadFile): Promise<Source> {
   const fail = (message: string, remedy: string | null): Source => ({
     faults: [{ file, line: null, key: null, message, remedy }],
   })
@@ -244,36 +242,6 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
     health: document.health.address,
     admin: document.admin.address,
     drain: { delayMs: drain.delay, deadlineMs: drain.deadline },
-  }
-}
-
-async function readPolicy(document: GatewayDocument, context: BuildContext): Promise<PolicySource | null> {
-  const files: PolicyFile[] = []
-  const references = document.policy.files
-  let complete = true
-  for (const [index, reference] of references.entries()) {
-    // One that stands there twice is a fault already.
-    if (references.indexOf(reference) < index) continue
-    const key = ['policy', 'files', index]
-    const content = await context.files.readApart(reference, key)
-    const text = content === null ? null : decodeText(content.bytes)
-    if (text !== null) files.push({ name: context.files.nameOf(reference), text })
-    else complete = false
-    if (content !== null && text === null) context.report(key, `${reference}: not text in UTF-8`)
-  }
-  if (!complete) return null
-  return {
-    files,
-    // Of all workloads that can be let in.
-    trustDomains: knownTrustDomains(document),
-    networks: document.networks.map(({ name }) => name),
-    destinations: document.destinations,
-    listeners: document.listeners.map(({ name, protocol, trustDomains }) => ({
-      name,
-      admits: protocol === 'passthrough' ? 'network' : 'workload',
-      trustDomains: trustDomains ?? null,
-    })),
-    mode: document.policy.mode,
   }
 }
 

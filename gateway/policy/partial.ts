@@ -63,6 +63,12 @@ export function scopeApplies({ principal, resource }: Scope, facts: Facts): Tri 
   return and(sideApplies('principal', principal, facts), sideApplies('resource', resource, facts))
 }
 
+/** The scope without its other side. */
+export function scopeOfSide(scope: Scope, side: 'principal' | 'resource'): Scope {
+  const any = { type: null, entity: null }
+  return { principal: any, resource: any, [side]: scope[side] }
+}
+
 function sideApplies(side: string, { type, entity }: Scope['principal'], facts: Facts): Tri {
   const typed = type === null ? true : hasType(side, type, facts)
   return and(typed, entity === null ? true : isIn(side, entity, facts))
@@ -193,18 +199,16 @@ function judgeHas({ left, attr }: Node, { principal }: Facts): Tri {
 function possible(node: unknown, { destination, listeners, principal }: Facts): readonly unknown[] | null {
   const literal = literalOf(node)
   if (literal !== null) return [literal]
-  switch (attributeOf(node)) {
-    case 'host': {
-      const texts = destination.hosts?.map(textOf)
-      return texts === undefined || texts.includes(null) ? null : texts
-    }
-    case 'port':
-      return destination.ports ?? null
-    case 'listener':
-      return listeners?.filter((listener) => admits(listener, principal)).map(({ name }) => name) ?? null
-    default:
-      return possibleOfPrincipal(node, principal)
+  const attribute = attributeOf(node)
+  if (attribute === 'port') return destination.ports ?? null
+  if (attribute === 'host') {
+    const texts = destination.hosts?.map(textOf)
+    return texts === undefined || texts.includes(null) ? null : texts
   }
+  if (attribute === 'listener') {
+    return listeners?.filter((listener) => admits(listener, principal)).map(({ name }) => name) ?? null
+  }
+  return possibleOfPrincipal(node, principal)
 }
 
 function possibleOfPrincipal(node: unknown, principal: PrincipalFacts): readonly string[] | null {

@@ -40,7 +40,7 @@ function literal(entity: unknown): EntityLiteral {
 
 export interface ScopeIndex {
   /** The Paths named in any policy that this principal is in. */
-  pathsOf(principal: Question['principal']): readonly string[]
+  readonly pathsOf: (principal: Question['principal']) => readonly string[]
   /** Positions in the list that was indexed, ascending. */
   candidates(principal: Question['principal'], destination: Question['destination']): readonly number[]
 }

@@ -103,14 +103,8 @@ const ANYBODY: readonly PrincipalFacts[] = [
 
 function principalsOf(json: PolicyJson): readonly PrincipalFacts[] {
   const { type, entity } = scopeOf(json).principal
-  switch (entity?.type) {
-    case 'Workload':
-      return [{ kind: 'workload', id: entity.id }]
-    case 'Path':
-      return [{ kind: 'workload', under: entity.id }]
-    case 'Network':
-      return [{ kind: 'network', name: entity.id }]
-    default:
-      return ANYBODY.filter(({ kind }) => type === null || kind === type.toLowerCase())
-  }
+  if (entity?.type === 'Workload') return [{ kind: 'workload', id: entity.id }]
+  if (entity?.type === 'Path') return [{ kind: 'workload', under: entity.id }]
+  if (entity?.type === 'Network') return [{ kind: 'network', name: entity.id }]
+  return ANYBODY.filter(({ kind }) => type === null || kind === type.toLowerCase())
 }

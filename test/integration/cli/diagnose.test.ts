@@ -132,7 +132,7 @@ describe('sallyport diagnose', () => {
     expect(lines[0]).toBe(
       `${WORKLOAD} from 127.0.0.1, by listener proxy, asks for partner.localhost:${partner.port}`,
     )
-    expect(stdout).toMatch(/^policy +ok +[\d.]+ {2}allowed by all$/m)
+    expect(stdout).toMatch(/^policy +ok +[\d.]+ {2}allowed by all \(.*policy\.cedar:1\)$/m)
     expect(stdout).toMatch(/^connect +ok +[\d.]+ {2}/m)
     expect(stdout).toMatch(
       /^tls +NO +[\d.]+ {2}partner\.localhost: the certificate is for DNS:other\.localhost$/m,

@@ -152,3 +152,61 @@ test('whatever keeps answers from being kept is a warning with its line', () => 
     ],
   })
 })
+
+describe('each value after each other, for every form that is reduced', () => {
+  const plain = (text: string) => policyOf(text, KNOWN, { index: false, cache: false })
+  const ranges = [
+    '10.0.0.0/8',
+    '10.2.0.0/15',
+    '10.0.0.1',
+    '10.0.0.1/32',
+    '::1',
+    '2001:db8::/32',
+    '::/0',
+    '0.0.0.0/0',
+  ]
+  const conditions = [
+    ...ranges.flatMap((range) => [
+      `context.sourceIp.isInRange(ip("${range}"))`,
+      `context.sourceIp == ip("${range}")`,
+      `ip("${range}") != context.sourceIp`,
+    ]),
+    ...['isIpv4', 'isIpv6', 'isLoopback', 'isMulticast'].map((name) => `context.sourceIp.${name}()`),
+    'context has vpcEndpoint',
+    'context has vpcEndpoint && context.vpcEndpoint == "vpce-1"',
+    'context has vpcEndpoint && context.vpcEndpoint like "vpce*1*"',
+    'context.serialNumber == "5f"',
+    '["5f", "01"].contains(context.serialNumber)',
+    'context.serialNumber like "5*"',
+    'context.listener like "*"',
+    'resource.host like "a*b*"',
+  ]
+  const contexts: readonly NonNullable<Changes>['context'][] = [
+    ...[
+      '10.0.0.1',
+      '10.2.255.255',
+      '10.4.0.0',
+      '127.9.9.9',
+      '::ffff:127.0.0.1',
+      '224.0.0.1',
+      '::1',
+      '::2',
+      'ff02::1',
+    ].map((sourceIp) => ({ sourceIp })),
+    ...['2001:db8::1', '2001:db9::1', '255.255.255.255'].map((sourceIp) => ({ sourceIp })),
+    ...['vpce-1', 'vpce-12', 'vpce', ''].map((vpcEndpoint) => ({ vpcEndpoint })),
+    ...['', '5f', '01', '5e'].map((serialNumber) => ({ serialNumber })),
+  ]
+  const hosts = ['ab', 'a.b', 'axbx', 'ba', 'a', ''].map((host) => ({ host }))
+  const asked: readonly Changes[] = [...contexts.map((context) => ({ context: context ?? {} })), ...hosts]
+
+  test.each(conditions)('%s', (condition) => {
+    const kept = policyOf(when(condition))
+    const fresh = plain(when(condition))
+    const results = asked.map((changes) => kept.decide(question(changes)))
+    expect(results.some(({ cached }) => cached)).toBe(true)
+    expect(results.map(({ result }) => result)).toEqual(
+      asked.map((changes) => fresh.decide(question(changes)).result),
+    )
+  })
+})

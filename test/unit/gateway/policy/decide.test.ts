@@ -252,13 +252,13 @@ describe('against a naive reading of the scopes', () => {
   })
 })
 
-test('policies that are alive at the same time each answer for themselves, over 50 reloads', () => {
+test('policies that are alive at the same time each answer for themselves, over 100 reloads', () => {
   const make = (index: number) =>
     policyOf(
       `@id("p${index}") permit(principal is Workload, action, resource) when { resource.port == ${index} };`,
     )
   const first = make(0)
-  const policies = Array.from({ length: 50 }, (_, index) => make(index + 1))
+  const policies = Array.from({ length: 100 }, (_, index) => make(index + 1))
   for (const [index, policy] of policies.entries()) {
     expect(policy.decide(question({ port: index + 1 }))).toMatchObject({
       result: 'allow',
@@ -266,5 +266,13 @@ test('policies that are alive at the same time each answer for themselves, over 
     })
     expect(first.decide(question({ port: 0 }))).toMatchObject({ result: 'allow', policies: ['p0'] })
     expect(first.decide(question({ port: index + 1 }))).toMatchObject({ result: 'deny' })
+  }
+  // Another asks, so that nothing is kept; by now the engine has lost the sets of the first.
+  const workload = 'spiffe://example.org/other'
+  for (const [index, policy] of policies.entries()) {
+    expect(policy.decide(question({ workload, port: index + 1 }))).toMatchObject({
+      ...{ result: 'allow', cached: false },
+      policies: [`p${index + 1}`],
+    })
   }
 })

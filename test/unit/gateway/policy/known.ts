@@ -1,6 +1,6 @@
 // What the policies of these tests may name, and a question that each test changes.
 import { compilePolicy } from '../../../../gateway/policy/compile.ts'
-import type { Known } from '../../../../gateway/policy/compile.ts'
+import type { CompileOptions, Known } from '../../../../gateway/policy/compile.ts'
 import type { Policy, Question } from '../../../../gateway/policy/types.ts'
 import { parseSpiffeId } from '../../../../spiffe/id.ts'
 
@@ -14,8 +14,8 @@ export const KNOWN: Known = {
 }
 
 /** The policy of a text that has no faults. */
-export function policyOf(text: string, known: Known = KNOWN): Policy {
-  const result = compilePolicy([{ name: 'policy.cedar', text }], known)
+export function policyOf(text: string, known: Known = KNOWN, options: CompileOptions = {}): Policy {
+  const result = compilePolicy([{ name: 'policy.cedar', text }], known, options)
   if (!result.ok) throw new Error(result.faults.map(({ message }) => message).join('\n'))
   return result.policy
 }

@@ -171,3 +171,36 @@ export const randomQuestion: fc.Arbitrary<Question> = fc.record({
     })
     .map(({ vpcEndpoint, ...rest }) => (vpcEndpoint === undefined ? rest : { ...rest, vpcEndpoint })),
 })
+
+/** A question and some that differ from it in one or two things, so that what a key leaves out shows. */
+export const relatedQuestions: fc.Arbitrary<readonly Question[]> = fc
+  .tuple(
+    randomQuestion,
+    fc.array(fc.tuple(randomQuestion, fc.nat({ max: 8 }), fc.nat({ max: 8 })), {
+      minLength: 6,
+      maxLength: 24,
+    }),
+  )
+  .map(([base, others]) => [
+    base,
+    ...others.map(([other, ...fields]) =>
+      fields.reduce((question, at) => withField(question, other, at), base),
+    ),
+  ])
+
+function withField(question: Question, other: Question, at: number): Question {
+  const { context } = question
+  const { vpcEndpoint, ...rest } = context
+  const replaced: readonly Question[] = [
+    { ...question, principal: other.principal },
+    { ...question, destination: other.destination },
+    { ...question, host: other.host },
+    { ...question, port: other.port },
+    { ...question, context: { ...context, now: other.context.now } },
+    { ...question, context: { ...context, sourceIp: other.context.sourceIp } },
+    { ...question, context: { ...context, listener: other.context.listener } },
+    { ...question, context: { ...context, serialNumber: other.context.serialNumber } },
+    { ...question, context: vpcEndpoint === undefined ? { ...rest, vpcEndpoint: 'vpce-1' } : rest },
+  ]
+  return replaced[at] ?? question
+}
