@@ -60,6 +60,8 @@ export interface GatewayOptions {
   readonly sources?: Sources & { readonly readSecret: ReadSecret }
   /** Where the configuration is looked for again while it runs. Default: it is what it is for good. */
   readonly source?: ConfigSource
+  /** How long ago it could last be asked, in milliseconds; default 0. */
+  readonly sourceAgeMs?: number
   /** How often files and secrets are looked at, in milliseconds; each its own default. */
   readonly intervals?: { readonly files?: number; readonly secrets?: number }
   /** Start lines go here, and audit events too where `audit.sink` is stdout. */
@@ -96,7 +98,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { inForce, status } = core
   const health = await startHealth({
     address: config.health,
-    ready: () => toHealth(state.phase === 'ready' ? null : state.phase),
+    ready: () => toHealth(notReady(state, core.revocations)),
     alive: () => toHealth(inForce.policy.failure() === null ? null : 'policy-engine'),
   })
   stack.use(health)
@@ -188,7 +190,11 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
   const trust = createTrustStore(config.material)
   const destinations = createDestinationStore(config.destinations)
   const inForce = createInForce({ config, policy, trust, destinations })
-  const status = new ConfigStatus(inForce.revision(), { source: options.source?.name ?? '', now })
+  const status = new ConfigStatus(inForce.revision(), {
+    source: options.source?.name ?? '',
+    now,
+    ageMs: options.sourceAgeMs ?? 0,
+  })
   metrics.sampleConfiguration(() => ({
     ageSeconds: status.ageMs / 1000,
     rejected: status.fault !== null,
@@ -240,6 +246,9 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
   return {
     ...{ now, metrics, audit, trust, admission, h2Memory, startTls },
     ...{ inForce, status, watches, revocations },
+    stale: () =>
+      revocations.pending ||
+      status.ageMs > (inForce.config().lastKnownGood?.maxAgeMs ?? Number.POSITIVE_INFINITY),
     openUpstream: (request: UpstreamRequest) => openUpstream()(request),
     revoked: (asked: RevocationQuestion) => revocations.store.find(asked),
     ownListeners,
@@ -322,6 +331,12 @@ function drainAll(
     },
     ...(hurry === undefined ? {} : { hurry }),
   })
+}
+
+/** Never for what the gateway has had and lost: that would have a balancer reset every session (design §6). */
+function notReady({ phase }: State, { pending }: RevocationKeeper): string | null {
+  if (phase !== 'ready') return phase
+  return pending ? 'revocations' : null
 }
 
 function toHealth(reason: string | null): HealthState {

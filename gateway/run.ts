@@ -1,12 +1,16 @@
 // The gateway as a process: load, start, drain on a signal, and the exit code. Everything that can be wrong with the
 // configuration is printed as one line a fault before anything listens.
-import pino from 'pino'
+import pino, { type Logger } from 'pino'
 import { type Fault, formatFault } from '../common/fault.ts'
 import { createStdoutSink } from './audit/sink.ts'
+import { parseAppConfig } from './config/appconfig.ts'
+import type { ReadSecret } from './config/secrets.ts'
 import { createReadSecret } from './config/secrets-manager.ts'
 import { type Gateway, startGateway } from './gateway.ts'
 import { listenFault } from './reload/listen-fault.ts'
-import { createFileSource } from './reload/source.ts'
+import type { AcceptedConfig } from './reload/accept.ts'
+import { AppConfigSource } from './reload/appconfig-source.ts'
+import { type ConfigSource, createFileSource } from './reload/source.ts'
 
 export interface RunOptions {
   readonly configFile: string
@@ -21,11 +25,12 @@ export async function runGateway(options: RunOptions): Promise<number> {
     pino.destination({ dest: 2, sync: true }),
   )
   const readSecret = createReadSecret()
-  const source = createFileSource(options.configFile, { readSecret })
-  const { result } = await source.look({ force: true, keptRevocations: null })
-  if (result === null) throw new TypeError('the first look gave nothing')
+  const source = openSource(options.configFile, readSecret)
+  if (source === null) return printFaults([wrongName(options.configFile)])
+  const { result, ageMs, problem } = await source.begin()
   if (!result.ok) return printFaults(result.faults)
   const { loaded, policy, warnings } = result.accepted
+  if (problem !== null) log.error(problem)
   for (const warning of warnings) log.warn(formatFault(warning))
   for (const variable of loaded.overridden)
     log.info({ variable }, 'the environment wins over the configuration')
@@ -37,7 +42,9 @@ export async function runGateway(options: RunOptions): Promise<number> {
   try {
     const { config, revocations } = loaded
     const sources = { ...loaded, readSecret }
-    gateway = await startGateway({ config, policy, log, stdout, revocations, sources, source })
+    const from = { source, sources, sourceAgeMs: ageMs }
+    gateway = await startGateway({ config, policy, log, stdout, revocations, ...from })
+    await keep(source, result.accepted, log)
   } catch (error) {
     const fault = listenFault(options.configFile, loaded, error)
     if (fault === null) throw error
@@ -50,6 +57,28 @@ export async function runGateway(options: RunOptions): Promise<number> {
   await stdout.close(0)
   log.info('stopped')
   return 0
+}
+
+/** Null where it begins like a profile of AppConfig and is none. */
+function openSource(name: string, readSecret: ReadSecret): ConfigSource | null {
+  if (!name.startsWith('appconfig:')) return createFileSource(name, { readSecret })
+  const profile = parseAppConfig(name)
+  return profile === null ? null : new AppConfigSource(profile, { readSecret })
+}
+
+function wrongName(file: string): Fault {
+  const message = 'not a profile of AppConfig'
+  return { file, line: null, key: null, message, remedy: 'appconfig:<application>/<environment>/<profile>' }
+}
+
+/** That it cannot be kept for the next start is no reason not to run now. */
+async function keep(source: ConfigSource, accepted: AcceptedConfig, log: Logger): Promise<void> {
+  try {
+    const said = await source.keep?.(accepted)
+    if (typeof said === 'string') log.warn(said)
+  } catch (error) {
+    log.error({ err: error }, 'the configuration in force could not be kept for the next start')
+  }
 }
 
 function printFaults(faults: readonly Fault[]): 1 {

@@ -31,7 +31,7 @@ export async function runDiagnose(options: RunOptions, output: Output = process)
     const diagnosis = await walk({
       config,
       policy: compiled.policy,
-      revocations: loaded.revocations?.first.list ?? null,
+      revocations: loaded.revocations?.first?.list ?? null,
       asked: readAsked(options, config),
       openUpstream: createOpenUpstream({ resolve: createResolve({ servers, limits }), dial: createDial() }),
       now: () => new Date(),

@@ -17,8 +17,8 @@ export async function checkGatewayConfig(
   options: Omit<ReadOptions, 'readSecret'> = {},
 ): Promise<CheckedConfig> {
   const { policy, revocations, ...read } = await readGatewayConfig(file, { ...options, readSecret: null })
-  const faults = [...read.faults, ...(revocations?.first.faults ?? [])]
-  const warnings = [...read.warnings, ...(revocations?.first.warnings ?? [])]
+  const faults = [...read.faults, ...(revocations?.first?.faults ?? [])]
+  const warnings = [...read.warnings, ...(revocations?.first?.warnings ?? [])]
   if (policy === null) return { faults, warnings }
   const compiled = compilePolicy(policy.files, policy)
   return compiled.ok

@@ -56,7 +56,7 @@ export async function loadGatewayConfig(
 ): Promise<GatewayConfigResult> {
   const { config, policy, faults, warnings, ...rest } = await readGatewayConfig(file, options)
   const list = rest.revocations
-  const own = list === null || list.file === keptRevocations ? null : list.first
+  const own = list?.file === keptRevocations ? null : (list?.first ?? null)
   if (config === null || policy === null || own?.list === null) {
     return { ok: false, faults: [...faults, ...(own?.faults ?? [])], files: rest.files }
   }

@@ -5,13 +5,19 @@ import type { Fault } from '../../common/fault.ts'
 import { formatKeyPath, type KeyPath } from '../../common/schema-faults.ts'
 import { byLine, loadYamlFile } from '../../common/yaml-file.ts'
 import { ownNetwork } from '../upstream/address-class.ts'
+import type { AppConfigOptions } from './appconfig.ts'
 import type { BuildContext } from './context.ts'
 import { buildDestination } from './destination.ts'
 import { describePartners, type PartnerReading, secretsOf } from './partners.ts'
 import { decodeText, FileError, type ReadFile, ReferencedFiles, readRegularFile } from './files.ts'
 import { buildListeners } from './listeners.ts'
 import { warnOfUnreachable } from './rules-addresses.ts'
-import { createRevocationSource, type RevocationReading, type RevocationSource } from './revocations.ts'
+import {
+  createAppConfigRevocations,
+  createFileRevocations,
+  type RevocationReading,
+  type RevocationSource,
+} from './revocations.ts'
 import { checkRules, type Report } from './rules.ts'
 import { knownTrustDomains } from './rules-trust.ts'
 import { GATEWAY_SCHEMA, type GatewayDocument } from './schema.ts'
@@ -24,6 +30,8 @@ export interface ReadOptions {
   /** Default: the file system. */
   readonly readFile?: ReadFile
   readonly now?: () => Date
+  /** How AWS AppConfig is asked. */
+  readonly appConfig?: AppConfigOptions
   /** Null: secrets are not read, only the form of references is checked. Default: AWS Secrets Manager. */
   readonly readSecret?: ReadSecret | null
   /** Default: that of the process. */
@@ -51,7 +59,8 @@ export type ReadTrust = () => Promise<{
 
 /** The list as it was read with the rest, and how it is read again. */
 export interface ReadRevocations extends RevocationSource {
-  readonly first: RevocationReading
+  /** Null where it comes from afar and is asked for while the gateway runs. */
+  readonly first: RevocationReading | null
 }
 
 export interface GatewayReading {
@@ -104,7 +113,7 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   await readSecrets(document, context)
   const built = await build(document, context)
   const policy = await readPolicy(document, context)
-  const revocations = await readRevocations(document, files, readFile)
+  const revocations = await readRevocations(document, files, readFile, options.appConfig ?? {})
   const config =
     built === null || policy === null || faults.length > 0
       ? null
@@ -189,7 +198,7 @@ async function readSource(file: string, readFile: ReadFile): Promise<Source> {
     faults: [{ file, line: null, key: null, message, remedy }],
   })
   if (file.startsWith('appconfig:')) {
-    return fail('appconfig: is not available yet in this version of Sallyport', 'name a file')
+    return fail('a profile of AppConfig is read by the gateway alone', 'name a file')
   }
   try {
     const { bytes } = await readFile(file)
@@ -219,7 +228,7 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
   }
   if (material === null || listeners === null) return null
   if (destinations.length < document.destinations.length) return null
-  const { audit, drain, arrivals, dns } = document
+  const { audit, drain, arrivals, dns, lastKnownGood } = document
   const { timeout: timeoutMs, ...limits } = arrivals
   const { sink } = audit
   return {
@@ -251,6 +260,10 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
     health: document.health.address,
     admin: document.admin.address,
     drain: { delayMs: drain.delay, deadlineMs: drain.deadline },
+    lastKnownGood:
+      lastKnownGood === undefined
+        ? null
+        : { directory: path.resolve(lastKnownGood.directory), maxAgeMs: lastKnownGood.maxAge },
   }
 }
 
@@ -279,10 +292,15 @@ async function readRevocations(
   { revocations, destinations, ...trusting }: GatewayDocument,
   files: ReferencedFiles,
   readFile: ReadFile,
+  appConfig: AppConfigOptions,
 ): Promise<ReadRevocations | null> {
   if (revocations === undefined) return null
   const names = { trustDomains: knownTrustDomains(trusting), destinations }
-  const source = createRevocationSource(files.nameOf(revocations.source), readFile, names)
+  const { source: from } = revocations
+  const source =
+    typeof from === 'string'
+      ? createFileRevocations(files.nameOf(from), readFile, names)
+      : createAppConfigRevocations(from, appConfig, names)
   return { ...source, first: await source.read() }
 }
 

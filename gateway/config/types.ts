@@ -169,6 +169,12 @@ export interface GatewayConfig {
   readonly health: HostPort
   readonly admin: HostPort
   readonly drain: { readonly delayMs: number; readonly deadlineMs: number }
+  readonly lastKnownGood: {
+    /** Where a configuration that came from afar is kept for the next start. */
+    readonly directory: string
+    /** For how long new sessions are let in while the source of the configuration cannot be asked. */
+    readonly maxAgeMs: number
+  } | null
   /** `sha256:` and the hex digest over every file that the configuration is made of, policy apart. */
   readonly revision: string
 }

@@ -81,8 +81,9 @@ class Watcher {
     if (this.#stopped) return
     const { source, status, keptRevocations, log } = this.#options
     try {
-      const { contact, result } = await source.look({ force, keptRevocations: keptRevocations() })
+      const { contact, problem, result } = await source.look({ force, keptRevocations: keptRevocations() })
       if (contact) status.contact()
+      if (contact || problem !== null) this.#reached(problem)
       if (result !== null && !this.#stopped) await this.#take(result, force)
     } catch (error) {
       log.error({ err: error }, 'the configuration could not be looked at')
@@ -112,6 +113,26 @@ class Watcher {
     }
     this.#complaint = null
     status.fault = null
+    await this.#keep(accepted)
+  }
+
+  /** Told once for each way of not being reached. */
+  #reached(problem: string | null): void {
+    const { status, log } = this.#options
+    if (problem === status.unreachable) return
+    if (problem === null) log.info('the source of the configuration can be asked again')
+    else log.error({ problem }, 'the source of the configuration cannot be asked')
+    status.unreachable = problem
+  }
+
+  async #keep(accepted: AcceptedConfig): Promise<void> {
+    const { source, log } = this.#options
+    try {
+      const said = await source.keep?.(accepted)
+      if (typeof said === 'string') log.warn(said)
+    } catch (error) {
+      log.error({ err: error }, 'the configuration in force could not be kept for the next start')
+    }
   }
 
   #complain(faults: readonly Fault[], force: boolean): void {

@@ -15,15 +15,29 @@ export interface LookOptions {
 export interface Look {
   /** Whether the source could be asked, whatever it holds. */
   readonly contact: boolean
+  /** Why it could not be asked; null where it could, or where the result says it. */
+  readonly problem: string | null
   /** Null where there was no reason to read. */
   readonly result: AcceptResult | null
+}
+
+export interface Begun {
+  readonly result: AcceptResult
+  /** How long ago the source could last be asked, in milliseconds. */
+  readonly ageMs: number
+  /** What is to be said of it; null where it came from its source. */
+  readonly problem: string | null
 }
 
 export interface ConfigSource {
   /** As `--config` has it. */
   readonly name: string
+  /** The configuration to start with. */
+  begin(): Promise<Begun>
   /** Never rejects for what the source holds or that it is not there. */
   look(options: LookOptions): Promise<Look>
+  /** Told of each configuration that came into force; gives what is to be said of it, or null. Rejects where it cannot be kept. */
+  keep?(accepted: AcceptedConfig): Promise<string | null>
 }
 
 /** What is at fault may become right without a change: a certificate becomes valid, a port free. */
@@ -52,19 +66,25 @@ class FileSource implements ConfigSource {
     this.#options = options
   }
 
+  async begin(): Promise<Begun> {
+    const { result } = await this.look({ force: true, keptRevocations: null })
+    if (result === null) throw new TypeError('the first look gave nothing')
+    return { result, ageMs: 0, problem: null }
+  }
+
   async look({ force, keptRevocations }: LookOptions): Promise<Look> {
     const { monotonic = () => performance.now(), ...options } = this.#options
     const stamps = await Promise.all(this.#watched.map(stampOf))
     const retry = this.#faulty && monotonic() - this.#triedAt >= RETRY_MS
     if (!force && !retry && stamps.join() === this.#stamps) {
-      return { contact: stamps[0] !== MISSING, result: null }
+      return { contact: stamps[0] !== MISSING, problem: null, result: null }
     }
     this.#triedAt = monotonic()
     const result = await acceptConfig(this.name, { ...options, keptRevocations })
     this.#faulty = !result.ok
     if (result.ok) await this.#watchPolicy(result.accepted, stamps[0] ?? MISSING)
     else this.#watchAll(result.files, stamps)
-    return { contact: result.ok || (await readText(this.name)) !== null, result }
+    return { contact: result.ok || (await readText(this.name)) !== null, problem: null, result }
   }
 
   /** Certificates and keys are watched by others while all is well. */

@@ -16,6 +16,8 @@ export interface ConfigView {
   readonly since: string
   /** Since the source could last be asked. */
   readonly ageSeconds: number
+  /** Why the source cannot be asked; null where it can. */
+  readonly unreachable: string | null
   /** Why the newest configuration is not in force; null where it is. */
   readonly fault: { readonly since: string; readonly faults: readonly string[] } | null
   /** Keys whose new value counts after a restart alone. */
@@ -25,12 +27,15 @@ export interface ConfigView {
 export interface ConfigStatusOptions {
   readonly source: string
   readonly now: () => Date
+  /** How long ago the source could last be asked, at the start; default 0. */
+  readonly ageMs?: number
   /** Milliseconds that only grow. */
   readonly monotonic?: () => number
 }
 
 export class ConfigStatus {
   fault: ConfigFault | null = null
+  unreachable: string | null = null
   readonly #options: ConfigStatusOptions
   #inForce: { readonly revision: Revision; readonly since: Date; readonly needsRestart: readonly string[] }
   #contactAt: number
@@ -38,7 +43,7 @@ export class ConfigStatus {
   constructor(revision: Revision, options: ConfigStatusOptions) {
     this.#options = options
     this.#inForce = { revision, since: options.now(), needsRestart: [] }
-    this.#contactAt = this.#monotonic()
+    this.#contactAt = this.#monotonic() - (options.ageMs ?? 0)
   }
 
   get revision(): Revision {
@@ -60,12 +65,13 @@ export class ConfigStatus {
 
   view(): ConfigView {
     const { revision, since, needsRestart } = this.#inForce
-    const { fault } = this
+    const { fault, unreachable } = this
     return {
       source: this.#options.source,
       revision,
       since: since.toISOString(),
       ageSeconds: Math.round(this.ageMs) / 1000,
+      unreachable,
       fault: fault === null ? null : { since: fault.since.toISOString(), faults: fault.faults },
       needsRestart,
     }

@@ -20,13 +20,20 @@ export interface RevocationKeeperOptions {
 export class RevocationKeeper implements AsyncDisposable {
   readonly store: RevocationStore
   readonly #options: RevocationKeeperOptions
+  #pending: boolean
   #watch: RevocationWatch | null = null
   #ending: Promise<unknown> = Promise.resolve()
 
   constructor(first: FirstRevocations | null, options: RevocationKeeperOptions) {
     this.#options = options
-    this.store = createRevocationStore(first?.first.list ?? NO_REVOCATIONS, options.now)
+    this.store = createRevocationStore(first?.first?.list ?? NO_REVOCATIONS, options.now)
+    this.#pending = first !== null && first.first === null
     if (first !== null) this.#begin(first)
+  }
+
+  /** Whether there is a list that nobody has read yet: until then nobody can say who is revoked. */
+  get pending(): boolean {
+    return this.#pending
   }
 
   /** The file of the list in force; null = there is none. */
@@ -37,9 +44,11 @@ export class RevocationKeeper implements AsyncDisposable {
   /** Goes by the list of a new configuration. Returns the keys that count after a restart alone. */
   follow(next: FirstRevocations | null): readonly string[] {
     if (next === null) return this.#watch === null ? [] : ['revocations']
-    if (next.file === this.file || next.first.list === null) return []
+    if (next.file === this.file) return []
     this.#stop()
-    this.store.replace(next.first.list)
+    // One that comes from afar takes the place of the old one when it is read.
+    const list = next.first?.list ?? null
+    if (list !== null) this.store.replace(list)
     this.#begin(next)
     return []
   }
@@ -48,7 +57,10 @@ export class RevocationKeeper implements AsyncDisposable {
     const { metrics, log, intervalMs } = this.#options
     const first = this.#watch === null
     const interval = intervalMs === undefined ? {} : { intervalMs }
-    this.#watch = watchRevocations({ source, store: this.store, metrics, log, ...interval })
+    const onRead = () => {
+      this.#pending = false
+    }
+    this.#watch = watchRevocations({ source, store: this.store, metrics, log, onRead, ...interval })
     if (!first) return
     metrics.sampleRevocations(() => ({
       entries: this.store.current().entries.length,

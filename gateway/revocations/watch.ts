@@ -3,8 +3,7 @@
 // as the process lives.
 import type { Logger } from 'pino'
 import { type Fault, formatFault } from '../../common/fault.ts'
-import type { RevocationSource } from '../config/revocations.ts'
-import { MISSING, stampOf } from '../file-stamp.ts'
+import type { RevocationReading, RevocationSource } from '../config/revocations.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { RevocationStore } from './store.ts'
 
@@ -16,6 +15,8 @@ export interface RevocationWatchOptions {
   readonly store: RevocationStore
   readonly metrics: Pick<Metrics, 'reload'>
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+  /** The list was read, whether it is a new one or not. */
+  readonly onRead: () => void
   readonly intervalMs?: number
   /** Milliseconds that only grow; default that of the process. */
   readonly monotonic?: () => number
@@ -54,7 +55,6 @@ class Watcher {
   contactAt: number
   readonly #options: RevocationWatchOptions
   readonly #monotonic: () => number
-  #stamp = ''
   #stopped = false
   #digest: string
   /** Told once, though it is found at every look. */
@@ -75,45 +75,35 @@ class Watcher {
   /** Never rejects. */
   async look(): Promise<void> {
     try {
-      const stamp = await stampOf(this.#options.source.file)
-      // What changes while it is read has another stamp by then, and is read again at the next look.
-      const same = stamp === this.#stamp && stamp !== MISSING
-      if (same || (await this.#read())) {
-        this.#stamp = stamp
-        this.contactAt = this.#monotonic()
-      }
+      const { contact, reading } = await this.#options.source.look()
+      // By now another list may be in force.
+      if (this.#stopped) return
+      if (reading !== null) this.#take(reading)
+      if (contact) this.contactAt = this.#monotonic()
     } catch (error) {
       this.#complain(error instanceof Error ? error.message : String(error))
     }
   }
 
-  /** False where there is no list to be had. */
-  async #read(): Promise<boolean> {
-    const { source, store, log, metrics } = this.#options
-    const { list, faults, warnings } = await source.read()
-    // By now another list may be in force.
-    if (this.#stopped) return true
-    if (list === null) {
-      this.#complain(describe(faults))
-      return false
-    }
+  #take({ list, faults, warnings }: RevocationReading): void {
+    const { source, store, log, metrics, onRead } = this.#options
+    if (list === null) return this.#complain(describe(faults))
     if (this.#complaint !== null) log.info({ file: source.file }, 'the revocation list can be read again')
     this.#complaint = null
     const digest = JSON.stringify(list.entries)
-    if (digest === this.#digest) return true
-    this.#digest = digest
-    store.replace(list)
-    metrics.reload('revocations', 'applied')
-    log.info({ file: source.file, entries: list.entries.length }, 'the revocation list was replaced')
-    if (warnings.length > 0) log.warn({ warnings: describe(warnings) }, 'entries that revoke nothing here')
-    return true
+    if (digest !== this.#digest) {
+      this.#digest = digest
+      store.replace(list)
+      metrics.reload('revocations', 'applied')
+      log.info({ file: source.file, entries: list.entries.length }, 'the revocation list was replaced')
+      if (warnings.length > 0) log.warn({ warnings: describe(warnings) }, 'entries that revoke nothing here')
+    }
+    onRead()
   }
 
   #complain(faults: string): void {
     if (faults === this.#complaint) return
     this.#complaint = faults
-    // No word of it may be an old stamp's when the same bytes come back.
-    this.#stamp = ''
     const { log, metrics, store } = this.#options
     metrics.reload('revocations', 'rejected')
     const entries = store.current().entries.length

@@ -32,6 +32,8 @@ export interface SessionDependencies {
   readonly nameProofMs: number
   readonly startTls: StartTlsSet
   readonly draining: () => boolean
+  /** Whether the source of the configuration could not be asked for too long. */
+  readonly stale: () => boolean
   readonly newId: () => string
   readonly now: () => Date
   /** For faults of Sallyport itself, which the record names but cannot explain. */
@@ -132,13 +134,14 @@ class Session {
 
   /** Everything that can be said without touching the outside world, in the order of design §4. */
   judge(identity: Identity): Admitted | Refusal {
-    const { draining, audit } = this.#deps
+    const { draining, audit, stale } = this.#deps
     // In one turn, so that all of it is judged by one configuration.
     this.#facts.revision = this.#deps.revision()
     if (!identity.ok) return identity
     describeCaller(this.#facts, identity)
     if (draining()) return { code: 'session-draining', detail: null }
     if (!audit.available()) return { code: 'session-audit-unavailable', detail: null }
+    if (stale()) return { code: 'session-configuration-stale', detail: null }
     const { requested, facts } = this.#tunnel
     const destination = reachable(this.#deps.match(requested.host, requested.port), facts.passthrough)
     this.#facts.destination = destination?.name ?? null

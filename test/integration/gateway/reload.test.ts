@@ -156,6 +156,23 @@ describe('a new gateway.yaml', () => {
     expect((await place.view()).revision.policy).toEqual(revision.policy)
   })
 
+  test('that is gone for longer than maxAge refuses new sessions, keeps open ones, and stays ready', async () => {
+    await using place = await setUp({ extra: 'lastKnownGood: {maxAge: 1s}' })
+    const { world, gateway, svid, target, text } = place
+    const live = await connect(world, gateway.port, { svid, target })
+    await rm(path.join(world.directory, 'gateway.yaml'))
+    expect(await place.status()).toBe(200)
+    await expect.poll(() => place.status(), { timeout: 5_000 }).toBe(503)
+    const ready = await fetch(`http://127.0.0.1:${gateway.portOf('health')}/readyz`)
+    expect(ready.status).toBe(200)
+    live.socket.end('still here')
+    expect((await readToEnding(live.socket)).data.toString()).toBe('echo still here')
+    const stale = gateway.records().filter(({ outcome }) => outcome.code === 'session-configuration-stale')
+    expect(stale.length).toBeGreaterThan(0)
+    await world.file('gateway.yaml', text())
+    await expect.poll(() => place.status()).toBe(200)
+  })
+
   test('adds, removes and replaces listeners, and does not touch the others', async () => {
     await using place = await setUp({
       extra: 'drain: {delay: 0s, deadline: 1h}',
