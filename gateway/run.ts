@@ -1,14 +1,16 @@
 // The gateway as a process: load, start, drain on a signal, and the exit code. Everything that can be wrong with the
 // configuration is printed as one line a fault before anything listens.
-import pino from 'pino'
+import pino, { type Logger } from 'pino'
 import { type Fault, formatFault } from '../common/fault.ts'
 import { createStdoutSink } from './audit/sink.ts'
-import { type LoadedGatewayConfig, loadGatewayConfig } from './config/load.ts'
+import { parseAppConfig } from './config/appconfig.ts'
+import type { ReadSecret } from './config/secrets.ts'
 import { createReadSecret } from './config/secrets-manager.ts'
 import { type Gateway, startGateway } from './gateway.ts'
-import { compilePolicy } from './policy/compile.ts'
-import { createTrustStore } from './trust-store.ts'
-import { watchTrust } from './trust-watch.ts'
+import { listenFault } from './reload/listen-fault.ts'
+import type { AcceptedConfig } from './reload/accept.ts'
+import { AppConfigSource } from './reload/appconfig-source.ts'
+import { type ConfigSource, createFileSource } from './reload/source.ts'
 
 export interface RunOptions {
   readonly configFile: string
@@ -23,23 +25,26 @@ export async function runGateway(options: RunOptions): Promise<number> {
     pino.destination({ dest: 2, sync: true }),
   )
   const readSecret = createReadSecret()
-  const loaded = await loadGatewayConfig(options.configFile, { readSecret })
-  if (!loaded.ok) return printFaults(loaded.faults)
-  const { config } = loaded
-  const compiled = compilePolicy(config.policyFiles, loaded.policy)
-  if (!compiled.ok) return printFaults(compiled.faults)
-  for (const warning of [...loaded.warnings, ...compiled.warnings]) log.warn(formatFault(warning))
+  const source = openSource(options.configFile, readSecret)
+  if (source === null) return printFaults([wrongName(options.configFile)])
+  const { result, ageMs, problem } = await source.begin()
+  if (!result.ok) return printFaults(result.faults)
+  const { loaded, policy, warnings } = result.accepted
+  if (problem !== null) log.error(problem)
+  for (const warning of warnings) log.warn(formatFault(warning))
   for (const variable of loaded.overridden)
     log.info({ variable }, 'the environment wins over the configuration')
-  const trust = createTrustStore(config.material)
-  await using _watch = watchTrust({ ...loaded, files: loaded.trustFiles, trust, log })
   const stdout = createStdoutSink(process.stdout)
-  let gateway: Gateway
+  let gateway: Gateway | null = null
+  // From the start, since nobody can know when it is safe to send: a process that does not listen dies of it.
+  const reload = () => void gateway?.reload()
+  process.on('SIGHUP', reload)
   try {
-    const partners = { ...loaded.partners, readSecret }
-    const { revocations } = loaded
-    const policy = compiled.policy
-    gateway = await startGateway({ config, policy, log, stdout, trust, partners, revocations })
+    const { config, revocations } = loaded
+    const sources = { ...loaded, readSecret }
+    const from = { source, sources, sourceAgeMs: ageMs }
+    gateway = await startGateway({ config, policy, log, stdout, revocations, ...from })
+    await keep(source, result.accepted, log)
   } catch (error) {
     const fault = listenFault(options.configFile, loaded, error)
     if (fault === null) throw error
@@ -48,44 +53,37 @@ export async function runGateway(options: RunOptions): Promise<number> {
   const hurry = await untilStopped(options.signal)
   log.info('draining')
   await gateway.drain(hurry)
+  process.off('SIGHUP', reload)
   await stdout.close(0)
   log.info('stopped')
   return 0
 }
 
+/** Null where it begins like a profile of AppConfig and is none. */
+function openSource(name: string, readSecret: ReadSecret): ConfigSource | null {
+  if (!name.startsWith('appconfig:')) return createFileSource(name, { readSecret })
+  const profile = parseAppConfig(name)
+  return profile === null ? null : new AppConfigSource(profile, { readSecret })
+}
+
+function wrongName(file: string): Fault {
+  const message = 'not a profile of AppConfig'
+  return { file, line: null, key: null, message, remedy: 'appconfig:<application>/<environment>/<profile>' }
+}
+
+/** That it cannot be kept for the next start is no reason not to run now. */
+async function keep(source: ConfigSource, accepted: AcceptedConfig, log: Logger): Promise<void> {
+  try {
+    const said = await source.keep?.(accepted)
+    if (typeof said === 'string') log.warn(said)
+  } catch (error) {
+    log.error({ err: error }, 'the configuration in force could not be kept for the next start')
+  }
+}
+
 function printFaults(faults: readonly Fault[]): 1 {
   process.stderr.write(faults.map((fault) => `${formatFault(fault)}\n`).join(''))
   return 1
-}
-
-/** A port that cannot be had, as a fault of the key that names it; null where the error is something else. */
-function listenFault(file: string, loaded: LoadedGatewayConfig, error: unknown): Fault | null {
-  const { code, syscall, address, port } = error as NodeJS.ErrnoException & {
-    address?: string
-    port?: number
-  }
-  if (syscall !== 'listen') return null
-  const { config, lineOf } = loaded
-  const same = (at: { host: string; port: number }) =>
-    at.port === port && (address === undefined || at.host === address)
-  const index = config.listeners.findIndex((listener) => same(listener.address))
-  const path =
-    index >= 0 ? ['listeners', index, 'address'] : [same(config.health) ? 'health' : 'admin', 'address']
-  const meaning: Record<string, string> = {
-    EADDRINUSE: 'another process listens on this port',
-    EACCES: 'this user may not listen on this port',
-    EADDRNOTAVAIL: 'this machine has no such address',
-  }
-  return {
-    file,
-    line: lineOf(path),
-    key: index >= 0 ? `listeners[${index}].address` : path.join('.'),
-    message: `cannot listen on ${address}:${port}: ${meaning[code ?? ''] ?? code}`,
-    remedy:
-      code === 'EADDRINUSE'
-        ? 'stop it or choose another port; port 0 picks a free one'
-        : 'choose another address',
-  }
 }
 
 /** Resolves at the first stop signal; the signal it gives fires at the second, which cuts the drain's delay short. */

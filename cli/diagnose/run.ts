@@ -35,7 +35,7 @@ export async function runDiagnose(options: RunOptions, output: Output = process)
     const diagnosis = await walk({
       config,
       policy: compiled.policy,
-      revocations: loaded.revocations?.first.list ?? null,
+      revocations: loaded.revocations?.first?.list ?? null,
       policies: compiled.policies,
       asked: readAsked(options, config),
       openUpstream: createOpenUpstream({

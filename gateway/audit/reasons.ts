@@ -574,6 +574,13 @@ const TABLE = {
     meaning: 'audit records cannot be written, so nothing new is let through',
     hint: 'read standard output or free the disk; a broken pipe needs a restart; audit.onFailure: continue goes on without evidence',
   },
+  'session-configuration-stale': {
+    status: 503,
+    proxyError: 'proxy_internal_error',
+    meaning:
+      'the source of the configuration could not be asked for longer than lastKnownGood.maxAge, or the revocation list was never read yet',
+    hint: 'GET /config on the admin port says since when and why; sessions that are open go on',
+  },
   'session-internal-error': {
     status: 500,
     proxyError: 'proxy_internal_error',

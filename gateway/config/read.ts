@@ -5,13 +5,19 @@ import type { Fault } from '../../common/fault.ts'
 import { formatKeyPath, type KeyPath } from '../../common/schema-faults.ts'
 import { byLine, loadYamlFile } from '../../common/yaml-file.ts'
 import { ownNetwork } from '../upstream/address-class.ts'
+import type { AppConfigOptions } from './appconfig.ts'
 import type { BuildContext } from './context.ts'
 import { buildDestination } from './destination.ts'
 import { describePartners, type PartnerReading, secretsOf } from './partners.ts'
 import { decodeText, FileError, type ReadFile, ReferencedFiles, readRegularFile } from './files.ts'
 import { buildListeners } from './listeners.ts'
 import { type PolicySource, readPolicySource } from './policy-source.ts'
-import { createRevocationSource, type RevocationReading, type RevocationSource } from './revocations.ts'
+import {
+  createAppConfigRevocations,
+  createFileRevocations,
+  type RevocationReading,
+  type RevocationSource,
+} from './revocations.ts'
 import { warnOfUnreachable } from './rules-addresses.ts'
 import { knownTrustDomains } from './rules-trust.ts'
 import { checkRules, type Report } from './rules.ts'
@@ -25,6 +31,8 @@ export interface ReadOptions {
   /** Default: the file system. */
   readonly readFile?: ReadFile
   readonly now?: () => Date
+  /** How AWS AppConfig is asked. */
+  readonly appConfig?: AppConfigOptions
   /** Null: secrets are not read, only the form of references is checked. Default: AWS Secrets Manager. */
   readonly readSecret?: ReadSecret | null
   /** Default: that of the process. */
@@ -43,7 +51,8 @@ export type ReadTrust = () => Promise<{
 
 /** The list as it was read with the rest, and how it is read again. */
 export interface ReadRevocations extends RevocationSource {
-  readonly first: RevocationReading
+  /** Null where it comes from afar and is asked for while the gateway runs. */
+  readonly first: RevocationReading | null
 }
 
 export interface GatewayReading {
@@ -61,6 +70,8 @@ export interface GatewayReading {
   readonly revocations: ReadRevocations | null
   /** Certificates, keys and roots of destinations. */
   readonly partners: PartnerReading
+  /** What this reading looked at: gateway.yaml and all that it names, the revocation list apart. */
+  readonly files: readonly string[]
   readonly lineOf: (path: KeyPath) => number | null
   /** Null where gateway.yaml does not fit its schema or the policy cannot be read. */
   readonly policy: PolicySource | null
@@ -70,9 +81,9 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   const { readFile = readRegularFile, now = () => new Date(), environment = process.env } = options
   const { readSecret = createReadSecret() } = options
   const source = await readSource(file, readFile)
-  if ('faults' in source) return failed(source.faults)
+  if ('faults' in source) return failed(source.faults, file)
   const loaded = loadYamlFile({ file, text: source.text }, GATEWAY_SCHEMA)
-  if (!loaded.ok) return failed(loaded.faults)
+  if (!loaded.ok) return failed(loaded.faults, file)
   const { value: document, lineOf } = loaded
   const faults: Fault[] = []
   const warnings: Fault[] = []
@@ -94,9 +105,9 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   await readSecrets(document, context)
   const built = await build(document, context)
   const policy = await readPolicySource(document, context)
-  const revocations = await readRevocations(document, files, readFile)
+  const revocations = await readRevocations(document, files, readFile, options.appConfig ?? {})
   const config =
-    built === null || policy === null || faults.length > 0 || revocations?.first.list === null
+    built === null || policy === null || faults.length > 0
       ? null
       : { ...built, policyFiles: policy.files, revision: files.revision() }
   const trustFiles = trustFilesOf(document).map((reference) => files.nameOf(reference))
@@ -130,19 +141,20 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   )
   return {
     config,
-    faults: [...byLine(faults), ...(revocations?.first.faults ?? [])],
-    warnings: [...byLine(warnings), ...(revocations?.first.warnings ?? [])],
+    faults: byLine(faults),
+    warnings: byLine(warnings),
     overridden,
     trustFiles,
     readTrust,
     revocations,
+    files: [file, ...files.names],
     partners,
     lineOf,
     policy,
   }
 }
 
-function failed(faults: readonly Fault[]): GatewayReading {
+function failed(faults: readonly Fault[], file: string): GatewayReading {
   return {
     config: null,
     faults,
@@ -151,6 +163,7 @@ function failed(faults: readonly Fault[]): GatewayReading {
     trustFiles: [],
     readTrust: async () => ({ material: null, faults }),
     revocations: null,
+    files: [file],
     partners: { parts: [], secretsIntervalMs: 0, read: async () => new Map() },
     lineOf: () => null,
     policy: null,
@@ -180,7 +193,7 @@ export async function readSource(file: string, readFile: ReadFile): Promise<Sour
     faults: [{ file, line: null, key: null, message, remedy }],
   })
   if (file.startsWith('appconfig:')) {
-    return fail('appconfig: is not available yet in this version of Sallyport', 'name a file')
+    return fail('a profile of AppConfig is read by the gateway alone', 'name a file')
   }
   try {
     const { bytes } = await readFile(file)
@@ -210,7 +223,7 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
   }
   if (material === null || listeners === null) return null
   if (destinations.length < document.destinations.length) return null
-  const { audit, drain, arrivals, dns } = document
+  const { audit, drain, arrivals, dns, lastKnownGood } = document
   const { timeout: timeoutMs, ...limits } = arrivals
   const { sink } = audit
   return {
@@ -242,6 +255,10 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
     health: document.health.address,
     admin: document.admin.address,
     drain: { delayMs: drain.delay, deadlineMs: drain.deadline },
+    lastKnownGood:
+      lastKnownGood === undefined
+        ? null
+        : { directory: path.resolve(lastKnownGood.directory), maxAgeMs: lastKnownGood.maxAge },
   }
 }
 
@@ -249,10 +266,15 @@ async function readRevocations(
   { revocations, destinations, ...trusting }: GatewayDocument,
   files: ReferencedFiles,
   readFile: ReadFile,
+  appConfig: AppConfigOptions,
 ): Promise<ReadRevocations | null> {
   if (revocations === undefined) return null
   const names = { trustDomains: knownTrustDomains(trusting), destinations }
-  const source = createRevocationSource(files.nameOf(revocations.source), readFile, names)
+  const { source: from } = revocations
+  const source =
+    typeof from === 'string'
+      ? createFileRevocations(files.nameOf(from), readFile, names)
+      : createAppConfigRevocations(from, appConfig, names)
   return { ...source, first: await source.read() }
 }
 

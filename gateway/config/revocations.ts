@@ -6,8 +6,10 @@ import type { Fault } from '../../common/fault.ts'
 import { parseRfc3339 } from '../../common/rfc3339.ts'
 import type { KeyPath } from '../../common/schema-faults.ts'
 import { loadYamlFile } from '../../common/yaml-file.ts'
+import { MISSING, stampOf } from '../file-stamp.ts'
 import { canonicalSerialNumber } from '../policy/serial-number.ts'
 import { type Revocation, RevocationList, type Selector } from '../revocations/list.ts'
+import { type AppConfigOptions, AppConfigPoller, type AppConfigProfile } from './appconfig.ts'
 import { decodeText, FileError, type ReadFile } from './files.ts'
 import { name, text, workloads, Wrong } from './values.ts'
 
@@ -70,30 +72,73 @@ export interface RevocationReading {
   readonly warnings: readonly Fault[]
 }
 
-/** Where the list is, and how it is read. */
-export interface RevocationSource {
-  /** The path from where this process looks. */
-  readonly file: string
-  /** Never rejects for what is there or not there. */
-  readonly read: () => Promise<RevocationReading>
+export interface RevocationLook {
+  /** Whether the list that was read last is the one that the source holds now. */
+  readonly contact: boolean
+  /** Null where there was nothing to read. */
+  readonly reading: RevocationReading | null
 }
 
-export function createRevocationSource(
+/** Where the list is, and how it is read. Neither rejects for what is there or not there. */
+export interface RevocationSource {
+  /** The path from where this process looks, or `appconfig:…`. */
+  readonly file: string
+  /** The list as it is now; null where it comes from afar and is asked for while the gateway runs. */
+  readonly read: () => Promise<RevocationReading | null>
+  /** Reads where something has changed, or where the last reading failed. */
+  readonly look: () => Promise<RevocationLook>
+}
+
+export function createFileRevocations(
   file: string,
   readFile: ReadFile,
   names: RevocableNames,
 ): RevocationSource {
+  let stamp: string | null = null
+  const read = async (): Promise<RevocationReading> => {
+    try {
+      const { bytes } = await readFile(file)
+      const content = decodeText(bytes)
+      return content === null ? broken(file, 'not text in UTF-8') : parseRevocations(file, content, names)
+    } catch (error) {
+      if (error instanceof FileError) return broken(file, error.message)
+      throw error
+    }
+  }
   return {
     file,
-    async read() {
-      try {
-        const { bytes } = await readFile(file)
-        const content = decodeText(bytes)
-        return content === null ? broken(file, 'not text in UTF-8') : parseRevocations(file, content, names)
-      } catch (error) {
-        if (error instanceof FileError) return broken(file, error.message)
-        throw error
-      }
+    read,
+    async look() {
+      const seen = await stampOf(file)
+      if (seen === stamp && seen !== MISSING) return { contact: true, reading: null }
+      const reading = await read()
+      // What changes while it is read has another stamp by then, and is read again at the next look.
+      stamp = reading.list === null ? null : seen
+      return { contact: reading.list !== null, reading }
+    },
+  }
+}
+
+/** The document is the list itself. */
+export function createAppConfigRevocations(
+  profile: AppConfigProfile,
+  options: AppConfigOptions,
+  names: RevocableNames,
+): RevocationSource {
+  const poller = new AppConfigPoller(profile, options)
+  const file = profile.name
+  let good = false
+  return {
+    file,
+    read: async () => null,
+    async look() {
+      const { contact, document, problem } = await poller.poll(false)
+      if (problem !== null) return { contact: false, reading: broken(file, problem) }
+      if (document === null) return { contact: contact && good, reading: null }
+      const text = decodeText(document.content)
+      const reading = text === null ? broken(file, 'not text in UTF-8') : parseRevocations(file, text, names)
+      good = reading.list !== null
+      return { contact: good, reading }
     },
   }
 }

@@ -4,6 +4,7 @@ import * as z from 'zod'
 import { arrivals, listener } from './schema-listeners.ts'
 import { network, trust } from './schema-trust.ts'
 import { START_TLS_NAMES } from '../upstream/starttls/types.ts'
+import { DEFAULT_DIRECTORY } from './last-known-good.ts'
 import * as values from './values.ts'
 
 const { notYet } = values
@@ -87,6 +88,11 @@ const drain = z.strictObject({
   deadline: values.duration('0s', '24h').prefault('100s'),
 })
 
+const lastKnownGood = z.strictObject({
+  directory: values.filePath.default(DEFAULT_DIRECTORY),
+  maxAge: values.duration('1s', '576h').prefault('24h'),
+})
+
 export const GATEWAY_SCHEMA = z.strictObject({
   version: z.literal(1),
   trustDomain: values.trustDomain,
@@ -105,7 +111,7 @@ export const GATEWAY_SCHEMA = z.strictObject({
   health: z.strictObject({ address: values.listenAddress }).prefault({ address: '0.0.0.0:9902' }),
   admin: z.strictObject({ address: values.listenAddress }).prefault({ address: '127.0.0.1:9901' }),
   drain: drain.prefault({}),
-  lastKnownGood: notYet(),
+  lastKnownGood: lastKnownGood.optional(),
 })
 
 /** gateway.yaml as it fits the schema; files are still paths. */

@@ -42,6 +42,8 @@ export interface ListenerConfig {
   readonly startTls: 'postgres' | null
   /** With `passthrough`: what the client asks for besides the name; null = as the destination has it. */
   readonly port: number | null
+  /** Equal where nothing that this listener goes by differs; certificates and roots apart, which it follows by itself. */
+  readonly fingerprint: string
 }
 
 /** Certificates and roots, which change while the gateway runs: always read together, replaced together. */
@@ -167,6 +169,12 @@ export interface GatewayConfig {
   readonly health: HostPort
   readonly admin: HostPort
   readonly drain: { readonly delayMs: number; readonly deadlineMs: number }
+  readonly lastKnownGood: {
+    /** Where a configuration that came from afar is kept for the next start. */
+    readonly directory: string
+    /** For how long new sessions are let in while the source of the configuration cannot be asked. */
+    readonly maxAgeMs: number
+  } | null
   /** `sha256:` and the hex digest over every file that the configuration is made of, policy apart. */
   readonly revision: string
 }

@@ -8,6 +8,7 @@ import { parseTrustDomain, SpiffeIdError } from '../../spiffe/id.ts'
 import { parseSpiffeIdPattern } from '../../spiffe/pattern.ts'
 import { parseHost } from '../destinations/host.ts'
 import { canonicalAddress } from '../upstream/address-class.ts'
+import { type AppConfigProfile, parseAppConfig } from './appconfig.ts'
 import { canonicalRange } from './range.ts'
 import { parseSecretReference, type Reference, SECRET_PREFIX, SecretReference } from './secret-reference.ts'
 import type { HostPattern, HostPort } from './types.ts'
@@ -127,13 +128,14 @@ export const roots = text(ROOTS, (value): { readonly from: Reference } | 'system
   return from instanceof Wrong ? from : { from }
 })
 
-/** The path behind `file:`. */
-export const revocationSource = text('file:<path>', (value) => {
-  if (value.startsWith('appconfig:')) {
-    return new Wrong('appconfig: is not available yet in this version of Sallyport', 'use file:<path>')
-  }
+const REVOCATION_SOURCE = 'file:<path> or appconfig:<application>/<environment>/<profile>'
+
+/** The path behind `file:`, or a profile of AppConfig. */
+export const revocationSource = text(REVOCATION_SOURCE, (value): string | AppConfigProfile | Wrong => {
+  const profile = parseAppConfig(value)
+  if (profile !== null) return profile
   const ok = value.startsWith('file:') && value.length > 5 && !value.includes('\0')
-  return ok ? value.slice(5) : new Wrong('expected file:<path>')
+  return ok ? value.slice(5) : new Wrong(`expected ${REVOCATION_SOURCE}`)
 })
 
 export const auditSink = text(

@@ -3,8 +3,7 @@
 // as the process lives.
 import type { Logger } from 'pino'
 import { type Fault, formatFault } from '../../common/fault.ts'
-import type { RevocationSource } from '../config/revocations.ts'
-import { MISSING, stampOf } from '../file-stamp.ts'
+import type { RevocationReading, RevocationSource } from '../config/revocations.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { RevocationStore } from './store.ts'
 
@@ -14,21 +13,25 @@ const INTERVAL_MS = 2_000
 export interface RevocationWatchOptions {
   readonly source: RevocationSource
   readonly store: RevocationStore
-  readonly metrics: Pick<Metrics, 'reloaded' | 'sampleRevocations'>
+  readonly metrics: Pick<Metrics, 'reload'>
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+  /** The list was read, whether it is a new one or not. */
+  readonly onRead: () => void
   readonly intervalMs?: number
   /** Milliseconds that only grow; default that of the process. */
   readonly monotonic?: () => number
 }
 
+export interface RevocationWatch extends AsyncDisposable {
+  readonly file: string
+  /** Since the list was last known to be as its source has it. */
+  ageMs(): number
+}
+
 /** Watches until it is disposed of. */
-export function watchRevocations(options: RevocationWatchOptions): AsyncDisposable {
-  const { monotonic = () => performance.now(), metrics, store } = options
-  const watch = new RevocationWatch(options, monotonic)
-  metrics.sampleRevocations(() => ({
-    entries: store.current().entries.length,
-    ageSeconds: (monotonic() - watch.contactAt) / 1000,
-  }))
+export function watchRevocations(options: RevocationWatchOptions): RevocationWatch {
+  const { monotonic = () => performance.now() } = options
+  const watch = new Watcher(options, monotonic)
   let looking: Promise<void> | null = null
   const timer = setInterval(() => {
     looking ??= watch.look().finally(() => {
@@ -37,19 +40,22 @@ export function watchRevocations(options: RevocationWatchOptions): AsyncDisposab
   }, options.intervalMs ?? INTERVAL_MS)
   timer.unref()
   return {
+    file: options.source.file,
+    ageMs: () => monotonic() - watch.contactAt,
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
+      watch.stop()
       await looking
     },
   }
 }
 
-class RevocationWatch {
+class Watcher {
   /** When the list was last known to be as its source has it. */
   contactAt: number
   readonly #options: RevocationWatchOptions
   readonly #monotonic: () => number
-  #stamp = ''
+  #stopped = false
   #digest: string
   /** Told once, though it is found at every look. */
   #complaint: string | null = null
@@ -61,48 +67,45 @@ class RevocationWatch {
     this.contactAt = monotonic()
   }
 
+  /** What is being read counts no more. */
+  stop(): void {
+    this.#stopped = true
+  }
+
   /** Never rejects. */
   async look(): Promise<void> {
     try {
-      const stamp = await stampOf(this.#options.source.file)
-      // What changes while it is read has another stamp by then, and is read again at the next look.
-      const same = stamp === this.#stamp && stamp !== MISSING
-      if (same || (await this.#read())) {
-        this.#stamp = stamp
-        this.contactAt = this.#monotonic()
-      }
+      const { contact, reading } = await this.#options.source.look()
+      // By now another list may be in force.
+      if (this.#stopped) return
+      if (reading !== null) this.#take(reading)
+      if (contact) this.contactAt = this.#monotonic()
     } catch (error) {
       this.#complain(error instanceof Error ? error.message : String(error))
     }
   }
 
-  /** False where there is no list to be had. */
-  async #read(): Promise<boolean> {
-    const { source, store, log, metrics } = this.#options
-    const { list, faults, warnings } = await source.read()
-    if (list === null) {
-      this.#complain(describe(faults))
-      return false
-    }
+  #take({ list, faults, warnings }: RevocationReading): void {
+    const { source, store, log, metrics, onRead } = this.#options
+    if (list === null) return this.#complain(describe(faults))
     if (this.#complaint !== null) log.info({ file: source.file }, 'the revocation list can be read again')
     this.#complaint = null
     const digest = JSON.stringify(list.entries)
-    if (digest === this.#digest) return true
-    this.#digest = digest
-    store.replace(list)
-    metrics.reloaded('revocations', 'applied')
-    log.info({ file: source.file, entries: list.entries.length }, 'the revocation list was replaced')
-    if (warnings.length > 0) log.warn({ warnings: describe(warnings) }, 'entries that revoke nothing here')
-    return true
+    if (digest !== this.#digest) {
+      this.#digest = digest
+      store.replace(list)
+      metrics.reload('revocations', 'applied')
+      log.info({ file: source.file, entries: list.entries.length }, 'the revocation list was replaced')
+      if (warnings.length > 0) log.warn({ warnings: describe(warnings) }, 'entries that revoke nothing here')
+    }
+    onRead()
   }
 
   #complain(faults: string): void {
     if (faults === this.#complaint) return
     this.#complaint = faults
-    // No word of it may be an old stamp's when the same bytes come back.
-    this.#stamp = ''
     const { log, metrics, store } = this.#options
-    metrics.reloaded('revocations', 'failed')
+    metrics.reload('revocations', 'rejected')
     const entries = store.current().entries.length
     log.error({ faults, entries }, 'the revocation list is lost, and the last one is kept')
   }

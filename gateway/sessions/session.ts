@@ -1,7 +1,7 @@
 // The life of one attempt, from a well-formed request to its closing record: identify, match, decide, open the way
 // out, record, tell the client, relay. Each step gives a value or ends the attempt with a reason code; nothing is
 // asked of the outside world before the decision is allow.
-import type { AttemptFacts, AuditLog, Outcome } from '../audit/events.ts'
+import type { AttemptFacts, AuditLog, Outcome, Revision } from '../audit/events.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
 import type { Destination } from '../config/types.ts'
 import { reachable, targetOf } from '../destinations/match.ts'
@@ -18,18 +18,22 @@ import type { RelaySide, Tunnel } from './tunnel.ts'
 
 export interface SessionDependencies {
   readonly listener: string
+  /** What is in force. */
+  readonly revision: () => Revision
   readonly match: (host: string, port: number) => Destination | null
   /** What revokes an attempt now; null = nothing. Asked before policy, which cannot undo it. */
   readonly revoked: (question: RevocationQuestion) => Revoked | null
   readonly policy: Policy
   readonly openUpstream: OpenUpstream
   readonly audit: AuditLog
-  readonly registry: SessionRegistry
+  readonly registry: Pick<SessionRegistry, 'add' | 'delete'>
   readonly metrics: Metrics
   /** Milliseconds from the client's "connected" until the name inside `passthrough` must be proven. */
   readonly nameProofMs: number
   readonly startTls: StartTlsSet
   readonly draining: () => boolean
+  /** Whether the source of the configuration could not be asked for too long. */
+  readonly stale: () => boolean
   readonly newId: () => string
   readonly now: () => Date
   /** For faults of Sallyport itself, which the record names but cannot explain. */
@@ -67,6 +71,7 @@ export function beginAttempt(
     handshakeMs: connection.handshakeMs,
     decideMs: null,
     upstreamTimings: null,
+    revision: null,
   }
 }
 
@@ -129,11 +134,14 @@ class Session {
 
   /** Everything that can be said without touching the outside world, in the order of design §4. */
   judge(identity: Identity): Admitted | Refusal {
-    const { draining, audit } = this.#deps
+    const { draining, audit, stale } = this.#deps
+    // In one turn, so that all of it is judged by one configuration.
+    this.#facts.revision = this.#deps.revision()
     if (!identity.ok) return identity
     describeCaller(this.#facts, identity)
     if (draining()) return { code: 'session-draining', detail: null }
     if (!audit.available()) return { code: 'session-audit-unavailable', detail: null }
+    if (stale()) return { code: 'session-configuration-stale', detail: null }
     const { requested, facts } = this.#tunnel
     const destination = reachable(this.#deps.match(requested.host, requested.port), facts.passthrough)
     this.#facts.destination = destination?.name ?? null

@@ -134,7 +134,7 @@ describe('a list that is', () => {
     const { gateway } = scene
     await spoil(scene)
     await expect
-      .poll(() => gateway.metric('sallyport_reloads_total{source="revocations",result="failed"}'))
+      .poll(() => gateway.metric('sallyport_reloads_total{source="revocations",result="rejected"}'))
       .toBe(1)
     expect(await scene.attempts.h1()).toBe(403)
     const age = await gateway.metric('sallyport_revocations_age_seconds')
