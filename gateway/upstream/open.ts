@@ -13,7 +13,7 @@ import { createTlsMemory, originate, type TlsMemory } from './originate.ts'
 import { NO_SURROUNDINGS, permit, type Surroundings } from './permit.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { resetSocket } from './sockets.ts'
-import { addressOf, checkSelected, upgrade } from './starttls/layer.ts'
+import { addressOf, upgrade } from './starttls/layer.ts'
 import { createStartTlsSet, type StartTlsSet } from './starttls/registry.ts'
 import type { AdaptContext, Reopened, Upgraded } from './starttls/types.ts'
 import { alertOf, lateCode } from './tls-failures.ts'
@@ -151,7 +151,6 @@ async function openStream(raw: Socket, opening: Opening, finish: Finish): Promis
     const upgraded = await upgrade(raw, destination, startTls, budget.signal)
     const start = now()
     const connection = await originate(raw, request, progress.facts, budget.signal, tlsMemory)
-    checkSelected(connection.socket, upgraded)
     if (needsConfirmation(connection.watch)) {
       const waitMs = confirmWaitMs(destination.connect.confirmMs, now() - start, budget.remainingMs())
       await confirm(connection, waitMs, budget.signal)

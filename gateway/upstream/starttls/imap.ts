@@ -88,7 +88,7 @@ export function createImap(): StartTls {
     name: 'imap',
     async upgrade(raw) {
       const greeting = await ascend(raw, imapAscent())
-      return { adapt: (tls) => new AdaptedStream(tls, new ImapAdapter(greeting)), mustSelect: null }
+      return { adapt: (tls) => new AdaptedStream(tls, new ImapAdapter(greeting)) }
     },
     preamble: imapPreamble,
     refusal: imapRefusal,

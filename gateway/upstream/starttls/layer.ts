@@ -1,14 +1,13 @@
 // The layer between dial and TLS: for a destination with `startTls` the server has to agree to begin TLS first, and nothing
 // that it said in plaintext outlives that. For all other destinations it is not there.
 import type { Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
 import type { Destination } from '../../config/types.ts'
 import { within } from '../budget.ts'
 import { UpstreamError } from '../types.ts'
 import type { StartTlsSet } from './registry.ts'
 import type { Upgraded } from './types.ts'
 
-const NOT_THERE: Upgraded = { mustSelect: null, adapt: (tls) => tls }
+const NOT_THERE: Upgraded = { adapt: (tls) => tls }
 
 /** Rejects with an UpstreamError of an `upstream-starttls-…` code; `raw` is the caller's to reset. */
 export async function upgrade(
@@ -29,12 +28,6 @@ export async function upgrade(
     throw new UpstreamError('upstream-starttls-injected', detail)
   }
   return upgraded
-}
-
-/** Direct TLS without its ALPN could be any server with a certificate for this name (ALPACA). @throws UpstreamError */
-export function checkSelected(socket: TLSSocket, { mustSelect }: Upgraded): void {
-  if (mustSelect === null || socket.alpnProtocol === mustSelect) return
-  throw new UpstreamError('upstream-starttls-refused', `the server did not choose ALPN ${mustSelect}`)
 }
 
 /** The IP address of `203.0.113.9:5432` or `[2001:db8::1]:5432`. */

@@ -113,7 +113,7 @@ export function createLdap(): StartTls {
     name: 'ldap',
     async upgrade(raw) {
       await ascend(raw, ldapAscent())
-      return { adapt: (tls) => new AdaptedStream(tls, new LdapAdapter()), mustSelect: null }
+      return { adapt: (tls) => new AdaptedStream(tls, new LdapAdapter()) }
     },
     preamble: () => new LdapPreamble(),
     refusal: ldapRefusal,

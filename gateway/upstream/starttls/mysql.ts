@@ -51,7 +51,7 @@ export function createMysql(): StartTls {
           learn: (prefix) => prefixes.learn(destination.name, prefix),
           again: (prefix) => again(prefix, context),
         })
-      return { adapt: (tls, context) => new AdaptedStream(tls, translator(context)), mustSelect: null }
+      return { adapt: (tls, context) => new AdaptedStream(tls, translator(context)) }
     },
     preamble: () => new MysqlPreamble(),
     refusal: mysqlRefusal,
@@ -62,7 +62,7 @@ async function again(declared: Buffer, context: AdaptContext) {
   const { promise, resolve } = Promise.withResolvers<Greeting>()
   const reopened = await context.reopen(context.address, async (raw) => {
     resolve(await ascend(raw, mysqlAscent(declared)))
-    return { adapt: (tls) => tls, mustSelect: null }
+    return { adapt: (tls) => tls }
   })
   return { greeting: await promise, reopened }
 }

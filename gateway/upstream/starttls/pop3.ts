@@ -102,7 +102,7 @@ export function createPop3(): StartTls {
     name: 'pop3',
     async upgrade(raw) {
       const greeting = await ascend(raw, pop3Ascent())
-      return { adapt: (tls) => new AdaptedStream(tls, pop3Adapter(greeting)), mustSelect: null }
+      return { adapt: (tls) => new AdaptedStream(tls, pop3Adapter(greeting)) }
     },
     preamble: pop3Preamble,
     refusal: pop3Refusal,

@@ -6,7 +6,6 @@ import { PostgresPreamble } from './postgres/preamble.ts'
 import { PostgresRefusal } from './postgres/refusal.ts'
 import { PostgresTranslator } from './postgres/translator.ts'
 import { requestTls } from './postgres/upgrade.ts'
-import { POSTGRES_ALPN } from './postgres/wire.ts'
 import type { AdaptContext, StartTls, Upgraded } from './types.ts'
 
 export function createPostgres(): StartTls {
@@ -35,9 +34,9 @@ export function createPostgres(): StartTls {
   return {
     name: 'postgres',
     async upgrade(raw, destination) {
-      if (destination.startTlsDirect) return { adapt, mustSelect: POSTGRES_ALPN }
-      await requestTls(raw)
-      return { adapt, mustSelect: null }
+      // The ALPN of direct TLS stands in the destination's `alpn`, and a server must select it.
+      if (!destination.startTlsDirect) await requestTls(raw)
+      return { adapt }
     },
     preamble: () => new PostgresPreamble(),
     refusal: (words) => new PostgresRefusal(words),

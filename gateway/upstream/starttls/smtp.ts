@@ -113,7 +113,7 @@ export function createSmtp(): StartTls {
       const address = raw.localAddress ?? '127.0.0.1'
       const name = isIPv6(address) ? `[IPv6:${address}]` : `[${address}]`
       const greeting = await ascend(raw, smtpAscent(name))
-      return { adapt: (tls) => new AdaptedStream(tls, smtpAdapter(greeting)), mustSelect: null }
+      return { adapt: (tls) => new AdaptedStream(tls, smtpAdapter(greeting)) }
     },
     preamble: smtpPreamble,
     refusal: smtpRefusal,

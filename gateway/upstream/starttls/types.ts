@@ -26,8 +26,6 @@ export interface StartTls {
 export interface Upgraded {
   /** TLS over the same socket, as a client that speaks the protocol in plaintext expects it: greeting replayed, upgrade hidden. */
   adapt(tls: Duplex, context: AdaptContext): Duplex
-  /** The ALPN protocol that the server must have chosen; null where it need not choose any. */
-  readonly mustSelect: string | null
 }
 
 /** What a session's own connection is, for protocols in which one session reaches for another. */

@@ -18,6 +18,9 @@ export const INNER = 'web.bank.test'
 /** Asks for a host in these bytes, as UTF-8, and leaves the connection to end by itself; `reset` is of a stream, without an answer. */
 export type Ask = (text: string) => Promise<'asked' | 'reset'>
 
+/** For no time at all, so that each name is asked for. */
+const ADDRESS = { data: Uint8Array.of(127, 0, 0, 1), ttl: 0 }
+
 export const WAYS = ['HTTP/1.1 CONNECT', 'HTTP/2 CONNECT', 'hbone', 'linkerd', 'passthrough'] as const
 export type Way = (typeof WAYS)[number]
 
@@ -35,9 +38,7 @@ export async function createScene() {
       { name: HOST },
     ),
   )
-  const dns = stack.use(
-    await fakeDns((type) => ({ records: type === 'A' ? [Uint8Array.of(127, 0, 0, 1)] : [] })),
-  )
+  const dns = stack.use(await fakeDns((type) => ({ records: type === 'A' ? [ADDRESS] : [] })))
   const gateway = stack.use(
     await startTestGateway(world, {
       listeners: `  - {name: proxy, address: "127.0.0.1:0", protocol: connect}
@@ -64,7 +65,7 @@ export async function createScene() {
         @id("inner") permit (principal == Network::"here", action, resource) when { resource.host == "${INNER}" };`,
       extra: `drain: {delay: 0s, deadline: 1s}
 networks: [{name: here, sources: [127.0.0.0/8]}]
-dns: {servers: ["${dns.address}"]}`,
+dns: {servers: ["${dns.address}"], minTtl: 0s}`,
     }),
   )
   const svid = await world.svid('/payments/api')

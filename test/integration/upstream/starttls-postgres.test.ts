@@ -142,8 +142,7 @@ describe('direct TLS', () => {
     await using server = await startFakePostgres(pki.server, { direct: true })
     const error = await refused(request(server.port, direct))
     expect(error).toMatchObject({
-      code: 'upstream-starttls-refused',
-      message: 'the server did not choose ALPN postgresql',
+      code: 'upstream-tls-alpn',
     })
     expect(server.told().every((bytes) => bytes.length === 0)).toBe(true)
   })
