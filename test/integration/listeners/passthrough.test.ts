@@ -31,7 +31,8 @@ async function setUp(options: Options = {}) {
     allowAddresses: [127.0.0.0/8]
 ${options.destination ?? ''}
   - {name: other, hosts: [other.test], ports: [8443], tls: passthrough}
-  - {name: originated, hosts: [originated.test], ports: [${partner.port}]}`,
+  - {name: originated, hosts: [originated.test], ports: [${partner.port}]}
+  - {name: web, hosts: [web.test], ports: [443], allowAddresses: [127.0.0.0/8]}`,
     policy:
       options.policy ??
       '@id("legacy") permit (principal == Network::"legacy-batch", action, resource == Destination::"partner");',
@@ -155,6 +156,12 @@ describe('a passthrough listener resets', () => {
     ['a name that no destination has', {}, 'elsewhere.test', 'destination-unknown'],
     ['the apex of a suffix', {}, 'wide.test', 'destination-unknown'],
     ['a name to which the gateway speaks TLS itself', {}, 'originated.test', 'destination-unknown'],
+    [
+      'a name to which the gateway speaks TLS itself on the port of HTTPS, which is meant where none is said',
+      { policy: '@id("all") permit (principal is Network, action, resource);' },
+      'web.test',
+      'destination-unknown',
+    ],
     [
       'a port of its own that no destination has',
       { listener: ', port: 8443' },

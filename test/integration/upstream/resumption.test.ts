@@ -218,6 +218,17 @@ describe('a session ends', () => {
     expect((await visit(to(server.port, at))).resumed).toBe(false)
   })
 
+  test('with the client certificate that the server was shown', async () => {
+    const notAfter = new Date(Date.now() + HOUR / 2)
+    const brief = await pki.clients.issue({ cn: 'brief', notAfter })
+    await using server = await partner(pki.server, asking())
+    const at = trusting({ clientCertificates: [clientCertificate(brief)] })
+    await visit(to(server.port, at))
+    expect((await visit(to(server.port, at))).resumed).toBe(true)
+    offset = HOUR / 2 + 1_000
+    expect((await visit(to(server.port, at))).resumed).toBe(false)
+  })
+
   test('TLS 1.3: with its use', async () => {
     await using server = await partner(pki.server, { minVersion: 'TLSv1.3' })
     const at = trusting()
