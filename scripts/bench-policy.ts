@@ -72,6 +72,8 @@ function show(label: string, values: readonly number[], unit: string): void {
 }
 
 console.log(`${''.padEnd(44)}${['min', 'median', 'max'].map((text) => text.padStart(9)).join('')}`)
+// The engine is compiled to machine code bit by bit; without this the first figures would be of that.
+cost(compile(10, { index: false, cache: false }), questions(10, 3_000))
 for (const count of SIZES) {
   const rounds = (measure: () => number) => Array.from({ length: ROUNDS }, measure)
   const few = questions(count, Math.max(50, Math.min(200, 20_000 / count)))
