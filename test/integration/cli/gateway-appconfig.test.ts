@@ -9,8 +9,7 @@ import { createWorld } from '../../fixtures/world.ts'
 
 const NAME = 'appconfig:sallyport/production/gateway'
 
-test('starts from AppConfig, and from what it kept where AppConfig cannot be asked; never without both', async () => {
-  await using stack = new AsyncDisposableStack()
+async function scene(stack: AsyncDisposableStack) {
   const world = stack.use(await createWorld())
   const aws = stack.use(await startFakeAppConfig())
   const directory = await mkdtemp(path.join(os.tmpdir(), 'sallyport-kept-'))
@@ -40,6 +39,12 @@ lastKnownGood: {directory: /nonexistent}
     AWS_SHARED_CREDENTIALS_FILE: '/nonexistent',
     SALLYPORT_LAST_KNOWN_GOOD: directory,
   }
+  return { aws, env }
+}
+
+test('starts from AppConfig, and from what it kept where AppConfig cannot be asked', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { aws, env } = await scene(stack)
   for (const round of ['from the service', 'from what it kept']) {
     const gateway = stack.use(startSallyport(['gateway', '--config', NAME], { env }))
     await gateway.event('ready')
@@ -48,7 +53,12 @@ lastKnownGood: {directory: /nonexistent}
     expect(await gateway.exited).toBe(0)
     aws.failing = 'AccessDeniedException'
   }
-  await rm(path.join(directory, 'last-known-good.json'))
+})
+
+test('does not start without both, nor by a name that is none', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { aws, env } = await scene(stack)
+  aws.failing = 'AccessDeniedException'
   const { code, stdout, stderr } = await runSallyport(['gateway', '--config', NAME], { env })
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
   expect(stderr).toMatch(/cannot be read: .*AccessDeniedException[^]*no last known good configuration either/)
