@@ -44,13 +44,15 @@ export async function runGateway(options: RunOptions): Promise<number> {
     const sources = { ...loaded, readSecret }
     const from = { source, sources, sourceAgeMs: ageMs }
     gateway = await startGateway({ config, policy, log, stdout, revocations, ...from })
-    await keep(source, result.accepted, log)
   } catch (error) {
     const fault = listenFault(options.configFile, loaded, error)
     if (fault === null) throw error
     return printFaults([fault])
   }
-  const hurry = await untilStopped(options.signal)
+  // Listened for before anything is waited for: a signal that comes first would end the process without a drain.
+  const stopped = untilStopped(options.signal)
+  await keep(source, result.accepted, log)
+  const hurry = await stopped
   log.info('draining')
   await gateway.drain(hurry)
   process.off('SIGHUP', reload)

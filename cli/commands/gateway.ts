@@ -19,7 +19,7 @@ export function registerGateway(program: Command): void {
     .command('gateway')
     .summary('run the egress gateway')
     .description('Run the egress gateway.')
-    .requiredOption('--config <file>', 'gateway.yaml')
+    .requiredOption('--config <file>', 'gateway.yaml, or appconfig:<application>/<environment>/<profile>')
     .addHelpText('after', HELP)
     .action(async ({ config }) => {
       // Not at the top: the policy engine alone takes longer to load than `--help` may take.
