@@ -64,7 +64,6 @@ describe('a policy that never applies', () => {
       ),
       NEVER,
     ],
-    'the host is in capitals': [permit(WORKLOADS, ' when { resource.host == "API.bank.example" }'), NEVER],
     'no pattern fits': [
       permit(
         'principal is Workload, action, resource == Destination::"orders"',
