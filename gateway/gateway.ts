@@ -6,9 +6,19 @@ import { VERSION } from '../common/version.ts'
 import { startAdmin } from './admin/app.ts'
 import { type HealthState, startHealth } from './admin/health.ts'
 import { createAuditLog } from './audit/chain.ts'
+import { type CheckpointResult, type CheckpointSink, startCheckpointer } from './audit/checkpointer.ts'
+import { createFileCheckpoints } from './audit/checkpoints/file.ts'
+import { createS3Checkpoints } from './audit/checkpoints/s3.ts'
 import { createIds } from './audit/ids.ts'
+import { lastEventIn } from './audit/last-event.ts'
 import { createFileSink, type Sink } from './audit/sink.ts'
-import type { GatewayConfig, HostPort, ListenerConfig, TrustMaterial } from './config/types.ts'
+import type {
+  CheckpointsConfig,
+  GatewayConfig,
+  HostPort,
+  ListenerConfig,
+  TrustMaterial,
+} from './config/types.ts'
 import { compileDestinations } from './destinations/match.ts'
 import { createAdmission } from './listeners/arrival/admission.ts'
 import { affordableConnections } from './listeners/arrival/open-files.ts'
@@ -21,7 +31,9 @@ import { singleTargets } from './listeners/preset.ts'
 import type { Policy } from './policy/types.ts'
 import { drain } from './sessions/drain.ts'
 import { SessionRegistry } from './sessions/registry.ts'
+import { startEmfWriter } from './telemetry/emf-writer.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { bundleAges, certificateAges } from './telemetry/validity.ts'
 import { createDial } from './upstream/dial.ts'
 import { createEndpoints } from './upstream/endpoints.ts'
 import { createOpenUpstream } from './upstream/open.ts'
@@ -32,6 +44,8 @@ import type { Dial, Resolve } from './upstream/types.ts'
 
 /** Exit waits this long for audit records to be written (design §5.6). */
 const AUDIT_FLUSH_MS = 5_000
+/** Between two `session.progress` (design §5.6). */
+const PROGRESS_MS = 300_000
 
 export interface GatewayOptions {
   readonly config: GatewayConfig
@@ -44,6 +58,8 @@ export interface GatewayOptions {
   readonly resolve?: Resolve
   readonly dial?: Dial
   readonly now?: () => Date
+  /** Between two records of a live session, and between two checkpoints. Default: those of the contract. */
+  readonly auditIntervals?: { readonly progressMs: number; readonly checkpointMs: number }
 }
 
 export interface Gateway {
@@ -51,6 +67,8 @@ export interface Gateway {
   readonly addresses: ReadonlyMap<string, { readonly host: string; readonly port: number }>
   /** Lets live sessions end as `drain` in the configuration says, then closes everything. */
   drain(hurry?: AbortSignal): Promise<void>
+  /** Goes on in a new file where the audit goes to a file that was renamed. Rejects, and keeps the old one, where it cannot. */
+  reopenAudit(): Promise<void>
   /** Closes everything at once. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
@@ -94,6 +112,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     addresses,
     drain: (hurry) =>
       drainAll(config, core.registry, listeners, state, hurry).then(() => parts.disposeAsync()),
+    reopenAudit: async () => core.file?.reopen(),
     close: () => parts.disposeAsync(),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   }
@@ -103,14 +122,18 @@ type Core = Awaited<ReturnType<typeof createCore>>
 
 /** What every session needs and no port is. */
 async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) {
-  const { config, policy, stdout } = options
+  const { config, policy, stdout, log, auditIntervals } = options
   const now = options.now ?? (() => new Date())
-  const sink = config.audit.sink.kind === 'stdout' ? stdout : await createFileSink(config.audit.sink.path)
-  const metrics = createMetrics({ version: VERSION, audit: () => sink.state() })
+  const { file, after } = await openAuditFile(config)
+  const sink = file ?? stdout
+  const metrics = createMetrics({ version: VERSION, audit: () => sink.state(), now })
   stack.defer(() => metrics.close())
   const trust = options.trust ?? createTrustStore(config.material)
-  observeCertificates(metrics, config)
-  trust.onChange((material) => observeIdentities(metrics, material))
+  observeTrust(metrics, config, trust, now)
+  if (config.metrics.emf !== null) {
+    const emf = startEmfWriter({ ...config.metrics.emf, collect: () => metrics.collect(), now })
+    stack.defer(() => emf.close())
+  }
   const connections = config.arrivals.connections ?? (await affordableConnections())
   const admission = createAdmission({ ...config.arrivals, connections })
   metrics.sampleAdmission(() => admission.state)
@@ -124,8 +147,19 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     random: randomBytes,
     onFailure: config.audit.onFailure,
     maxBacklogBytes: config.audit.maxBacklogBytes,
+    identity: () => trust.current().identity,
+    after,
   })
-  stack.defer(() => audit.close(AUDIT_FLUSH_MS))
+  const checkpointer = startCheckpointer({
+    audit,
+    second: await openCheckpoints(config.audit.checkpoints),
+    onResult(result, error) {
+      metrics.checkpoint(result)
+      if (error !== undefined) log.error({ err: error }, CHECKPOINT_FAULTS[result])
+    },
+    ...(auditIntervals === undefined ? {} : { intervalMs: auditIntervals.checkpointMs }),
+  })
+  stack.defer(() => checkpointer.close(AUDIT_FLUSH_MS))
   const startTls = createStartTlsSet()
   const endpoints = createEndpoints({ now: () => performance.now(), random: Math.random })
   metrics.sampleEndpointsAside(() => endpoints.aside)
@@ -138,7 +172,8 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     onAttempt: (result) => metrics.dialled(result),
   })
   return {
-    ...{ now, metrics, audit, trust, admission, h2Memory, startTls },
+    ...{ now, metrics, audit, file, trust, admission, h2Memory, startTls },
+    progressMs: auditIntervals?.progressMs ?? PROGRESS_MS,
     openUpstream,
     registry: new SessionRegistry(),
     newId: createIds({ now, random: randomBytes }),
@@ -147,6 +182,23 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     identifyNetwork: createIdentifyNetwork(config.networks),
     ...compileDestinations(config.destinations),
   }
+}
+
+const CHECKPOINT_FAULTS: Readonly<Partial<Record<CheckpointResult, string>>> = {
+  unsigned: 'no checkpoint was written',
+  lost: 'the second sink did not keep a checkpoint; the next says all that it said',
+}
+
+/** Null where the audit goes to standard output. */
+async function openAuditFile({ audit: { sink } }: GatewayConfig) {
+  if (sink.kind === 'stdout') return { file: null, after: null }
+  const after = await lastEventIn(sink.path)
+  return { file: await createFileSink(sink.path), after }
+}
+
+async function openCheckpoints(config: CheckpointsConfig | null): Promise<CheckpointSink | null> {
+  if (config === null) return null
+  return config.kind === 'file' ? createFileCheckpoints(config.path) : createS3Checkpoints(config)
 }
 
 function startOne(
@@ -206,6 +258,18 @@ function observeIdentities(metrics: Metrics, { identity, identities }: TrustMate
   for (const [name, { leaf }] of identities) {
     if (leaf !== identity.leaf) metrics.certificateNotAfter(`listener/${name}`, leaf.validToDate)
   }
+}
+
+function observeTrust(metrics: Metrics, config: GatewayConfig, trust: TrustStore, now: () => Date): void {
+  let since = now()
+  trust.onChange((material) => {
+    since = now()
+    metrics.reload('trust', 'applied')
+    observeIdentities(metrics, material)
+  })
+  metrics.sampleCertificates(() => certificateAges(trust.current(), config.destinations, now()))
+  metrics.sampleBundles(() => bundleAges(trust.current().bundles, since, now()))
+  observeCertificates(metrics, config)
 }
 
 function observeCertificates(metrics: Metrics, config: GatewayConfig): void {

@@ -1,6 +1,6 @@
 // The gateway as a process: load, start, drain on a signal, and the exit code. Everything that can be wrong with the
 // configuration is printed as one line a fault before anything listens.
-import pino from 'pino'
+import pino, { type Logger } from 'pino'
 import { type Fault, formatFault } from '../common/fault.ts'
 import { createStdoutSink } from './audit/sink.ts'
 import { type LoadedGatewayConfig, loadGatewayConfig } from './config/load.ts'
@@ -40,12 +40,24 @@ export async function runGateway(options: RunOptions): Promise<number> {
     if (fault === null) throw error
     return printFaults([fault])
   }
+  const reopen = () => void reopenAudit(gateway, log)
+  process.on('SIGHUP', reopen)
   const hurry = await untilStopped(options.signal)
   log.info('draining')
   await gateway.drain(hurry)
   await stdout.close(0)
+  process.off('SIGHUP', reopen)
   log.info('stopped')
   return 0
+}
+
+/** A log that was renamed is gone on with in a new file. Where that cannot be, the old one stays, and that is said. */
+async function reopenAudit(gateway: Gateway, log: Logger): Promise<void> {
+  try {
+    await gateway.reopenAudit()
+  } catch (error) {
+    log.error({ err: error }, 'the audit file could not be opened anew; the old one is kept')
+  }
 }
 
 function printFaults(faults: readonly Fault[]): 1 {

@@ -12,7 +12,7 @@ import { checkRules, type Report } from './rules.ts'
 import { knownTrustDomains } from './rules-trust.ts'
 import { GATEWAY_SCHEMA, type GatewayDocument } from './schema.ts'
 import { buildTrust } from './trust.ts'
-import type { GatewayConfig, TrustMaterial } from './types.ts'
+import type { CheckpointsConfig, GatewayConfig, TrustMaterial } from './types.ts'
 
 export interface ReadOptions {
   /** Default: the file system. */
@@ -176,11 +176,12 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
       startsPerTurn: STARTS_PER_TURN,
     },
     audit: {
-      sink:
-        sink.kind === 'file' ? { kind: 'file', path: path.resolve(context.files.nameOf(sink.path)) } : sink,
+      sink: sink.kind === 'file' ? resolved(sink, context) : sink,
       onFailure: audit.onFailure,
       maxBacklogBytes: audit.maxBacklog,
+      checkpoints: checkpointsOf(document, context),
     },
+    metrics: { emf: emfOf(document) },
     dns: {
       servers: dns.servers ?? [],
       minTtlMs: dns.minTtl,
@@ -192,6 +193,20 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
     admin: document.admin.address,
     drain: { delayMs: drain.delay, deadlineMs: drain.deadline },
   }
+}
+
+function resolved(file: { kind: 'file'; path: string }, { files }: BuildContext) {
+  return { kind: file.kind, path: path.resolve(files.nameOf(file.path)) }
+}
+
+function checkpointsOf({ audit }: GatewayDocument, context: BuildContext): CheckpointsConfig | null {
+  const { checkpoints, checkpointRetentionDays: retentionDays = null } = audit
+  if (checkpoints === undefined) return null
+  return checkpoints.kind === 'file' ? resolved(checkpoints, context) : { ...checkpoints, retentionDays }
+}
+
+function emfOf({ metrics: { emf } }: GatewayDocument): GatewayConfig['metrics']['emf'] {
+  return emf === undefined ? null : { namespace: emf.namespace, intervalMs: emf.interval }
 }
 
 async function readPolicy(document: GatewayDocument, context: BuildContext): Promise<PolicySource | null> {

@@ -24,6 +24,7 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
   checkListenerRules(document, context)
   checkTrustRules(document, context)
   checkDns(document, context)
+  checkAudit(document, context)
   const known = knownTrustDomains(document)
   for (const [index, destination] of document.destinations.entries()) {
     const at = ['destinations', index] as const
@@ -48,6 +49,21 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
 function checkDns({ dns }: GatewayDocument, { report }: RuleContext): void {
   if (dns.minTtl <= dns.maxTtl) return
   report(['dns', 'minTtl'], 'longer than dns.maxTtl', 'make minTtl shorter or maxTtl longer')
+}
+
+function checkAudit({ audit }: GatewayDocument, { report }: RuleContext): void {
+  const { sink, checkpoints, checkpointRetentionDays } = audit
+  if (sink.kind === 'file' && checkpoints?.kind === 'file' && sink.path === checkpoints.path) {
+    const message = 'is the file of audit.sink, so whoever rewrites one rewrites the other'
+    report(['audit', 'checkpoints'], message, 'name a place that the gateway cannot rewrite')
+  }
+  if (checkpointRetentionDays !== undefined && checkpoints?.kind !== 's3') {
+    report(
+      ['audit', 'checkpointRetentionDays'],
+      'is about checkpoints in S3 alone',
+      'remove it, or say checkpoints: s3://<bucket>/<prefix>',
+    )
+  }
 }
 
 /** Start lines name listeners beside these two. */

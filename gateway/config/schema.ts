@@ -74,6 +74,17 @@ const audit = z.strictObject({
   sink: values.auditSink.prefault('stdout'),
   onFailure: z.enum(['refuse', 'continue']).default('refuse'),
   maxBacklog: values.size('16KiB', '1GiB').prefault('8MiB'),
+  checkpoints: values.checkpoints.optional(),
+  checkpointRetentionDays: z.int().min(1).max(36_500).optional(),
+})
+
+const metrics = z.strictObject({
+  emf: z
+    .strictObject({
+      namespace: values.metricNamespace.prefault('Sallyport'),
+      interval: values.duration('1s', '1h').prefault('60s'),
+    })
+    .optional(),
 })
 
 const dns = z.strictObject({
@@ -101,6 +112,7 @@ export const GATEWAY_SCHEMA = z.strictObject({
   policy,
   revocations: notYet('forbid the workload in policy'),
   audit: audit.prefault({}),
+  metrics: metrics.prefault({}),
   dns: dns.prefault({}),
   health: z.strictObject({ address: values.listenAddress }).prefault({ address: '0.0.0.0:9902' }),
   admin: z.strictObject({ address: values.listenAddress }).prefault({ address: '127.0.0.1:9901' }),

@@ -130,6 +130,36 @@ export const auditSink = text(
   },
 )
 
+const CHECKPOINTS = 'file:<path> or s3://<bucket>/<prefix>'
+
+/** Where else checkpoints of the audit go. The prefix has no slash at either end; empty = none. */
+export const checkpoints = text(CHECKPOINTS, (value): CheckpointPlace | Wrong => {
+  if (value.startsWith('file:')) {
+    const path = readFileReference(value, CHECKPOINTS)
+    return path instanceof Wrong ? path : { kind: 'file', path }
+  }
+  const [, bucket = '', prefix = ''] = /^s3:\/\/([^/]*)(?:\/(.*))?$/.exec(value) ?? []
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket)) return new Wrong(`expected ${CHECKPOINTS}`)
+  const folder = prefix.replace(/\/$/, '')
+  // Those that need no encoding anywhere (S3 User Guide, "Object key naming guidelines").
+  if (folder !== '' && !/^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/.test(folder)) {
+    return new Wrong(`expected ${CHECKPOINTS}`, 'a prefix of letters, digits, dots, hyphens and underscores')
+  }
+  return { kind: 's3', bucket, prefix: folder }
+})
+
+type CheckpointPlace =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string }
+
+/** CloudWatch's own rule for the name of a custom namespace; what begins with AWS/ is Amazon's. */
+export const metricNamespace = z
+  .string()
+  .regex(
+    /^(?!AWS\/)[A-Za-z0-9._/#:-]{1,255}$/,
+    'expected a CloudWatch namespace of letters, digits and ._/#:-, not of AWS/, such as Sallyport',
+  )
+
 const HOST_PATTERN = 'a host name, *.<suffix>, * or an IP address'
 
 export const hostPattern = text(HOST_PATTERN, (value): HostPattern | Wrong => {

@@ -9,7 +9,7 @@ import { createHandleSink } from '../../../gateway/audit/file-sink.ts'
 import type { Sink } from '../../../gateway/audit/sink.ts'
 import { createFileSink } from '../../../gateway/audit/sink.ts'
 import { verifyChain } from '../../fixtures/audit-chain.ts'
-import { attempt } from '../../fixtures/audit-facts.ts'
+import { attempt, NO_KEY } from '../../fixtures/audit-facts.ts'
 
 async function temporaryFile() {
   const directory = await mkdtemp(path.join(tmpdir(), 'sallyport-audit-'))
@@ -27,6 +27,7 @@ function startLog(sink: Sink) {
     random: randomBytes,
     onFailure: 'refuse',
     maxBacklogBytes: 1024 * 1024,
+    ...NO_KEY,
   })
   const write = (times: number) => {
     for (let count = 0; count < times; count += 1) {
@@ -90,7 +91,7 @@ describe('the file sink', () => {
         return { bytesWritten }
       },
     }
-    const sink = createHandleSink(disk, { retryMs: 5 })
+    const { sink } = createHandleSink(disk, { retryMs: 5 })
     const { log, write } = startLog(sink)
     write(10)
     await expect.poll(() => sink.state().failure).toBe('ENOSPC')
