@@ -22,8 +22,8 @@ export interface FileSink extends Sink {
 
 /** Opens for append, and makes a new file readable for its owner alone. Rejects where that cannot be. */
 export async function createFileSink(path: string, options: FileSinkOptions = {}): Promise<FileSink> {
-  const { sink, replace } = createHandleSink(await openWhole(path), options)
-  return { ...sink, reopen: async () => replace(await openWhole(path)) }
+  const handle = createHandleSink(await openWhole(path), options)
+  return { ...handle.sink, reopen: async () => handle.replace(await openWhole(path)) }
 }
 
 async function openWhole(path: string): Promise<FileHandle> {

@@ -2,7 +2,7 @@
 // compliance mode, which not even the account's root can lift. Needs `s3:PutObject`, and `s3:PutObjectRetention` with a
 // retention; nothing to read, list or delete.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { PutObjectCommandInput, S3Client, S3ClientConfig } from '@aws-sdk/client-s3'
+import type { PutObjectCommand, PutObjectCommandInput, S3Client, S3ClientConfig } from '@aws-sdk/client-s3'
 import type { CheckpointSink } from '../checkpointer.ts'
 import type { WrittenCheckpoint } from '../events.ts'
 
@@ -50,7 +50,7 @@ export function createS3Checkpoints(options: S3CheckpointOptions): CheckpointSin
 
 interface Sdk {
   readonly client: S3Client
-  readonly PutObjectCommand: typeof import('@aws-sdk/client-s3').PutObjectCommand
+  readonly PutObjectCommand: new (input: PutObjectCommandInput) => PutObjectCommand
 }
 
 async function load({ client }: S3CheckpointOptions): Promise<Sdk> {
