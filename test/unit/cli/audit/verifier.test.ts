@@ -5,6 +5,7 @@ import { readLines } from '../../../../cli/audit/lines.ts'
 import { Verifier, type VerifyReport } from '../../../../cli/audit/verifier.ts'
 import { lastEventOf } from '../../../../gateway/audit/last-event.ts'
 import type { KeyPair } from '../../../../gateway/config/types.ts'
+import { attempt } from '../../../fixtures/audit-facts.ts'
 import {
   createSigningWorld,
   type SignedLog,
