@@ -1,5 +1,5 @@
 // `sallyport audit explain` from its options to its exit code.
-import { readApprovals } from './approvals.ts'
+import type { Approvals, readApprovals } from './approvals.ts'
 import { readLine } from './event.ts'
 import { linesOf, ReadError } from './files.ts'
 import { findIssuance } from './issuance.ts'
@@ -69,10 +69,16 @@ async function tell(records: readonly Told[], { issuances, config }: ExplainOpti
   const found =
     issuances === undefined ? null : await findIssuance(issuances, { workload, serialNumber, tokenId })
   const approvals =
-    config === undefined ? null : await readApprovals(config, decision?.policies ?? [], revision.policy)
+    config === undefined ? null : await approvalsIn(config, decision?.policies ?? [], revision.policy)
   return {
     records,
     issuance: found === null ? null : { found: found.issuance, unreadable: found.unreadable },
     approvals,
   }
+}
+
+/** Loaded where it is asked for: the policy engine takes longer than all the rest. */
+async function approvalsIn(...asked: Parameters<typeof readApprovals>): Promise<Approvals> {
+  const { readApprovals } = await import('./approvals.ts')
+  return readApprovals(...asked)
 }

@@ -1,5 +1,6 @@
 // What the schema of gateway.yaml cannot say: what must differ, and what makes no sense together. Runs on a document that
 // fits the schema.
+import path from 'node:path'
 import type { KeyPath } from '../../common/schema-faults.ts'
 import { claims } from '../destinations/match.ts'
 import { checkListenerRules } from './rules-listeners.ts'
@@ -53,7 +54,7 @@ function checkDns({ dns }: GatewayDocument, { report }: RuleContext): void {
 
 function checkAudit({ audit }: GatewayDocument, { report }: RuleContext): void {
   const { sink, checkpoints, checkpointRetentionDays } = audit
-  if (sink.kind === 'file' && checkpoints?.kind === 'file' && sink.path === checkpoints.path) {
+  if (sink.kind === 'file' && checkpoints?.kind === 'file' && samePath(sink.path, checkpoints.path)) {
     const message = 'is the file of audit.sink, so whoever rewrites one rewrites the other'
     report(['audit', 'checkpoints'], message, 'name a place that the gateway cannot rewrite')
   }
@@ -64,6 +65,10 @@ function checkAudit({ audit }: GatewayDocument, { report }: RuleContext): void {
       'remove it, or say checkpoints: s3://<bucket>/<prefix>',
     )
   }
+}
+
+function samePath(a: string, b: string): boolean {
+  return path.normalize(a) === path.normalize(b)
 }
 
 /** Start lines name listeners beside these two. */
