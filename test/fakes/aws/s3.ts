@@ -71,21 +71,21 @@ export async function startFakeS3({ bucket, objectLock }: FakeS3Options): Promis
     return [200, null]
   }
 
-  const server = http.createServer(async (request, response) => {
+  const answer = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
     requests += 1
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk as Buffer)
     const fault = faults.shift()
-    const answer: Answer =
+    const [status, code]: Answer =
       typeof fault === 'number' ? [fault, 'InternalError'] : put(request, Buffer.concat(chunks).toString())
     if (fault === 'lost') {
       request.socket.resetAndDestroy()
       return
     }
-    const [status, code] = answer
     response.writeHead(status, { 'content-type': 'application/xml', 'x-amz-request-id': 'fake' })
     response.end(code === null ? '' : `<Error><Code>${code}</Code><Message>${code}</Message></Error>`)
-  })
+  }
+  const server = http.createServer((request, response) => void answer(request, response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as net.AddressInfo
   return {

@@ -4,6 +4,7 @@ import { readFile, rename, rm, symlink } from 'node:fs/promises'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { runVerify } from '../../../cli/audit/run-verify.ts'
+import { startFakeS3 } from '../../fakes/aws/s3.ts'
 import { type ClientOptions, connect } from '../../fixtures/connect-client.ts'
 import { startPartner } from '../../fixtures/partner.ts'
 import { type Sallyport, startSallyport } from '../../fixtures/sallyport.ts'
@@ -126,6 +127,43 @@ async function portOf(gateway: Sallyport, listener: string): Promise<number> {
   const line = gateway.events('listening').find((event) => event.listener === listener)
   return Number(String(line?.address).split(':').at(-1))
 }
+
+test('checkpoints go to S3 by the environment’s own credentials, and show what was cut off', async () => {
+  await using world = await createWorld()
+  await using s3 = await startFakeS3({ bucket: 'evidence', objectLock: true })
+  const config = await configOf(
+    world,
+    443,
+    'checkpoints: "s3://evidence/gateways", checkpointRetentionDays: 7',
+  )
+  const env = {
+    AWS_ENDPOINT_URL_S3: s3.endpoint,
+    AWS_REGION: 'eu-west-1',
+    AWS_ACCESS_KEY_ID: s3.credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: s3.credentials.secretAccessKey,
+    AWS_SESSION_TOKEN: '',
+  }
+  await using gateway = startSallyport(['gateway', '--config', config], { env })
+  const raw = await connectRaw(await portOf(gateway, 'proxy'))
+  raw.end('this is no TLS')
+  await readToEnding(raw)
+  await gateway.event('session')
+  gateway.signal('SIGTERM')
+  expect(await gateway.exited).toBe(0)
+  const { chain } = (await gateway.event('session')) as { chain: string }
+  const day = new Date().toISOString().slice(0, 10)
+  expect([...s3.objects.keys()]).toEqual([`gateways/${day}/${chain}/000000000002.json`])
+  const [stored] = s3.objects.values()
+  expect(stored?.lockedUntil?.getTime()).toBeGreaterThan(Date.now() + 6 * 86_400_000)
+  const kept = await world.file('kept.json', stored?.body ?? '')
+  const log = await world.file('audit.log', gateway.stdout())
+  expect(await verify(world, [log], { checkpoints: [kept] })).toMatchObject({ code: 0, notes: [] })
+  const cut = await world.file('cut.log', '{"event":"ready"}\n')
+  expect(await verify(world, [cut], { checkpoints: [kept] })).toMatchObject({
+    code: 1,
+    problems: [{ kind: 'truncated', chain }],
+  })
+})
 
 describe('records that cannot be written', () => {
   test('a pipe that nobody reads: new sessions are refused, the live one goes on, and all is well when it is read', async () => {
