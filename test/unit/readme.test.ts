@@ -40,6 +40,7 @@ test('every link of the pages leads to a file that is there', async () => {
     'CHANGELOG.md',
     'docs/limits.md',
     'docs/metrics.md',
+    'docs/audit.md',
     'docs/authority.md',
     'docs/listeners.md',
     'docs/mesh.md',

@@ -85,7 +85,7 @@ describe('audit explain', () => {
     const store = createFileIssuanceStore(issuances)
     await store.put({ ...ISSUED, serialNumber: '5f0b' })
     // Of another authority, whose serial numbers may be the same.
-    await store.put({ ...ISSUED, spiffeId: 'spiffe://other.org/x' })
+    await store.put({ ...ISSUED, spiffeId: 'spiffe://other.org/x', registration: 'another' })
     await store.put(ISSUED)
     const told = await explain(ID, { audit: [await at.file('audit.jsonl', text())], issuances: [issuances] })
     expect({ ...told, stdout: told.stdout.replaceAll(`${at.path('')}/`, '') }).toEqual({

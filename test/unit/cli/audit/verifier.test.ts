@@ -133,6 +133,10 @@ describe('what was done to a log is found, with its place', () => {
       (lines) => lines.toSpliced(3, 0, '{"event":"session.closed","chain":"x","sequence":4}'),
       ['unreadable a:4'],
     ],
+    'a record dressed as a start line': [
+      (lines) => lines.with(3, (lines[3] ?? '').replace('"session"', '"ready"')),
+      ['unreadable a:4', 'missing a:5'],
+    ],
     'the last record cut off': [(lines) => lines.slice(0, -1), ['truncated null:null']],
     'half of it cut off': [(lines) => lines.slice(0, 9), ['truncated null:null']],
     'all of it cut off': [() => [], ['truncated null:null']],
@@ -142,6 +146,26 @@ describe('what was done to a log is found, with its place', () => {
     const report = await verify({ files: { a: textOf(tamper([...log.lines])) }, second: secondOf(log) })
     expect(kinds(report)).toEqual(expected)
     expect(report.ok).toBe(false)
+  })
+
+  test('a record changed where the next one stands in another file', async () => {
+    const { lines } = whole()
+    const changed = lines.with(4, (lines[4] ?? '').replace('10.0.1.7', '10.0.1.8'))
+    const files = { b: textOf(changed.slice(5)), a: textOf(changed.slice(0, 5)) }
+    expect(kinds(await verify({ files }))).toEqual(['changed a:5'])
+  })
+
+  test('a signature in a second form, of the same bytes', async () => {
+    const { lines } = whole()
+    const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+    const last = lines.at(-1) ?? ''
+    // 64 bytes end in a character of which four bits are spare.
+    const at = last.length - 3
+    const other = BASE64URL[BASE64URL.indexOf(last[at] ?? '') ^ 1]
+    const second = `${last.slice(0, at)}${other}${last.slice(at + 1)}`
+    const signature = (line: string) => Buffer.from(JSON.parse(line).jws.split('.')[2], 'base64url')
+    expect(signature(second)).toEqual(signature(last))
+    expect(kinds(await verify({ files: { a: textOf(lines.with(-1, second)) } }))).toEqual(['signature a:16'])
   })
 
   test('a line that ends without line end', async () => {
