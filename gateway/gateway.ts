@@ -5,20 +5,10 @@ import type { Logger } from 'pino'
 import { VERSION } from '../common/version.ts'
 import { startAdmin } from './admin/app.ts'
 import { type HealthState, startHealth } from './admin/health.ts'
-import { createAuditLog } from './audit/chain.ts'
-import { type CheckpointResult, type CheckpointSink, startCheckpointer } from './audit/checkpointer.ts'
-import { createFileCheckpoints } from './audit/checkpoints/file.ts'
-import { createS3Checkpoints } from './audit/checkpoints/s3.ts'
 import { createIds } from './audit/ids.ts'
-import { lastEventIn } from './audit/last-event.ts'
-import { createFileSink, type Sink } from './audit/sink.ts'
-import type {
-  CheckpointsConfig,
-  GatewayConfig,
-  HostPort,
-  ListenerConfig,
-  TrustMaterial,
-} from './config/types.ts'
+import type { Sink } from './audit/sink.ts'
+import { openAuditSink, startAudit } from './audit/start.ts'
+import type { GatewayConfig, HostPort, ListenerConfig, TrustMaterial } from './config/types.ts'
 import { compileDestinations } from './destinations/match.ts'
 import { createAdmission } from './listeners/arrival/admission.ts'
 import { affordableConnections } from './listeners/arrival/open-files.ts'
@@ -124,9 +114,8 @@ type Core = Awaited<ReturnType<typeof createCore>>
 async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) {
   const { config, policy, stdout, log, auditIntervals } = options
   const now = options.now ?? (() => new Date())
-  const { file, after } = await openAuditFile(config)
-  const sink = file ?? stdout
-  const metrics = createMetrics({ version: VERSION, audit: () => sink.state(), now })
+  const opened = await openAuditSink(config.audit, stdout)
+  const metrics = createMetrics({ version: VERSION, audit: () => opened.sink.state(), now })
   stack.defer(() => metrics.close())
   const trust = options.trust ?? createTrustStore(config.material)
   observeTrust(metrics, config, trust, now)
@@ -140,24 +129,12 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
   const h2Memory = createH2Memory({ capBytes: config.arrivals.bufferedBytes })
   stack.defer(() => h2Memory.close())
   metrics.sampleH2(() => h2Memory.heldBytes)
-  const audit = createAuditLog({
-    sink,
+  const { audit, checkpointer } = await startAudit({
+    ...{ config: config.audit, opened, now, log },
     revision: () => ({ config: config.revision, policy: policy.revision }),
-    now,
-    random: randomBytes,
-    onFailure: config.audit.onFailure,
-    maxBacklogBytes: config.audit.maxBacklogBytes,
     identity: () => trust.current().identity,
-    after,
-  })
-  const checkpointer = startCheckpointer({
-    audit,
-    second: await openCheckpoints(config.audit.checkpoints),
-    onResult(result, error) {
-      metrics.checkpoint(result)
-      if (error !== undefined) log.error({ err: error }, CHECKPOINT_FAULTS[result])
-    },
-    ...(auditIntervals === undefined ? {} : { intervalMs: auditIntervals.checkpointMs }),
+    onCheckpoint: (result) => metrics.checkpoint(result),
+    checkpointMs: auditIntervals?.checkpointMs,
   })
   stack.defer(() => checkpointer.close(AUDIT_FLUSH_MS))
   const startTls = createStartTlsSet()
@@ -172,7 +149,7 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     onAttempt: (result) => metrics.dialled(result),
   })
   return {
-    ...{ now, metrics, audit, file, trust, admission, h2Memory, startTls },
+    ...{ now, metrics, audit, file: opened.file, trust, admission, h2Memory, startTls },
     progressMs: auditIntervals?.progressMs ?? PROGRESS_MS,
     openUpstream,
     registry: new SessionRegistry(),
@@ -182,23 +159,6 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     identifyNetwork: createIdentifyNetwork(config.networks),
     ...compileDestinations(config.destinations),
   }
-}
-
-const CHECKPOINT_FAULTS: Readonly<Partial<Record<CheckpointResult, string>>> = {
-  unsigned: 'no checkpoint was written',
-  lost: 'the second sink did not keep a checkpoint; the next says all that it said',
-}
-
-/** Null where the audit goes to standard output. */
-async function openAuditFile({ audit: { sink } }: GatewayConfig) {
-  if (sink.kind === 'stdout') return { file: null, after: null }
-  const after = await lastEventIn(sink.path)
-  return { file: await createFileSink(sink.path), after }
-}
-
-async function openCheckpoints(config: CheckpointsConfig | null): Promise<CheckpointSink | null> {
-  if (config === null) return null
-  return config.kind === 'file' ? createFileCheckpoints(config.path) : createS3Checkpoints(config)
 }
 
 function startOne(

@@ -1,5 +1,6 @@
-// The authority's issuance records, JSON lines, searched for the identity that a session showed. Trusts nothing in the file: a
-// line that is no such record is counted and passed over.
+// The authority's issuance records, JSON lines, searched for the identity that a session showed: those of its file, or items of
+// its DynamoDB table as the AWS CLI and exports give them. Trusts nothing in the file: a line that is no such record is counted
+// and passed over.
 import { z } from 'zod'
 import type { Issuance } from '../../lambdas/identity/issuances/store.ts'
 import { parse } from './event.ts'
@@ -38,12 +39,22 @@ export async function findIssuance(files: readonly string[], shown: Shown): Prom
   for (const file of files) {
     for await (const { bytes } of linesOf(file)) {
       if (bytes?.length === 0) continue
-      const read = ISSUANCE.safeParse(bytes === null ? null : parse(bytes))
+      const read = ISSUANCE.safeParse(bytes === null ? null : untyped(parse(bytes)))
       if (!read.success) unreadable += 1
       else if (isOf(read.data, shown)) return { issuance: read.data, unreadable }
     }
   }
   return { issuance: null, unreadable }
+}
+
+/** DynamoDB's `{"S": "x"}` and `{"M": {…}}` as plain values; an export wraps each item in `Item`. */
+function untyped(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value)
+  const [[type, inner] = ['', null]] = entries
+  if (entries.length === 1 && (type === 'Item' || type === 'M')) return untyped(inner)
+  if (entries.length === 1 && type === 'S') return inner
+  return Object.fromEntries(entries.map(([name, one]) => [name, untyped(one)]))
 }
 
 /** By the SPIFFE ID too: serial numbers of another authority may be the same. */

@@ -1,3 +1,4 @@
+import type { PutItemCommand } from '@aws-sdk/client-dynamodb'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
@@ -7,6 +8,7 @@ import { createAuditLog } from '../../../../gateway/audit/chain.ts'
 import type { AttemptFacts } from '../../../../gateway/audit/events.ts'
 import { loadGatewayConfig } from '../../../../gateway/config/load.ts'
 import { compilePolicy } from '../../../../gateway/policy/compile.ts'
+import { createDynamoIssuanceStore } from '../../../../lambdas/identity/issuances/dynamodb.ts'
 import { createFileIssuanceStore } from '../../../../lambdas/identity/issuances/file.ts'
 import type { Issuance } from '../../../../lambdas/identity/issuances/store.ts'
 import { attempt, MemorySink, NO_KEY, NOTHING_KNOWN } from '../../../fixtures/audit-facts.ts'
@@ -110,6 +112,26 @@ Record      session.opened is record 1 of chain ${'00'.repeat(16)}, audit.jsonl:
 `,
     })
   })
+
+  test.each(['as the AWS CLI gives it', 'as an export gives it'])(
+    'an issuance from DynamoDB, %s',
+    async (how) => {
+      await using at = await place()
+      const { whole, text } = logOf()
+      whole()
+      const sent: PutItemCommand[] = []
+      const client = { send: async (command: PutItemCommand) => void sent.push(command) }
+      await createDynamoIssuanceStore({
+        client,
+        table: 'issuances',
+      }).put(ISSUED)
+      const item = sent[0]?.input.Item
+      const line = JSON.stringify(how.includes('export') ? { Item: item } : item)
+      const issuances = [await at.file('items.jsonl', `${line}\n`)]
+      const told = await explain(ID, { audit: [await at.file('audit.jsonl', text())], issuances })
+      expect(told.stdout).toContain('by registration payments-api\n')
+    },
+  )
 
   test('without a closing record it says so, and how far it had come', async () => {
     await using at = await place()
