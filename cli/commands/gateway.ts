@@ -5,7 +5,7 @@ const HELP = `
 Takes mTLS connections of workloads with a SPIFFE identity, decides by policy where each may go, and opens TLS or mTLS
 to the destination. Standard output carries start lines and audit events, one JSON object a line; logs go to standard
 error. SIGTERM drains: readiness off, listeners open for the configured delay, live sessions until the deadline, exit 0;
-a second signal cuts the delay short.
+a second signal cuts the delay short. SIGHUP opens the audit file anew where it was renamed.
 
 Exit status: 0 after a drain, 1 where the configuration is wrong or a port cannot be had, 2 wrong use.
 

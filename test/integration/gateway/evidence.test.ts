@@ -50,6 +50,14 @@ describe('in the chain', () => {
       .poll(() => find('session.progress').at(-1) ?? '')
       .toContain('"bytes":{"sent":5,"received":5}')
     await expect.poll(() => find('checkpoint').length).toBeGreaterThan(1)
+    expect(await gateway.metric('sallyport_certificate_remaining_seconds{name="identity"}')).toBeGreaterThan(
+      3000,
+    )
+    expect(await gateway.metric('sallyport_certificate_age_seconds{name="identity"}')).toBeGreaterThan(0)
+    expect(
+      await gateway.metric('sallyport_bundle_remaining_seconds{trust_domain="example.org"}'),
+    ).toBeGreaterThan(0)
+    expect(await gateway.metric('sallyport_audit_checkpoints_total{result="kept"}')).toBeGreaterThan(0)
     socket.end()
     await readToEnding(socket)
     await gateway.closed(1)
