@@ -61,6 +61,9 @@ export async function startFakeS3({ bucket, objectLock }: FakeS3Options): Promis
     const mode = headers['x-amz-object-lock-mode']
     const until = headers['x-amz-object-lock-retain-until-date']
     if ((mode === undefined) !== (until === undefined)) return [400, 'InvalidArgument']
+    if (mode !== undefined && headers['x-amz-sdk-checksum-algorithm'] === undefined) {
+      return [400, 'InvalidRequest']
+    }
     if (mode !== undefined && !objectLock) return [400, 'InvalidRequest']
     if (mode !== undefined && mode !== 'COMPLIANCE') return [400, 'InvalidArgument']
     const condition = headers['if-none-match']
