@@ -69,7 +69,7 @@ function scene(answers: readonly Answer[]) {
     }
   }
   const poller = new AppConfigPoller(parseAppConfig(NAME) as AppConfigProfile, {
-    client: async () => ({ send }) as never,
+    client: async () => ({ send }),
     monotonic: () => now,
     random: () => 1,
   })
