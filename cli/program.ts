@@ -1,6 +1,7 @@
 // The `sallyport` program: its commands, and what they share: help, suggestions and exit codes.
 import { Command } from '@commander-js/extra-typings'
 import { VERSION } from '../common/version.ts'
+import { registerAudit } from './commands/audit.ts'
 import { registerAuthority } from './commands/authority.ts'
 import { registerConfigCheck } from './commands/config-check.ts'
 import { registerDev } from './commands/dev.ts'
@@ -33,5 +34,6 @@ export function createProgram(): Command {
   registerConfigCheck(program)
   registerDiagnose(program)
   registerPolicy(program)
+  registerAudit(program)
   return program
 }

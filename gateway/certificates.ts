@@ -5,12 +5,13 @@ import type { KeyPair } from './config/types.ts'
 import type { DestinationStore } from './destinations/store.ts'
 import { watchExpiry } from './expiry-watch.ts'
 import type { Metrics } from './telemetry/metrics.ts'
+import { certificateAges } from './telemetry/validity.ts'
 import type { TrustStore } from './trust-store.ts'
 
 export interface CertificatesOptions {
   readonly trust: TrustStore
   readonly destinations: DestinationStore
-  readonly metrics: Pick<Metrics, 'certificate'>
+  readonly metrics: Pick<Metrics, 'certificate' | 'sampleCertificates'>
   readonly log: Pick<Logger, 'warn' | 'error'>
   readonly now: () => Date
 }
@@ -25,6 +26,12 @@ export function watchCertificates(options: CertificatesOptions): Disposable {
   observe()
   trust.onChange(observe)
   destinations.onChange(observe)
+  metrics.sampleCertificates(() =>
+    certificateAges(
+      [...shown()].map(([name, { leaf }]) => [name, leaf]),
+      now(),
+    ),
+  )
   return watchExpiry({ certificates: shown, log, now })
 }
 

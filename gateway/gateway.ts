@@ -5,9 +5,9 @@ import type { Logger } from 'pino'
 import { VERSION } from '../common/version.ts'
 import { startAdmin } from './admin/app.ts'
 import { type HealthState, startHealth } from './admin/health.ts'
-import { createAuditLog } from './audit/chain.ts'
 import { createIds } from './audit/ids.ts'
-import { createFileSink, type Sink } from './audit/sink.ts'
+import type { Sink } from './audit/sink.ts'
+import { openAuditSink, startAudit } from './audit/start.ts'
 import { watchCertificates } from './certificates.ts'
 import type { ReadSecret } from './config/secrets.ts'
 import type { Destination, GatewayConfig, HostPort, ListenerConfig } from './config/types.ts'
@@ -35,7 +35,9 @@ import { type FirstRevocations, RevocationKeeper } from './revocations/keeper.ts
 import { drain } from './sessions/drain.ts'
 import { SessionRegistry } from './sessions/registry.ts'
 import { createScope } from './sessions/scope.ts'
+import { startEmfWriter } from './telemetry/emf-writer.ts'
 import { createMetrics } from './telemetry/metrics.ts'
+import { sampleBundles } from './telemetry/validity.ts'
 import { ownNetwork } from './upstream/address-class.ts'
 import { createDial } from './upstream/dial.ts'
 import { createEndpoints } from './upstream/endpoints.ts'
@@ -49,6 +51,8 @@ import type { AttemptResult, LockedDial, Resolve, UpstreamRequest } from './upst
 
 /** Exit waits this long for audit records to be written (design §5.6). */
 const AUDIT_FLUSH_MS = 5_000
+/** Between two `session.progress` (design §5.6). */
+const PROGRESS_MS = 300_000
 
 export interface GatewayOptions {
   readonly config: GatewayConfig
@@ -69,6 +73,8 @@ export interface GatewayOptions {
   readonly resolve?: Resolve
   readonly dial?: LockedDial
   readonly now?: () => Date
+  /** Between two records of a live session, and between two checkpoints. Default: those of the contract. */
+  readonly auditIntervals?: { readonly progressMs: number; readonly checkpointMs: number }
 }
 
 export interface Gateway {
@@ -78,6 +84,8 @@ export interface Gateway {
   reload(): Promise<void>
   /** Lets live sessions end as `drain` in the configuration says, then closes everything. */
   drain(hurry?: AbortSignal): Promise<void>
+  /** Goes on in a new file where the audit goes to a file that was renamed. Rejects, and keeps the old one, where it cannot. */
+  reopenAudit(): Promise<void>
   /** Closes everything at once. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
@@ -138,6 +146,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       await drainAll(inForce.config(), core.registry, listeners, state, hurry)
       await parts.disposeAsync()
     },
+    reopenAudit: async () => core.file?.reopen(),
     close: () => parts.disposeAsync(),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   }
@@ -182,10 +191,10 @@ type Core = Awaited<ReturnType<typeof createCore>>
 
 /** What every session needs and no port is. */
 async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) {
-  const { config, policy, stdout } = options
+  const { config, policy, stdout, log, auditIntervals } = options
   const now = options.now ?? (() => new Date())
-  const sink = config.audit.sink.kind === 'stdout' ? stdout : await createFileSink(config.audit.sink.path)
-  const metrics = createMetrics({ version: VERSION, audit: () => sink.state() })
+  const opened = await openAuditSink(config.audit, stdout)
+  const metrics = createMetrics({ version: VERSION, audit: () => opened.sink.state(), now })
   stack.defer(() => metrics.close())
   const trust = createTrustStore(config.material)
   const destinations = createDestinationStore(config.destinations)
@@ -199,24 +208,27 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     ageSeconds: status.ageMs / 1000,
     rejected: status.fault !== null,
   }))
-  const { log } = options
+  sampleBundles(metrics, trust, now)
   stack.use(watchCertificates({ trust, destinations, metrics, log, now }))
   const watches = stack.use(startWatches(options, { trust, destinations, metrics, log }))
+  if (config.metrics.emf !== null) {
+    const emf = startEmfWriter({ ...config.metrics.emf, collect: () => metrics.collect(), now })
+    stack.defer(() => emf.close())
+  }
   const connections = config.arrivals.connections ?? (await affordableConnections())
   const admission = createAdmission({ ...config.arrivals, connections })
   metrics.sampleAdmission(() => admission.state)
   const h2Memory = createH2Memory({ capBytes: config.arrivals.bufferedBytes })
   stack.defer(() => h2Memory.close())
   metrics.sampleH2(() => h2Memory.heldBytes)
-  const audit = createAuditLog({
-    sink,
+  const { audit, checkpointer } = await startAudit({
+    ...{ config: config.audit, opened, now, log },
     revision: inForce.revision,
-    now,
-    random: randomBytes,
-    onFailure: config.audit.onFailure,
-    maxBacklogBytes: config.audit.maxBacklogBytes,
+    identity: () => trust.current().identity,
+    onCheckpoint: (result) => metrics.checkpoint(result),
+    checkpointMs: auditIntervals?.checkpointMs,
   })
-  stack.defer(() => audit.close(AUDIT_FLUSH_MS))
+  stack.defer(() => checkpointer.close(AUDIT_FLUSH_MS))
   const revocations = stack.use(
     new RevocationKeeper(options.revocations ?? null, {
       metrics,
@@ -244,7 +256,8 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     },
   )
   return {
-    ...{ now, metrics, audit, trust, admission, h2Memory, startTls },
+    ...{ now, metrics, audit, file: opened.file, trust, admission, h2Memory, startTls },
+    progressMs: auditIntervals?.progressMs ?? PROGRESS_MS,
     ...{ inForce, status, watches, revocations },
     stale: () =>
       revocations.pending ||

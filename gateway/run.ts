@@ -37,8 +37,10 @@ export async function runGateway(options: RunOptions): Promise<number> {
   const stdout = createStdoutSink(process.stdout)
   let gateway: Gateway | null = null
   // From the start, since nobody can know when it is safe to send: a process that does not listen dies of it.
-  const reload = () => void gateway?.reload()
-  process.on('SIGHUP', reload)
+  const hangUp = () => {
+    if (gateway !== null) void takeHangUp(gateway, log)
+  }
+  process.on('SIGHUP', hangUp)
   try {
     const { config, revocations } = loaded
     const sources = { ...loaded, readSecret }
@@ -55,8 +57,8 @@ export async function runGateway(options: RunOptions): Promise<number> {
   const hurry = await stopped
   log.info('draining')
   await gateway.drain(hurry)
-  process.off('SIGHUP', reload)
   await stdout.close(0)
+  process.off('SIGHUP', hangUp)
   log.info('stopped')
   return 0
 }
@@ -80,6 +82,20 @@ async function keep(source: ConfigSource, accepted: AcceptedConfig, log: Logger)
     if (typeof said === 'string') log.warn(said)
   } catch (error) {
     log.error({ err: error }, 'the configuration in force could not be kept for the next start')
+  }
+}
+
+/** Each whatever becomes of the other: a configuration with a fault keeps no log from being rotated. */
+async function takeHangUp(gateway: Gateway, log: Logger): Promise<void> {
+  await Promise.all([reopenAudit(gateway, log), gateway.reload()])
+}
+
+/** A log that was renamed is gone on with in a new file. Where that cannot be, the old one stays, and that is said. */
+async function reopenAudit(gateway: Gateway, log: Logger): Promise<void> {
+  try {
+    await gateway.reopenAudit()
+  } catch (error) {
+    log.error({ err: error }, 'the audit file could not be opened anew; the old one is kept')
   }
 }
 

@@ -7,6 +7,7 @@ import { formatFault } from '../common/fault.ts'
 import type { ReadTrust } from './config/read.ts'
 import type { TrustMaterial } from './config/types.ts'
 import { stampOf } from './file-stamp.ts'
+import type { Metrics } from './telemetry/metrics.ts'
 import type { TrustStore } from './trust-store.ts'
 
 const INTERVAL_MS = 2_000
@@ -16,6 +17,7 @@ export interface TrustWatchOptions {
   readonly files: readonly string[]
   readonly readTrust: ReadTrust
   readonly trust: TrustStore
+  readonly metrics: Pick<Metrics, 'reload'>
   readonly log: Pick<Logger, 'info' | 'error'>
   readonly intervalMs?: number
 }
@@ -71,7 +73,7 @@ class TrustWatch {
   }
 
   async #read(): Promise<boolean> {
-    const { readTrust, trust, log } = this.#options
+    const { readTrust, trust, metrics, log } = this.#options
     const { material, faults } = await readTrust()
     // By now the files of another configuration may be in force.
     if (this.#stopped) return true
@@ -85,6 +87,7 @@ class TrustWatch {
     if (digest === this.#digest) return true
     trust.replace(material)
     this.#digest = digest
+    metrics.reload('trust', 'applied')
     const notAfter = material.identity.leaf.validToDate.toISOString()
     log.info({ notAfter }, 'certificates and roots were replaced')
     return true
@@ -93,7 +96,9 @@ class TrustWatch {
   #complain(faults: string): void {
     if (faults === this.#complaint) return
     this.#complaint = faults
-    this.#options.log.error({ faults }, 'certificates and roots are kept as they were')
+    const { metrics, log } = this.#options
+    metrics.reload('trust', 'rejected')
+    log.error({ faults }, 'certificates and roots are kept as they were')
   }
 }
 

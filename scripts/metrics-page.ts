@@ -7,7 +7,23 @@ const INTRODUCTION = `# Metrics
 \`npm run docs\` from \`gateway/telemetry/metrics.ts\`; do not edit it.
 
 No label holds a workload, a host or anything else that a peer chose, so a client cannot grow the series; those are in
-the audit records. \`code\` is one of [the reason codes](errors.md), \`stage\` its prefix.
+the audit records. \`code\` is one of [the reason codes](errors.md), \`stage\` its prefix. Names of listeners, destinations and trust
+domains are those of the configuration.
+
+## CloudWatch
+
+\`\`\`yaml
+metrics: {emf: {namespace: Sallyport, interval: 60s}}
+\`\`\`
+
+writes the same metrics on standard error as CloudWatch Embedded Metric Format, from which CloudWatch Logs makes metrics;
+without the key there is none. Names are the same, labels are dimensions. Differences, since CloudWatch adds up over tasks and
+time by itself: a counter is what was added since the last interval, and left out where that is nothing (say
+\`notBreaching\` for missing data in alarms); a histogram is four metrics, \`…_count\`, \`…_sum\`, \`…_p50\` and \`…_p99\`,
+whose percentiles are the upper bound of their bucket. At the end of the process what is left is written once more. While more than 1 MiB waits on standard error, nothing is added; the next
+interval has it.
+
+## The metrics
 
 `
 
@@ -21,7 +37,10 @@ export function metricsPage(): string {
 }
 
 function sample(): string {
-  const metrics = createMetrics({ version: '', audit: () => ({ dropped: 0, backlogBytes: 0 }) })
+  const metrics = createMetrics({
+    version: '',
+    audit: () => ({ dropped: 0, backlogBytes: 0, oldestWaitMs: 0, failure: null }),
+  })
   metrics.connectionsOpen('proxy', 1)
   metrics.handshake('proxy', 'ok')
   metrics.probe('proxy')
@@ -41,6 +60,10 @@ function sample(): string {
   metrics.sampleRevocations(() => ({ entries: 0, ageSeconds: 0 }))
   metrics.certificate('identity', { validFromDate: new Date(0), validToDate: new Date(0) })
   metrics.partnerReload({ destination: 'partner', part: 'roots' }, 'failed')
+  const valid = [{ name: 'x', ageSeconds: 0, remainingSeconds: 0 }]
+  metrics.sampleCertificates(() => valid)
+  metrics.sampleBundles(() => valid)
+  metrics.checkpoint('kept')
   try {
     return metrics.render()
   } finally {

@@ -1,8 +1,10 @@
 // The audit log: numbers events, chains each to the one before by hash, and hands the lines to a sink. Whoever has the
 // lines of a chain can tell that none was changed, left out or put in between (design §5.6).
 import { createHash } from 'node:crypto'
-import type { AuditEvent, AuditLog, Revision } from './events.ts'
-import { closedEvent, openedEvent } from './record.ts'
+import type { KeyPair } from '../config/types.ts'
+import { checkpointEvent, checkSize, signCheckpoint } from './checkpoint.ts'
+import type { AuditEvent, AuditLog, ChainEnd, Revision } from './events.ts'
+import { closedEvent, openedEvent, progressEvent } from './record.ts'
 import type { Link } from './record.ts'
 import type { Sink } from './sink.ts'
 import { toLine } from './text.ts'
@@ -26,25 +28,32 @@ export interface AuditLogOptions {
   /** `continue`: the log always counts as available, and what cannot be written is lost. */
   readonly onFailure: 'refuse' | 'continue'
   readonly maxBacklogBytes: number
+  /** The gateway's own SVID, which signs checkpoints: the one in force at each. */
+  readonly identity: () => KeyPair
+  /** The last event that stood in the log before; null where there is none, or nobody knows. */
+  readonly after: ChainEnd | null
 }
 
 /** The one log of a process; a chain begins with it. */
 export function createAuditLog(options: AuditLogOptions): AuditLog {
-  const { sink, revision, now, random, onFailure, maxBacklogBytes } = options
+  const { sink, revision, now, random, onFailure, maxBacklogBytes, identity, after } = options
   const chain = Buffer.from(random(CHAIN_ID_BYTES)).toString('hex')
   let sequence = 0
   let previous: string | null = null
 
-  const append = (make: (link: Link) => AuditEvent): void => {
-    const line = toLine(make({ chain, sequence: sequence + 1, previous }))
+  const write = (line: string): void => {
     sequence += 1
-    previous = `sha256:${createHash('sha256').update(line, 'utf8').digest('hex')}`
+    previous = hashOf(line)
     // A line that the sink drops keeps its number, so that the gap shows.
     sink.line(line, maxBacklogBytes * HARD_LIMIT_FACTOR)
   }
+  const append = (make: (link: Link) => AuditEvent): void =>
+    write(toLine(make({ chain, sequence: sequence + 1, previous })))
 
   return {
     opened: (facts) => append((link) => openedEvent(facts, link, facts.revision ?? revision())),
+    progress: (facts, bytes) =>
+      append((link) => progressEvent(facts, { bytes, at: now() }, link, facts.revision ?? revision())),
     closed: (facts, outcome, bytes) =>
       append((link) =>
         closedEvent(facts, { outcome, bytes, closedAt: now() }, link, facts.revision ?? revision()),
@@ -54,6 +63,20 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
       const { failure, backlogBytes, oldestWaitMs } = sink.state()
       return failure === null && backlogBytes <= maxBacklogBytes && oldestWaitMs <= MAX_WAIT_MS
     },
+    checkpoint(final) {
+      if (previous === null) return null
+      const at = now().toISOString()
+      const claims = { chain, sequence, hash: previous, at, after, dropped: sink.state().dropped, final }
+      const line = toLine(checkpointEvent(claims, signCheckpoint(claims, identity())))
+      checkSize(line)
+      write(line)
+      return { chain, sequence, at, line }
+    },
     close: (timeoutMs) => sink.close(timeoutMs),
   }
+}
+
+/** What the next event says of a line. */
+export function hashOf(line: string | Uint8Array): string {
+  return `sha256:${createHash('sha256').update(line).digest('hex')}`
 }

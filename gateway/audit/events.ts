@@ -112,11 +112,46 @@ export interface SessionEvent extends Chained, Common {
   }
 }
 
-export type AuditEvent = SessionOpenedEvent | SessionEvent
+/** Written every five minutes while a session lives. */
+export interface SessionProgressEvent extends Chained, Common {
+  readonly event: 'session.progress'
+  readonly at: string
+  readonly bytes: { readonly sent: number; readonly received: number }
+}
+
+/** An event by its place in a chain. */
+export interface ChainEnd {
+  readonly chain: string
+  readonly sequence: number
+  /** `sha256:` and the hex digest of its line without its end. */
+  readonly hash: string
+}
+
+/** Written each minute and at exit: what the gateway signs about the chain so far (checkpoint.ts). */
+export interface CheckpointEvent extends Chained {
+  readonly event: 'checkpoint'
+  readonly at: string
+  readonly after: ChainEnd | null
+  readonly dropped: number
+  readonly final: boolean
+  readonly jws: string
+}
+
+export type AuditEvent = SessionOpenedEvent | SessionProgressEvent | SessionEvent | CheckpointEvent
+
+export interface WrittenCheckpoint {
+  readonly chain: string
+  /** Of the checkpoint's own event. */
+  readonly sequence: number
+  readonly at: string
+  /** The event as it stands in the log, without its end. */
+  readonly line: string
+}
 
 /** Writes audit events; the one implementation chains them and hands the lines to a sink. */
 export interface AuditLog {
   opened(facts: AttemptFacts): void
+  progress(facts: AttemptFacts, bytes: { readonly sent: number; readonly received: number }): void
   closed(
     facts: AttemptFacts,
     outcome: Outcome,
@@ -124,6 +159,11 @@ export interface AuditLog {
   ): void
   /** False where new sessions must be refused with `session-audit-unavailable` (design §5.6). */
   available(): boolean
+  /**
+   * Writes a checkpoint and gives it, for a second sink; null where there is no event yet to sign.
+   * @throws Error where the gateway's key or certificates make none; the chain is as before then
+   */
+  checkpoint(final: boolean): WrittenCheckpoint | null
   /** Resolves when everything is written, or after `timeoutMs`. */
   close(timeoutMs: number): Promise<void>
 }

@@ -1,5 +1,6 @@
 // Lines appended to a file. A full disk is a state that passes: what waits is kept, tried again, and goes on at the very
-// byte where it stopped, so that a line is never torn.
+// byte where it stopped, so that a line is never torn. Lines are written, not synced: what was written survives the
+// process and not the machine (docs/audit.md).
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,8 +15,18 @@ export interface FileSinkOptions extends SinkOptions {
   readonly retryMs?: number
 }
 
+export interface FileSink extends Sink {
+  /** Opens the path anew and goes on there, after a rotation by rename. Rejects, and keeps the old file, where that fails. */
+  reopen(): Promise<void>
+}
+
 /** Opens for append, and makes a new file readable for its owner alone. Rejects where that cannot be. */
-export async function createFileSink(path: string, options: FileSinkOptions = {}): Promise<Sink> {
+export async function createFileSink(path: string, options: FileSinkOptions = {}): Promise<FileSink> {
+  const handle = createHandleSink(await openWhole(path), options)
+  return { ...handle.sink, reopen: async () => handle.replace(await openWhole(path)) }
+}
+
+async function openWhole(path: string): Promise<FileHandle> {
   const file = await open(path, 'a+', 0o600)
   try {
     // A process that was killed in mid-line left no line end; without this the next record would be lost in that line.
@@ -24,7 +35,7 @@ export async function createFileSink(path: string, options: FileSinkOptions = {}
     await file.close()
     throw error
   }
-  return createHandleSink(file, options)
+  return file
 }
 
 /** What the sink needs of a FileHandle. */
@@ -33,11 +44,18 @@ export interface AppendFile {
   close(): Promise<void>
 }
 
+export interface HandleSink {
+  readonly sink: Sink
+  /** Goes on in another file, which belongs to the sink from here on; the one before is closed. */
+  replace(file: AppendFile): void
+}
+
 /** `file` is open for append; it belongs to the sink from here on. */
 export function createHandleSink(
   file: AppendFile,
   { retryMs = RETRY_MS, monotonic }: FileSinkOptions = {},
-): Sink {
+): HandleSink {
+  let current = file
   const backlog = new Backlog(monotonic)
   const queue: Buffer[] = []
   const stop = new AbortController()
@@ -47,9 +65,13 @@ export function createHandleSink(
 
   const writeAll = async (line: Buffer): Promise<void> => {
     let at = 0
+    let begun = current
     while (at < line.length && !stop.signal.aborted) {
+      // What stands in the file before is torn for good; the new one gets the whole line.
+      if (begun !== current) at = 0
+      begun = current
       try {
-        at += (await file.write(line, at, line.length - at)).bytesWritten
+        at += (await begun.write(line, at, line.length - at)).bytesWritten
         failure = null
       } catch (error) {
         failure = error instanceof Error && 'code' in error ? String(error.code) : String(error)
@@ -65,7 +87,7 @@ export function createHandleSink(
     running = null
   }
 
-  return {
+  const sink: Sink = {
     line(text, maxWaitingBytes = Infinity) {
       if (closed) return backlog.drop(1)
       const line = Buffer.from(`${text}\n`, 'utf8')
@@ -84,8 +106,17 @@ export function createHandleSink(
       stop.abort()
       const hangs = running !== null
       backlog.abandon()
-      const end = file.close().catch(() => undefined)
+      const end = current.close().catch(() => undefined)
       if (!hangs) await end
+    },
+  }
+  return {
+    sink,
+    replace(next) {
+      // A write that is under way keeps its file open: Node closes a handle when its operations are over.
+      const old = closed ? next : current
+      if (!closed) current = next
+      void old.close().catch(() => undefined)
     },
   }
 }

@@ -9,6 +9,7 @@ import type {
   Revision,
   SessionEvent,
   SessionOpenedEvent,
+  SessionProgressEvent,
 } from './events.ts'
 import { hintFor } from './hint.ts'
 import { cut, encodedBytes } from './text.ts'
@@ -39,6 +40,23 @@ export interface Link {
 export function openedEvent(facts: AttemptFacts, link: Link, revision: Revision): SessionOpenedEvent {
   const { id, connection, openedAt, ...who } = common(facts)
   return { event: 'session.opened', id, connection, ...inOrder(link), openedAt, ...who, revision }
+}
+
+/** How far a live session has come. */
+export function progressEvent(
+  facts: AttemptFacts,
+  { bytes, at }: Pick<Closing, 'bytes'> & { readonly at: Date },
+  link: Link,
+  revision: Revision,
+): SessionProgressEvent {
+  const { id, connection, openedAt, ...who } = common(facts)
+  const { sent, received } = bytes
+  const moment = { openedAt, at: at.toISOString() }
+  return {
+    event: 'session.progress',
+    ...{ id, connection, ...inOrder(link), ...moment, ...who, bytes: { sent, received } },
+    revision,
+  }
 }
 
 export interface Closing {

@@ -28,5 +28,5 @@ export interface SinkOptions {
   readonly monotonic?: () => number
 }
 
-export { createFileSink } from './file-sink.ts'
+export { createFileSink, type FileSink } from './file-sink.ts'
 export { createStdoutSink } from './stdout-sink.ts'

@@ -25,7 +25,7 @@ import { GATEWAY_SCHEMA, type GatewayDocument } from './schema.ts'
 import { type ReadSecret, ReferencedSecrets } from './secrets.ts'
 import { createReadSecret } from './secrets-manager.ts'
 import { buildTrust } from './trust.ts'
-import type { GatewayConfig, TrustMaterial } from './types.ts'
+import type { CheckpointsConfig, GatewayConfig, TrustMaterial } from './types.ts'
 
 export interface ReadOptions {
   /** Default: the file system. */
@@ -239,12 +239,13 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
       startsPerTurn: STARTS_PER_TURN,
     },
     audit: {
-      sink:
-        sink.kind === 'file' ? { kind: 'file', path: path.resolve(context.files.nameOf(sink.path)) } : sink,
+      sink: sink.kind === 'file' ? resolved(sink, context) : sink,
       onFailure: audit.onFailure,
       maxBacklogBytes: audit.maxBacklog,
+      checkpoints: checkpointsOf(document, context),
     },
     vpcCidrs: document.addresses.vpcCidrs,
+    metrics: { emf: emfOf(document) },
     dns: {
       servers: dns.servers ?? [],
       minTtlMs: dns.minTtl,
@@ -276,6 +277,20 @@ async function readRevocations(
       ? createFileRevocations(files.nameOf(from), readFile, names)
       : createAppConfigRevocations(from, appConfig, names)
   return { ...source, first: await source.read() }
+}
+
+function resolved(file: { kind: 'file'; path: string }, { files }: BuildContext) {
+  return { kind: file.kind, path: path.resolve(files.nameOf(file.path)) }
+}
+
+function checkpointsOf({ audit }: GatewayDocument, context: BuildContext): CheckpointsConfig | null {
+  const { checkpoints, checkpointRetentionDays: retentionDays = null } = audit
+  if (checkpoints === undefined) return null
+  return checkpoints.kind === 'file' ? resolved(checkpoints, context) : { ...checkpoints, retentionDays }
+}
+
+function emfOf({ metrics: { emf } }: GatewayDocument): GatewayConfig['metrics']['emf'] {
+  return emf === undefined ? null : { namespace: emf.namespace, intervalMs: emf.interval }
 }
 
 function trustFilesOf({ identity, trust, listeners }: GatewayDocument): readonly string[] {

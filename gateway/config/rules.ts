@@ -1,5 +1,6 @@
 // What the schema of gateway.yaml cannot say: what must differ, and what makes no sense together. Runs on a document that
 // fits the schema.
+import path from 'node:path'
 import type { KeyPath } from '../../common/schema-faults.ts'
 import { claims } from '../destinations/match.ts'
 import { checkExceptions } from './rules-addresses.ts'
@@ -26,6 +27,7 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
   checkTrustRules(document, context)
   checkDns(document, context)
   checkRepeats(document.policy.files, ['policy', 'files'], context)
+  checkAudit(document, context)
   const known = knownTrustDomains(document)
   for (const [index, destination] of document.destinations.entries()) {
     const at = ['destinations', index] as const
@@ -51,6 +53,25 @@ export function checkRules(document: GatewayDocument, context: RuleContext): voi
 function checkDns({ dns }: GatewayDocument, { report }: RuleContext): void {
   if (dns.minTtl <= dns.maxTtl) return
   report(['dns', 'minTtl'], 'longer than dns.maxTtl', 'make minTtl shorter or maxTtl longer')
+}
+
+function checkAudit({ audit }: GatewayDocument, { report }: RuleContext): void {
+  const { sink, checkpoints, checkpointRetentionDays } = audit
+  if (sink.kind === 'file' && checkpoints?.kind === 'file' && samePath(sink.path, checkpoints.path)) {
+    const message = 'is the file of audit.sink, so whoever rewrites one rewrites the other'
+    report(['audit', 'checkpoints'], message, 'name a place that the gateway cannot rewrite')
+  }
+  if (checkpointRetentionDays !== undefined && checkpoints?.kind !== 's3') {
+    report(
+      ['audit', 'checkpointRetentionDays'],
+      'is about checkpoints in S3 alone',
+      'remove it, or say checkpoints: s3://<bucket>/<prefix>',
+    )
+  }
+}
+
+function samePath(a: string, b: string): boolean {
+  return path.normalize(a) === path.normalize(b)
 }
 
 /** Start lines name listeners beside these two. */

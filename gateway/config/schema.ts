@@ -73,6 +73,17 @@ const audit = z.strictObject({
   sink: values.auditSink.prefault('stdout'),
   onFailure: z.enum(['refuse', 'continue']).default('refuse'),
   maxBacklog: values.size('16KiB', '1GiB').prefault('8MiB'),
+  checkpoints: values.checkpoints.optional(),
+  checkpointRetentionDays: z.int().min(1).max(36_500).optional(),
+})
+
+const metrics = z.strictObject({
+  emf: z
+    .strictObject({
+      namespace: values.metricNamespace.prefault('Sallyport'),
+      interval: values.duration('1s', '1h').prefault('60s'),
+    })
+    .optional(),
 })
 
 const dns = z.strictObject({
@@ -105,6 +116,7 @@ export const GATEWAY_SCHEMA = z.strictObject({
   policy,
   revocations: z.strictObject({ source: values.revocationSource }).optional(),
   audit: audit.prefault({}),
+  metrics: metrics.prefault({}),
   addresses: z.strictObject({ vpcCidrs: z.array(values.vpcCidr).max(64).default([]) }).prefault({}),
   secrets: z.strictObject({ interval: values.duration('10s', '24h').prefault('5m') }).prefault({}),
   dns: dns.prefault({}),

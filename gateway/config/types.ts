@@ -141,6 +141,17 @@ export interface DnsLimits {
   readonly staleTtlMs: number
 }
 
+export type CheckpointsConfig =
+  | { readonly kind: 'file'; readonly path: string }
+  | {
+      readonly kind: 's3'
+      readonly bucket: string
+      /** Without a slash at either end; empty = none. */
+      readonly prefix: string
+      /** Null = as the bucket has it. */
+      readonly retentionDays: number | null
+    }
+
 export interface GatewayConfig {
   readonly trustDomain: string
   readonly material: TrustMaterial
@@ -159,6 +170,12 @@ export interface GatewayConfig {
     readonly sink: { readonly kind: 'stdout' } | { readonly kind: 'file'; readonly path: string }
     readonly onFailure: 'refuse' | 'continue'
     readonly maxBacklogBytes: number
+    /** Where else checkpoints go; null = nowhere. */
+    readonly checkpoints: CheckpointsConfig | null
+  }
+  readonly metrics: {
+    /** Metrics for CloudWatch on standard error; null = none. */
+    readonly emf: { readonly namespace: string; readonly intervalMs: number } | null
   }
   /** The gateway's own VPC, in CIDR form. */
   readonly vpcCidrs: readonly string[]

@@ -116,6 +116,10 @@ function readReference(value: string, expected: string): Reference | Wrong {
     const secret = parseSecretReference(value.slice(SECRET_PREFIX.length))
     return secret instanceof SecretReference ? secret : new Wrong(secret.message, secret.remedy)
   }
+  return readFileReference(value, expected)
+}
+
+function readFileReference(value: string, expected: string): string | Wrong {
   const ok = value.startsWith('file:') && value.length > 5 && !value.includes('\0')
   return ok ? value.slice(5) : new Wrong(`expected ${expected}`)
 }
@@ -133,9 +137,7 @@ const REVOCATION_SOURCE = 'file:<path> or appconfig:<application>/<environment>/
 /** The path behind `file:`, or a profile of AppConfig. */
 export const revocationSource = text(REVOCATION_SOURCE, (value): string | AppConfigProfile | Wrong => {
   const profile = parseAppConfig(value)
-  if (profile !== null) return profile
-  const ok = value.startsWith('file:') && value.length > 5 && !value.includes('\0')
-  return ok ? value.slice(5) : new Wrong(`expected ${REVOCATION_SOURCE}`)
+  return profile ?? readFileReference(value, REVOCATION_SOURCE)
 })
 
 export const auditSink = text(
@@ -146,6 +148,36 @@ export const auditSink = text(
     return ok ? { kind: 'file', path: value.slice(5) } : new Wrong('expected stdout or file:<path>')
   },
 )
+
+const CHECKPOINTS = 'file:<path> or s3://<bucket>/<prefix>'
+
+/** Where else checkpoints of the audit go. The prefix has no slash at either end; empty = none. */
+export const checkpoints = text(CHECKPOINTS, (value): CheckpointPlace | Wrong => {
+  if (value.startsWith('file:')) {
+    const path = readFileReference(value, CHECKPOINTS)
+    return path instanceof Wrong ? path : { kind: 'file', path }
+  }
+  const [, bucket = '', prefix = ''] = /^s3:\/\/([^/]*)(?:\/(.*))?$/.exec(value) ?? []
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket)) return new Wrong(`expected ${CHECKPOINTS}`)
+  const folder = prefix.replace(/\/$/, '')
+  // Those that need no encoding anywhere (S3 User Guide, "Object key naming guidelines").
+  if (folder !== '' && !/^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/.test(folder)) {
+    return new Wrong(`expected ${CHECKPOINTS}`, 'a prefix of letters, digits, dots, hyphens and underscores')
+  }
+  return { kind: 's3', bucket, prefix: folder }
+})
+
+type CheckpointPlace =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string }
+
+/** CloudWatch's own rule for the name of a custom namespace; what begins with AWS/ is Amazon's. */
+export const metricNamespace = z
+  .string()
+  .regex(
+    /^(?!AWS\/)[A-Za-z0-9._/#:-]{1,255}$/,
+    'expected a CloudWatch namespace of letters, digits and ._/#:-, not of AWS/, such as Sallyport',
+  )
 
 const HOST_PATTERN = 'a host name, *.<suffix>, * or an IP address'
 

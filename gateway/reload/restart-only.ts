@@ -7,6 +7,7 @@ const PARTS: Readonly<Record<string, (config: GatewayConfig) => unknown>> = {
   'health.address': ({ health }) => health,
   'admin.address': ({ admin }) => admin,
   audit: ({ audit }) => audit,
+  'metrics.emf': ({ metrics }) => metrics.emf,
   arrivals: ({ arrivals }) => arrivals,
   dns: ({ dns }) => dns,
 }

@@ -21,7 +21,7 @@ export interface WatchesOptions {
   readonly trust: TrustStore
   readonly destinations: DestinationStore
   readonly readSecret: ReadSecret
-  readonly metrics: Pick<Metrics, 'partnerReload'>
+  readonly metrics: Pick<Metrics, 'partnerReload' | 'reload'>
   readonly log: Pick<Logger, 'info' | 'error'>
   /** Defaults: every other second; secrets as the configuration says. */
   readonly filesIntervalMs?: number
@@ -40,10 +40,10 @@ export class Watches implements AsyncDisposable {
   /** Watches these and no others; to be called when what they were read to is in the stores. */
   watch({ trustFiles, readTrust, partners }: Sources): void {
     this.#stop()
-    const { trust, destinations, filesIntervalMs, log } = this.#options
+    const { trust, destinations, filesIntervalMs, metrics, log } = this.#options
     const interval = filesIntervalMs === undefined ? {} : { intervalMs: filesIntervalMs }
     this.#running = [
-      watchTrust({ files: trustFiles, readTrust, trust, log, ...interval }),
+      watchTrust({ files: trustFiles, readTrust, trust, metrics, log, ...interval }),
       watchPartners({ ...this.#options, partners, destinations }),
     ]
   }

@@ -36,6 +36,8 @@ export interface SessionDependencies {
   readonly stale: () => boolean
   readonly newId: () => string
   readonly now: () => Date
+  /** Between two records of how far a live session has come. */
+  readonly progressMs: number
   /** For faults of Sallyport itself, which the record names but cannot explain. */
   readonly onInternalError: (error: unknown, attemptId: string) => void
 }
@@ -233,7 +235,7 @@ class Session {
   }
 
   async #serve(client: RelaySide, upstream: UpstreamConnection, admitted: Admitted): Promise<void> {
-    const { metrics, listener, now, nameProofMs, startTls } = this.#deps
+    const { metrics, listener, now, nameProofMs, startTls, audit, progressMs } = this.#deps
     const { destination, target } = admitted
     const due = destination.tls === 'passthrough' && !this.#tunnel.facts.passthrough
     const preamble = destination.startTls === null ? null : startTls(destination.startTls).preamble()
@@ -243,7 +245,9 @@ class Session {
     })
     this.#closeOpen = (code) => open.close(code)
     metrics.sessionOpened(listener, (now().getTime() - this.#facts.openedAt.getTime()) / 1000)
+    const progress = setInterval(() => audit.progress(this.#facts, open.bytes), progressMs)
     const { code, by, detail } = await open.done
+    clearInterval(progress)
     metrics.sessionEnded(listener)
     this.#record({ code, by: by === 'gateway' ? refusedBy(code) : by, detail }, open.bytes)
   }

@@ -1,11 +1,13 @@
 // The gateway's metrics, each with its own method, so that a label can only be what the type allows. Names are a
 // contract: dashboards and alarms read them (docs/metrics.md).
-import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { CheckpointResult } from '../audit/checkpointer.ts'
 import { type ReasonCode, REASONS } from '../audit/reasons.ts'
 import type { PolicyMode } from '../policy/types.ts'
 import type { ResolveResult } from '../upstream/resolve.ts'
 import type { AttemptResult } from '../upstream/types.ts'
-import { Registry } from './registry.ts'
+import { type LoopDelay, startLoopDelay } from './loop-delay.ts'
+import { renderPrometheus } from './prometheus.ts'
+import { type Family, Registry } from './registry.ts'
 
 export interface Metrics {
   /** A raw connection was accepted or has gone; `open` is what is left. */
@@ -39,8 +41,6 @@ export interface Metrics {
   sampleDnsCache(hosts: () => number): void
   /** Asked at each scrape. */
   sampleEndpointsAside(endpoints: () => number): void
-  /** Something that is read while the gateway runs was found changed. */
-  reload(source: ReloadSource, result: 'applied' | 'rejected'): void
   /** Asked at each scrape. */
   sampleConfiguration(state: () => { readonly ageSeconds: number; readonly rejected: boolean }): void
   /** Asked at each scrape. */
@@ -54,26 +54,48 @@ export interface Metrics {
     which: { readonly destination: string; readonly part: string },
     result: 'fresh' | 'failed',
   ): void
+  /** Asked at each scrape. `name` as in `certificate`. */
+  sampleCertificates(read: () => readonly Validity[]): void
+  /** Asked at each scrape. `name` is a trust domain of the configuration. */
+  sampleBundles(read: () => readonly Validity[]): void
+  /** What became of a change. A source that cannot be read or holds a fault is `rejected`: what was good stays. */
+  reload(source: ReloadSource, result: 'applied' | 'rejected'): void
+  checkpoint(result: CheckpointResult): void
+  /** All metrics as they stand. */
+  collect(): readonly Family[]
   /** Prometheus text 0.0.4. */
   render(): string
   /** Stops what samples in the background. */
   close(): void
 }
 
-export type ReloadSource = 'configuration' | 'revocations'
+export interface Validity {
+  readonly name: string
+  /** Seconds since it began to be valid, or since it was taken. */
+  readonly ageSeconds: number
+  /** Seconds; negative where it has expired. */
+  readonly remainingSeconds: number
+}
+
+export type ReloadSource = 'configuration' | 'policy' | 'trust' | 'revocations'
 
 export interface MetricsOptions {
   readonly version: string
-  readonly audit: () => { readonly dropped: number; readonly backlogBytes: number }
+  readonly audit: () => {
+    readonly dropped: number
+    readonly backlogBytes: number
+    readonly oldestWaitMs: number
+    readonly failure: string | null
+  }
+  readonly now?: () => Date
 }
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
-const NANOSECONDS = 1e9
 
 export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry()
-  const delay = monitorEventLoopDelay({ resolution: 10 })
-  delay.enable()
+  const delay = startLoopDelay()
+  const now = options.now ?? (() => new Date())
   registry
     .gauge('sallyport_build_info', 'Version of Sallyport and of Node.')
     .set({ version: options.version, node: process.version }, 1)
@@ -139,7 +161,23 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'sallyport_partner_stale',
     '1 while a part of a destination is kept as it was because the new one cannot be taken, else 0.',
   )
-  sampleProcess(registry, delay, options)
+  const reloadedAt = registry.gauge(
+    'sallyport_reload_applied_timestamp_seconds',
+    'When the last change was applied, in seconds since 1970.',
+  )
+  const checkpoints = registry.counter(
+    'sallyport_audit_checkpoints_total',
+    'Checkpoints: written to the log, unsigned for a fault of the key, kept by the second sink or lost to it.',
+  )
+  let keptAt: number | null = null
+  registry.sampledSeries(
+    'sallyport_audit_checkpoint_kept_age_seconds',
+    'Since the second sink last kept a checkpoint; nothing before the first.',
+    'gauge',
+    () => (keptAt === null ? [] : [{ labels: {}, value: (now().getTime() - keptAt) / 1000 }]),
+  )
+  sampleProcess(registry, delay)
+  sampleAudit(registry, options)
   return {
     connectionsOpen: (listener, count) => connections.set({ listener }, count),
     handshake: (listener, result) => handshakes.add({ listener, result }),
@@ -177,7 +215,6 @@ export function createMetrics(options: MetricsOptions): Metrics {
       const help = 'Endpoints that failed lately and are tried after the others.'
       registry.sampled('sallyport_endpoints_set_aside', help, 'gauge', endpoints)
     },
-    reload: (source, result) => reloads.add({ source, result }),
     sampleConfiguration(state) {
       const help = 'Time since the source of the configuration could last be asked.'
       registry.sampled('sallyport_configuration_age_seconds', help, 'gauge', () => state().ageSeconds)
@@ -204,9 +241,54 @@ export function createMetrics(options: MetricsOptions): Metrics {
       stale.set(which, result === 'failed' ? 1 : 0)
       if (result === 'failed') reloadFailures.add({ destination: which.destination })
     },
-    render: () => registry.render(),
-    close: () => delay.disable(),
+    sampleCertificates: (read) => sampleValidity(registry, 'certificate', 'name', read),
+    sampleBundles: (read) => sampleValidity(registry, 'bundle', 'trust_domain', read),
+    reload(source, result) {
+      reloads.add({ source, result })
+      if (result === 'applied') reloadedAt.set({ source }, now().getTime() / 1000)
+    },
+    checkpoint(result) {
+      checkpoints.add({ result })
+      if (result === 'kept') keptAt = now().getTime()
+    },
+    collect: () => registry.collect(),
+    render: () => renderPrometheus(registry.collect()),
+    close: () => delay.close(),
   }
+}
+
+/** Ages beside moments: an alarm in CloudWatch cannot subtract the time of day. */
+function sampleValidity(
+  registry: Registry,
+  what: 'certificate' | 'bundle',
+  label: string,
+  read: () => readonly Validity[],
+): void {
+  const age = {
+    certificate: 'Since it began to be valid.',
+    bundle: 'Since the roots were taken as they are.',
+  }
+  const left = {
+    certificate: 'Until it expires; negative where it has.',
+    bundle: 'Until the first of the roots expires; negative where it has.',
+  }
+  const gauge = (suffix: string, help: string, value: (one: Validity) => number) =>
+    registry.sampledSeries(`sallyport_${what}_${suffix}_seconds`, help, 'gauge', () =>
+      read().map((one) => ({ labels: { [label]: one.name }, value: value(one) })),
+    )
+  gauge('age', age[what], ({ ageSeconds }) => ageSeconds)
+  gauge('remaining', left[what], ({ remainingSeconds }) => remainingSeconds)
+}
+
+function sampleAudit(registry: Registry, { audit }: MetricsOptions): void {
+  const sample = (name: string, help: string, type: 'counter' | 'gauge', read: () => number) =>
+    registry.sampled(`sallyport_audit_${name}`, help, type, read)
+  sample('dropped_total', 'Lines that the sink lost.', 'counter', () => audit().dropped)
+  sample('backlog_bytes', 'Bytes that wait for the sink.', 'gauge', () => audit().backlogBytes)
+  sample('oldest_wait_seconds', 'How long the oldest line waits for the sink.', 'gauge', () => {
+    return audit().oldestWaitMs / 1000
+  })
+  sample('failing', '1 while the sink can write nothing.', 'gauge', () => (audit().failure === null ? 0 : 1))
 }
 
 /** The prefix of a reason code: few enough to draw, and an alarm on a stage needs no list of codes. */
@@ -214,23 +296,7 @@ function stageOf(code: ReasonCode): string {
   return REASONS[code] === undefined ? 'unknown' : (/^(?:upstream-tls|[a-z]+)/.exec(code)?.[0] ?? code)
 }
 
-function sampleProcess(
-  registry: Registry,
-  delay: ReturnType<typeof monitorEventLoopDelay>,
-  { audit }: MetricsOptions,
-): void {
-  registry.sampled(
-    'sallyport_audit_dropped_total',
-    'Lines that the sink lost.',
-    'counter',
-    () => audit().dropped,
-  )
-  registry.sampled(
-    'sallyport_audit_backlog_bytes',
-    'Bytes that wait for the sink.',
-    'gauge',
-    () => audit().backlogBytes,
-  )
+function sampleProcess(registry: Registry, delay: LoopDelay): void {
   registry.sampled('process_cpu_seconds_total', 'User and system CPU time.', 'counter', () => {
     const { user, system } = process.cpuUsage()
     return (user + system) / 1e6
@@ -238,14 +304,8 @@ function sampleProcess(
   registry.sampled('process_resident_memory_bytes', 'Resident memory.', 'gauge', () =>
     process.memoryUsage.rss(),
   )
-  registry.sampled(
-    'sallyport_event_loop_delay_p99_seconds',
-    'Event loop delay since the last scrape.',
-    'gauge',
-    () => {
-      const value = delay.percentile(99) / NANOSECONDS
-      delay.reset()
-      return value
-    },
-  )
+  const loop = (name: string, help: string, read: () => number) =>
+    registry.sampled(`sallyport_event_loop_delay_${name}_seconds`, help, 'gauge', read)
+  loop('p99', 'Event loop delay over the last minute or two.', () => delay.p99())
+  loop('max', 'The longest delay of the event loop over the last minute or two.', () => delay.max())
 }

@@ -1,5 +1,6 @@
-// A registry of counters, gauges and histograms that renders Prometheus text (exposition format 0.0.4). Label values
-// come from configuration and closed unions, never from a peer, so that the number of series is bounded.
+// The one registry of counters, gauges and histograms. What it collects is rendered as Prometheus text (prometheus.ts) and as
+// CloudWatch EMF (emf.ts). Label values come from configuration and closed unions, never from a peer, so that the number of
+// series is bounded.
 
 export type Labels = Readonly<Record<string, string>>
 
@@ -16,15 +17,29 @@ export interface Histogram {
   observe(value: number): void
 }
 
-interface Family {
-  readonly name: string
-  readonly help: string
-  readonly type: 'counter' | 'gauge' | 'histogram'
-  lines(): readonly string[]
+export interface Series {
+  readonly labels: Labels
+  readonly value: number
 }
 
+export interface Distribution {
+  /** Upper bounds in ascending order, +Inf left out. */
+  readonly bounds: readonly number[]
+  /** How many values fell at or under each bound and above the one before; the last is above all bounds. */
+  readonly counts: readonly number[]
+  readonly sum: number
+}
+
+/** One metric as it stands at this moment. */
+export type Family = { readonly name: string; readonly help: string } & (
+  | { readonly type: 'counter' | 'gauge'; readonly series: readonly Series[] }
+  | { readonly type: 'histogram'; readonly distribution: Distribution }
+)
+
+const NO_LABELS: Labels = {}
+
 export class Registry {
-  readonly #families: Family[] = []
+  readonly #families: (() => Family)[] = []
 
   counter(name: string, help: string): Counter {
     const series = this.#series(name, help, 'counter')
@@ -35,72 +50,63 @@ export class Registry {
     return this.#series(name, help, 'gauge')
   }
 
-  /** A gauge that is read when it is asked for. */
+  /** Read when it is asked for. */
   sampled(name: string, help: string, type: 'counter' | 'gauge', read: () => number): void {
-    this.#families.push({ name, help, type, lines: () => [`${name} ${format(read())}`] })
+    this.sampledSeries(name, help, type, () => [{ labels: NO_LABELS, value: read() }])
+  }
+
+  /** As `sampled`, by labels. */
+  sampledSeries(name: string, help: string, type: 'counter' | 'gauge', read: () => readonly Series[]): void {
+    this.#families.push(() => ({ name, help, type, series: read() }))
   }
 
   /** `bounds` are upper bounds in ascending order; +Inf is added. */
   histogram(name: string, help: string, bounds: readonly number[]): Histogram {
-    const counts = bounds.map(() => 0)
-    let count = 0
+    const counts = [...bounds.map(() => 0), 0]
     let sum = 0
-    const lines = () => [
-      ...bounds.map((bound, index) => `${name}_bucket{le="${bound}"} ${counts[index]}`),
-      `${name}_bucket{le="+Inf"} ${count}`,
-      `${name}_sum ${format(sum)}`,
-      `${name}_count ${count}`,
-    ]
-    this.#families.push({ name, help, type: 'histogram', lines })
+    this.#families.push(() => ({
+      name,
+      help,
+      type: 'histogram',
+      distribution: { bounds, counts: [...counts], sum },
+    }))
     return {
       observe(value) {
-        count += 1
         sum += value
-        for (const [index, bound] of bounds.entries()) {
-          if (value <= bound) counts[index] = (counts[index] ?? 0) + 1
-        }
+        const at = bounds.findIndex((bound) => value <= bound)
+        const bucket = at === -1 ? bounds.length : at
+        counts[bucket] = (counts[bucket] ?? 0) + 1
       },
     }
   }
 
-  render(): string {
-    return this.#families
-      .map((family) =>
-        [
-          `# HELP ${family.name} ${family.help}`,
-          `# TYPE ${family.name} ${family.type}`,
-          ...family.lines(),
-          '',
-        ].join('\n'),
-      )
-      .join('')
+  /** All metrics, in the order in which they were made. */
+  collect(): readonly Family[] {
+    return this.#families.map((family) => family())
   }
 
   #series(name: string, help: string, type: 'counter' | 'gauge'): Gauge {
-    const values = new Map<string, number>()
-    this.#families.push({
+    const values = new Map<string, { readonly labels: Labels; value: number }>()
+    this.#families.push(() => ({
       name,
       help,
       type,
-      lines: () => [...values].map(([key, value]) => `${key} ${format(value)}`),
-    })
-    const key = (labels: Labels) => `${name}${formatLabels(labels)}`
+      series: [...values.values()].map(({ labels, value }) => ({ labels, value })),
+    }))
+    const entry = (labels: Labels) => {
+      const key = keyOf(labels)
+      const found = values.get(key) ?? { labels, value: 0 }
+      values.set(key, found)
+      return found
+    }
     return {
-      set: (labels, value) => void values.set(key(labels), value),
-      add: (labels, value) => void values.set(key(labels), (values.get(key(labels)) ?? 0) + value),
+      set: (labels, value) => void (entry(labels).value = value),
+      add: (labels, value) => void (entry(labels).value += value),
     }
   }
 }
 
-function formatLabels(labels: Labels): string {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escapeLabel(value)}"`)
-  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
-}
-
-function escapeLabel(value: string): string {
-  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
-}
-
-function format(value: number): string {
-  return Number.isFinite(value) ? String(value) : value > 0 ? '+Inf' : 'NaN'
+/** One text for one set of labels, whatever is in it. */
+export function keyOf(labels: Labels): string {
+  return JSON.stringify(Object.entries(labels))
 }

@@ -1,4 +1,5 @@
 // All that `npm run fuzz` tries. A new parser is a target in a file beside this one, and its list stands here.
+import { AUDIT_TARGETS } from './audit.ts'
 import { CERTIFICATE_TARGETS } from './certificates.ts'
 import { DATABASE_TARGETS } from './databases.ts'
 import { LISTENER_TARGETS } from './listeners.ts'
@@ -14,4 +15,5 @@ export const targets: readonly FuzzTarget[] = [
   ...DATABASE_TARGETS,
   ...TEXT_TARGETS,
   ...CERTIFICATE_TARGETS,
+  ...AUDIT_TARGETS,
 ]

@@ -43,6 +43,7 @@ test('every link of the pages leads to a file that is there', async () => {
     'docs/revocations.md',
     'docs/policy.md',
     'docs/metrics.md',
+    'docs/audit.md',
     'docs/authority.md',
     'docs/listeners.md',
     'docs/mesh.md',

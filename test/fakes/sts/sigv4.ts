@@ -30,6 +30,8 @@ export interface JudgeOptions<C extends Credentials> {
   readonly hasExpired: (credentials: C) => boolean
   /** The region whose host this is; null where the host is none of ours. */
   readonly regionOfHost: (host: string) => string | null
+  /** Default: sts. */
+  readonly service?: string
 }
 
 const WINDOW_MS = 15 * 60_000
@@ -108,7 +110,7 @@ export function judge<C extends Credentials>(
   if (Math.abs(signedAt - options.now.getTime()) > WINDOW_MS || !date.startsWith(day)) {
     return 'SignatureDoesNotMatch'
   }
-  if (service !== 'sts' || options.regionOfHost(headers.get('host') ?? '') !== region) {
+  if (service !== (options.service ?? 'sts') || options.regionOfHost(headers.get('host') ?? '') !== region) {
     return 'SignatureDoesNotMatch'
   }
   const scope = `${day}/${region}/${service}/aws4_request`

@@ -5,7 +5,10 @@ import { startAdmin } from '../../../gateway/admin/app.ts'
 import { createMetrics } from '../../../gateway/telemetry/metrics.ts'
 
 async function startPort() {
-  const metrics = createMetrics({ version: '1.2.3', audit: () => ({ dropped: 4, backlogBytes: 5 }) })
+  const metrics = createMetrics({
+    version: '1.2.3',
+    audit: () => ({ dropped: 4, backlogBytes: 5, oldestWaitMs: 0, failure: null }),
+  })
   const admin = await startAdmin({ address: { host: '127.0.0.1', port: 0 }, metrics })
   return {
     port: admin.address.port,

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -9,7 +9,7 @@ import { createHandleSink } from '../../../gateway/audit/file-sink.ts'
 import type { Sink } from '../../../gateway/audit/sink.ts'
 import { createFileSink } from '../../../gateway/audit/sink.ts'
 import { verifyChain } from '../../fixtures/audit-chain.ts'
-import { attempt } from '../../fixtures/audit-facts.ts'
+import { attempt, NO_KEY } from '../../fixtures/audit-facts.ts'
 
 async function temporaryFile() {
   const directory = await mkdtemp(path.join(tmpdir(), 'sallyport-audit-'))
@@ -27,6 +27,7 @@ function startLog(sink: Sink) {
     random: randomBytes,
     onFailure: 'refuse',
     maxBacklogBytes: 1024 * 1024,
+    ...NO_KEY,
   })
   const write = (times: number) => {
     for (let count = 0; count < times; count += 1) {
@@ -77,6 +78,54 @@ describe('the file sink', () => {
     await log.close(50)
   })
 
+  test('a line that a full disk tore is whole in the file that takes its place', async () => {
+    await using place = await temporaryFile()
+    const full: AppendFile = {
+      close: async () => {},
+      async write(_data, offset, length) {
+        if (offset > 0) throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
+        return { bytesWritten: Math.min(length, 100) }
+      },
+    }
+    const handle = createHandleSink(full, { retryMs: 5 })
+    const { log, write } = startLog(handle.sink)
+    write(3)
+    await expect.poll(() => log.available()).toBe(false)
+    handle.replace(await open(place.file, 'a', 0o600))
+    await expect.poll(() => log.available()).toBe(true)
+    await log.close(30_000)
+    expect(verifyChain(await linesOf(place.file))).toHaveLength(3)
+  })
+
+  test('a file that was renamed keeps what it has, and the rest goes to a new one', async () => {
+    await using place = await temporaryFile()
+    const sink = await createFileSink(place.file)
+    const { log, write } = startLog(sink)
+    write(200)
+    await expect.poll(() => sink.state().backlogBytes).toBe(0)
+    await rename(place.file, `${place.file}.1`)
+    write(1)
+    await sink.reopen()
+    write(200)
+    await log.close(30_000)
+    const [before, after] = [await linesOf(`${place.file}.1`), await linesOf(place.file)]
+    expect(verifyChain([...before, ...after])).toHaveLength(401)
+    expect(before.length).toBeGreaterThanOrEqual(200)
+    expect(after.length).toBeGreaterThanOrEqual(200)
+  })
+
+  test('one that cannot be opened anew keeps the old one', async () => {
+    await using place = await temporaryFile()
+    const sink = await createFileSink(place.file)
+    const { log, write } = startLog(sink)
+    await rename(place.file, `${place.file}.1`)
+    await mkdir(place.file)
+    await expect(sink.reopen()).rejects.toMatchObject({ code: 'EISDIR' })
+    write(5)
+    await log.close(30_000)
+    expect(verifyChain(await linesOf(`${place.file}.1`))).toHaveLength(5)
+  })
+
   test('when the disk has room again, writing goes on at the byte where it stopped', async () => {
     await using place = await temporaryFile()
     const file = await open(place.file, 'a', 0o600)
@@ -90,7 +139,7 @@ describe('the file sink', () => {
         return { bytesWritten }
       },
     }
-    const sink = createHandleSink(disk, { retryMs: 5 })
+    const { sink } = createHandleSink(disk, { retryMs: 5 })
     const { log, write } = startLog(sink)
     write(10)
     await expect.poll(() => sink.state().failure).toBe('ENOSPC')

@@ -308,11 +308,12 @@ describe('a new gateway.yaml', () => {
     await world.file(
       'gateway.yaml',
       text({
-        extra: 'dns: {maxTtl: 1m}\naudit: {sink: "file:audit.jsonl"}\ndrain: {delay: 0s, deadline: 2s}',
+        extra:
+          'dns: {maxTtl: 1m}\naudit: {checkpoints: "file:checkpoints.jsonl"}\nmetrics: {emf: {}}\ndrain: {delay: 0s, deadline: 2s}',
         destinations: partnerDestination(partner.port).replace('partner.test', 'renamed.test'),
       }),
     )
-    await expect.poll(async () => (await place.view()).needsRestart).toEqual(['audit', 'dns'])
+    await expect.poll(async () => (await place.view()).needsRestart).toEqual(['audit', 'metrics.emf', 'dns'])
     expect(await place.status()).toBe(403)
     expect(place.gateway.logged.join('\n')).toContain('count after a restart alone')
   })

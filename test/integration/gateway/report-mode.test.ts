@@ -29,7 +29,7 @@ async function ask(
   const answer = await connect(world, gateway.port, { svid: await world.svid(workload), target })
   answer.socket.destroy()
   const [record] = await gateway.closed(1)
-  const opened = gateway.events().find(({ event }) => event === 'session.opened')
+  const opened = gateway.events().find((event) => event.event === 'session.opened')
   return {
     status: answer.status,
     code: record?.outcome.code,

@@ -27,11 +27,12 @@ async function start(file = 'everything.yaml', now = () => new Date()) {
   trust.onChange((material) => void taken.push(material))
   const told: string[] = []
   const log = { info: vi.fn(), error: ({ faults }: { faults: string }) => void told.push(faults) }
+  const metrics = { reload: vi.fn() }
   const readTrust = vi.fn(loaded.readTrust)
-  stack.use(watchTrust({ files: loaded.trustFiles, readTrust, trust, log, intervalMs: 5 }))
+  stack.use(watchTrust({ files: loaded.trustFiles, readTrust, trust, metrics, log, intervalMs: 5 }))
   await expect.poll(() => readTrust.mock.calls.length).toBeGreaterThan(0)
   return {
-    ...{ trust, taken, log, readTrust },
+    ...{ trust, taken, log, metrics, readTrust },
     errors: () => told.map((faults) => faults.replaceAll(`${place.path}/`, '')),
     /** Until it has looked at everything as it is now. */
     async settled() {
@@ -68,6 +69,7 @@ test('a renewed certificate is taken, once, with the roots that are there', asyn
   expect([...watch.trust.current().bundles.keys()]).toEqual(['example.org', 'cluster.local'])
   await watch.settled()
   expect(watch.taken).toHaveLength(1)
+  expect(watch.metrics.reload.mock.calls).toEqual([['trust', 'applied']])
 })
 
 test('a touch, or a copy of the same, is no change', async () => {

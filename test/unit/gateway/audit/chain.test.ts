@@ -3,7 +3,10 @@ import { describe, expect, test } from 'vitest'
 import { createAuditLog } from '../../../../gateway/audit/chain.ts'
 import type { AuditLogOptions } from '../../../../gateway/audit/chain.ts'
 import { verifyChain } from '../../../fixtures/audit-chain.ts'
-import { attempt, MemorySink } from '../../../fixtures/audit-facts.ts'
+import { attempt, MemorySink, NO_KEY } from '../../../fixtures/audit-facts.ts'
+
+const sessionEvents = (lines: readonly string[]) =>
+  verifyChain(lines).flatMap((event) => (event.event === 'checkpoint' ? [] : [event]))
 
 const BYTES = { sent: 1, received: 2 }
 
@@ -16,6 +19,7 @@ function start(changes: Partial<AuditLogOptions> = {}) {
     random: randomBytes,
     onFailure: 'refuse',
     maxBacklogBytes: 10_000,
+    ...NO_KEY,
     ...changes,
   })
   const write = (times: number, detail: string | null = null): void => {
@@ -75,13 +79,24 @@ describe('the chain', () => {
     write(1)
     policy = 'sha256:new'
     write(1)
-    expect(verifyChain(sink.lines).map(({ revision }) => revision.policy)).toEqual([
+    expect(sessionEvents(sink.lines).map(({ revision }) => revision.policy)).toEqual([
       'sha256:old',
       'sha256:old',
       'sha256:new',
       'sha256:new',
     ])
   })
+})
+
+test('what was judged keeps the revision that it was judged by, in all of its events', () => {
+  const { sink, log } = start()
+  const judged = attempt({ revision: { config: 'sha256:then', policy: 'sha256:then' } })
+  log.opened(judged)
+  log.progress(judged, BYTES)
+  log.closed(judged, { code: 'closed', by: 'client', detail: null }, BYTES)
+  expect(sessionEvents(sink.lines).map(({ revision }) => revision.policy)).toEqual(
+    Array.from({ length: 3 }, () => 'sha256:then'),
+  )
 })
 
 describe('availability', () => {

@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import type { AttemptFacts, Outcome } from '../../../../gateway/audit/events.ts'
-import { closedEvent, MAX_RECORD_BYTES, openedEvent } from '../../../../gateway/audit/record.ts'
+import {
+  closedEvent,
+  MAX_RECORD_BYTES,
+  openedEvent,
+  progressEvent,
+} from '../../../../gateway/audit/record.ts'
 import { toLine } from '../../../../gateway/audit/text.ts'
 import { attempt, NOTHING_KNOWN } from '../../../fixtures/audit-facts.ts'
 
@@ -107,6 +112,14 @@ describe('the closing record', () => {
     const line = toLine(close(facts, { code, by: 'upstream', detail: long }))
     expect(Buffer.byteLength(line) + 1).toBeLessThanOrEqual(MAX_RECORD_BYTES)
     expect(line).toContain('[cut')
+    const bytes = { sent: Number.MAX_SAFE_INTEGER, received: Number.MAX_SAFE_INTEGER }
+    const others = [
+      openedEvent(facts, LINK, REVISION),
+      progressEvent(facts, { bytes, at: new Date() }, LINK, REVISION),
+    ]
+    for (const event of others) {
+      expect(Buffer.byteLength(toLine(event)) + 1).toBeLessThanOrEqual(MAX_RECORD_BYTES)
+    }
   })
 
   test('says how many policies it leaves out', () => {
@@ -123,4 +136,20 @@ test('the opening record has the same fields but for those of the end', () => {
   const ended = new Set(['closedAt', 'bytes', 'outcome', 'timings'])
   expect(Object.keys(opened)).toEqual(Object.keys(close(attempt())).filter((key) => !ended.has(key)))
   expect(opened.event).toBe('session.opened')
+})
+
+test('a record of progress has those of the opening, the moment and the bytes, and null where nothing is known', () => {
+  const bytes = { sent: 1, received: 2 }
+  const at = new Date('2026-08-01T10:05:00.000Z')
+  const progress = progressEvent(attempt(NOTHING_KNOWN), { bytes, at }, LINK, REVISION)
+  expect(progress).toMatchObject({
+    event: 'session.progress',
+    at: '2026-08-01T10:05:00.000Z',
+    bytes,
+    upstream: null,
+  })
+  const own = new Set(['at', 'bytes'])
+  expect(Object.keys(progress).filter((key) => !own.has(key))).toEqual(
+    Object.keys(openedEvent(attempt(), LINK, REVISION)),
+  )
 })
