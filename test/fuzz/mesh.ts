@@ -5,6 +5,7 @@ import { MAX_MESSAGE_BYTES, readLinkerdHeader } from '../../gateway/listeners/li
 import { parseLinkerdMap } from '../../gateway/listeners/linkerd-map.ts'
 import { readMeshHints } from '../../gateway/listeners/mesh-hints.ts'
 import { readPostgresStart } from '../../gateway/listeners/postgres-preamble.ts'
+import { CANCEL_REQUEST } from '../../gateway/upstream/starttls/postgres/wire.ts'
 import { readToken } from '../../gateway/listeners/token.ts'
 import { JwtSvidError, verifyJwtSvid } from '../../spiffe/jwt-svid.ts'
 import { decodeMessage, encodeTransportHeader } from '../fakes/mesh/transport-header.ts'
@@ -105,11 +106,16 @@ function checkLinkerdName(input: Uint8Array): void {
   promise(nameOf(id.uri) === name, 'an ID of another name')
 }
 
+/** Of a request for encryption, and of a CancelRequest with the longest secret of protocol 3.2. */
+const POSTGRES_BYTES = { request: 8, cancel: 268 }
+
 function checkPostgres(input: Uint8Array, random: Random): void {
   checkPrefixes(input, random, (prefix) => {
     const start = readPostgresStart(Buffer.from(prefix))
     if (start.kind !== 'incomplete') return start
-    promise(prefix.length < 8, 'more is awaited than a request has')
+    const cancels = prefix.length >= 8 && Buffer.from(prefix).readUInt32BE(4) === CANCEL_REQUEST
+    const most = cancels ? POSTGRES_BYTES.cancel : POSTGRES_BYTES.request
+    promise(prefix.length < most, 'more is awaited than a request has')
     return null
   })
 }
