@@ -1,81 +1,20 @@
 // The gateway as a list of parts: this file builds each from the configuration, hands it what it needs, and takes
 // them down again in order. It decides nothing.
-import { randomBytes } from 'node:crypto'
-import type { Logger } from 'pino'
-import { VERSION } from '../common/version.ts'
 import { startAdmin } from './admin/app.ts'
 import { type HealthState, startHealth } from './admin/health.ts'
-import { createIds } from './audit/ids.ts'
-import type { Sink } from './audit/sink.ts'
-import { openAuditSink, startAudit } from './audit/start.ts'
-import { watchCertificates } from './certificates.ts'
-import type { ReadSecret } from './config/secrets.ts'
-import type { Destination, GatewayConfig, HostPort, ListenerConfig } from './config/types.ts'
-import { compileDestinations } from './destinations/match.ts'
-import { createDestinationStore, type DestinationStore } from './destinations/store.ts'
-import { createAdmission } from './listeners/arrival/admission.ts'
-import { affordableConnections } from './listeners/arrival/open-files.ts'
+import { type Core, createCore, type GatewayOptions } from './core.ts'
+import type { GatewayConfig, HostPort, ListenerConfig } from './config/types.ts'
 import { createAttempts } from './listeners/attempts.ts'
-import { createH2Memory } from './listeners/h2-memory.ts'
 import { startListener } from './listeners/listener.ts'
-import { type ChoosePort, createChoosePort } from './listeners/passthrough.ts'
-import { singleTargets } from './listeners/preset.ts'
-import type { Policy } from './policy/types.ts'
 import type { AcceptedConfig } from './reload/accept.ts'
 import { type ApplyResult, type ConfigWatch, watchConfig } from './reload/config-watch.ts'
-import { createInForce } from './reload/in-force.ts'
 import { listenFault } from './reload/listen-fault.ts'
 import { ListenerSet, type StartedListener } from './reload/listener-set.ts'
 import { needsRestart } from './reload/restart-only.ts'
-import type { ConfigSource } from './reload/source.ts'
-import { ConfigStatus } from './reload/status.ts'
-import { type Sources, Watches, type WatchesOptions } from './reload/watches.ts'
-import type { RevocationQuestion } from './revocations/list.ts'
-import { type FirstRevocations, RevocationKeeper } from './revocations/keeper.ts'
+import type { RevocationKeeper } from './revocations/keeper.ts'
 import { drain } from './sessions/drain.ts'
-import { SessionRegistry } from './sessions/registry.ts'
+import type { SessionRegistry } from './sessions/registry.ts'
 import { createScope } from './sessions/scope.ts'
-import { startEmfWriter } from './telemetry/emf-writer.ts'
-import { createMetrics } from './telemetry/metrics.ts'
-import { sampleBundles } from './telemetry/validity.ts'
-import { ownNetwork } from './upstream/address-class.ts'
-import { createDial } from './upstream/dial.ts'
-import { createEndpoints } from './upstream/endpoints.ts'
-import { createOpenUpstream } from './upstream/open.ts'
-import { createTlsMemory } from './upstream/originate.ts'
-import { createOwnListeners } from './upstream/own-listeners.ts'
-import { createResolve } from './upstream/resolve.ts'
-import { createStartTlsSet } from './upstream/starttls/registry.ts'
-import { createTrustStore } from './trust-store.ts'
-import type { AttemptResult, LockedDial, Resolve, UpstreamRequest } from './upstream/types.ts'
-
-/** Exit waits this long for audit records to be written (design §5.6). */
-const AUDIT_FLUSH_MS = 5_000
-/** Between two `session.progress` (design §5.6). */
-const PROGRESS_MS = 300_000
-
-export interface GatewayOptions {
-  readonly config: GatewayConfig
-  readonly policy: Policy
-  readonly log: Logger
-  /** The revocation list, which is read again while it runs. Default: there is none. */
-  readonly revocations?: FirstRevocations | null
-  /** Certificates, keys and roots, to be read again while it runs. Default: those of `config`, for good. */
-  readonly sources?: Sources & { readonly readSecret: ReadSecret }
-  /** Where the configuration is looked for again while it runs. Default: it is what it is for good. */
-  readonly source?: ConfigSource
-  /** How long ago it could last be asked, in milliseconds; default 0. */
-  readonly sourceAgeMs?: number
-  /** How often files and secrets are looked at, in milliseconds; each its own default. */
-  readonly intervals?: { readonly files?: number; readonly secrets?: number }
-  /** Start lines go here, and audit events too where `audit.sink` is stdout. */
-  readonly stdout: Sink
-  readonly resolve?: Resolve
-  readonly dial?: LockedDial
-  readonly now?: () => Date
-  /** Between two records of a live session, and between two checkpoints. Default: those of the contract. */
-  readonly auditIntervals?: { readonly progressMs: number; readonly checkpointMs: number }
-}
 
 export interface Gateway {
   /** Where each listener, `admin` and `health` really listen. */
@@ -187,108 +126,6 @@ async function applyConfig(
   return { ok: true, needsRestart: [...needsRestart(started, config), ...kept] }
 }
 
-type Core = Awaited<ReturnType<typeof createCore>>
-
-/** What every session needs and no port is. */
-async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) {
-  const { config, policy, stdout, log, auditIntervals } = options
-  const now = options.now ?? (() => new Date())
-  const opened = await openAuditSink(config.audit, stdout)
-  const metrics = createMetrics({ version: VERSION, audit: () => opened.sink.state(), now })
-  stack.defer(() => metrics.close())
-  const trust = createTrustStore(config.material)
-  const destinations = createDestinationStore(config.destinations)
-  const inForce = createInForce({ config, policy, trust, destinations })
-  const status = new ConfigStatus(inForce.revision(), {
-    source: options.source?.name ?? '',
-    now,
-    ageMs: options.sourceAgeMs ?? 0,
-  })
-  metrics.sampleConfiguration(() => ({
-    ageSeconds: status.ageMs / 1000,
-    rejected: status.fault !== null,
-  }))
-  sampleBundles(metrics, trust, now)
-  stack.use(watchCertificates({ trust, destinations, metrics, log, now }))
-  const watches = stack.use(startWatches(options, { trust, destinations, metrics, log }))
-  if (config.metrics.emf !== null) {
-    const emf = startEmfWriter({ ...config.metrics.emf, collect: () => metrics.collect(), now })
-    stack.defer(() => emf.close())
-  }
-  const connections = config.arrivals.connections ?? (await affordableConnections())
-  const admission = createAdmission({ ...config.arrivals, connections })
-  metrics.sampleAdmission(() => admission.state)
-  const h2Memory = createH2Memory({ capBytes: config.arrivals.bufferedBytes })
-  stack.defer(() => h2Memory.close())
-  metrics.sampleH2(() => h2Memory.heldBytes)
-  const { audit, checkpointer } = await startAudit({
-    ...{ config: config.audit, opened, now, log },
-    revision: inForce.revision,
-    identity: () => trust.current().identity,
-    onCheckpoint: (result) => metrics.checkpoint(result),
-    checkpointMs: auditIntervals?.checkpointMs,
-  })
-  stack.defer(() => checkpointer.close(AUDIT_FLUSH_MS))
-  const revocations = stack.use(
-    new RevocationKeeper(options.revocations ?? null, {
-      metrics,
-      log,
-      now,
-      intervalMs: options.intervals?.files,
-    }),
-  )
-  const ownListeners = createOwnListeners()
-  const startTls = createStartTlsSet()
-  const endpoints = createEndpoints({ now: () => performance.now(), random: Math.random })
-  metrics.sampleEndpointsAside(() => endpoints.aside)
-  const { servers, ...limits } = config.dns
-  const kept = {
-    ...{ startTls, endpoints, tlsMemory: createTlsMemory() },
-    resolve: options.resolve ?? createResolve({ servers, limits, metrics }),
-    dial: options.dial ?? createDial(),
-    onAttempt: (result: AttemptResult) => metrics.dialled(result),
-  }
-  const openUpstream = inForce.view(
-    ({ vpcCidrs }) => vpcCidrs,
-    (cidrs) => {
-      const surroundings = { network: ownNetwork(cidrs), isOwnListener: ownListeners.has }
-      return createOpenUpstream({ ...kept, surroundings })
-    },
-  )
-  return {
-    ...{ now, metrics, audit, file: opened.file, trust, admission, h2Memory, startTls },
-    progressMs: auditIntervals?.progressMs ?? PROGRESS_MS,
-    ...{ inForce, status, watches, revocations },
-    stale: () =>
-      revocations.pending ||
-      status.ageMs > (inForce.config().lastKnownGood?.maxAgeMs ?? Number.POSITIVE_INFINITY),
-    openUpstream: (request: UpstreamRequest) => openUpstream()(request),
-    revoked: (asked: RevocationQuestion) => revocations.store.find(asked),
-    ownListeners,
-    registry: new SessionRegistry(),
-    newId: createIds({ now, random: randomBytes }),
-    identifyNetwork: inForce.identifyNetwork,
-    policy: inForce.policy,
-    revision: inForce.revision,
-    ...followDestinations(destinations),
-  }
-}
-
-function startWatches(
-  { sources, intervals = {} }: GatewayOptions,
-  what: Omit<WatchesOptions, 'readSecret'>,
-): Watches {
-  const { files: filesIntervalMs, secrets: secretsIntervalMs } = intervals
-  const readSecret = sources?.readSecret ?? (() => Promise.reject(new Error('no source of secrets')))
-  const watches = new Watches({
-    ...{ ...what, readSecret },
-    ...(filesIntervalMs === undefined ? {} : { filesIntervalMs }),
-    ...(secretsIntervalMs === undefined ? {} : { secretsIntervalMs }),
-  })
-  if (sources !== undefined) watches.watch(sources)
-  return watches
-}
-
 async function startOne(
   listener: ListenerConfig,
   { config, log }: GatewayOptions,
@@ -354,18 +191,6 @@ function notReady({ phase }: State, { pending }: RevocationKeeper): string | nul
 
 function toHealth(reason: string | null): HealthState {
   return { ok: reason === null, reason }
-}
-
-/** What listeners and sessions ask of the destinations, as they are at that moment. */
-function followDestinations(store: DestinationStore) {
-  const matcher = store.view(compileDestinations<Destination>)
-  const single = store.view(singleTargets)
-  const choosePort = store.view(createChoosePort)
-  return {
-    match: (host: string, port: number) => matcher().match(host, port),
-    single: (name: string) => single()(name),
-    choosePort: (...asked: Parameters<ChoosePort>) => choosePort()(...asked),
-  }
 }
 
 async function closeAll(listeners: ListenerSet, registry: SessionRegistry): Promise<void> {

@@ -4,7 +4,6 @@ import { toLine } from '../../gateway/audit/text.ts'
 
 /** Controls, separators and invisible characters as JSON escapes; all else as it is. */
 export function plain(text: string): string {
-  // oxlint-disable-next-line no-control-regex
   return toLine([text])
     .slice(2, -2)
     .replaceAll(/\\(["\\])/g, '$1')

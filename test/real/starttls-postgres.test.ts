@@ -304,7 +304,7 @@ async function cancelled(psql: Psql, settings: Settings): Promise<void> {
 
 /** psql, of version 17 too, cancels by PQcancel, which speaks no TLS; PQcancelCreate of libpq 17 does. */
 const CANCEL_BY_LIBPQ = `
-import ctypes, sys, time
+import ctypes, select, sys
 pq = ctypes.CDLL('libpq.so.5')
 pointer, text = ctypes.c_void_p, ctypes.c_char_p
 for name in 'PQconnectdb', 'PQcancelCreate', 'PQgetResult': getattr(pq, name).restype = pointer
@@ -317,7 +317,8 @@ while pq.PQisBusy(connection):
     cancel = pointer(pq.PQcancelCreate(connection))
     if pq.PQcancelBlocking(cancel) != 1: sys.exit(pq.PQcancelErrorMessage(cancel).decode())
     pq.PQcancelFinish(cancel)
-    time.sleep(0.3)
+    # Until the server has said something, or the cancel came too early and is worth another.
+    select.select([pq.PQsocket(connection)], [], [], 0.3)
     pq.PQconsumeInput(connection)
 print(pq.PQresultErrorMessage(pointer(pq.PQgetResult(connection))).decode().strip())
 pq.PQfinish(connection)
