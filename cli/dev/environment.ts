@@ -45,8 +45,30 @@ export interface Environment extends AsyncDisposable {
   workload(name: string): Promise<WorkloadSvid>
 }
 
+const MAX_STARTS = 5
+
 /** Starts all parts below `directory`; rejects with nothing left running. */
 export async function startEnvironment(
+  examples: string,
+  directory: string,
+  options: { readonly aws: boolean },
+): Promise<Environment> {
+  for (let count = 1; ; count++) {
+    try {
+      return await startOnce(examples, directory, options)
+    } catch (error) {
+      // A port is chosen some time before its part listens there, and another process may have come first.
+      if (!isTaken(error) || count === MAX_STARTS) throw error
+    }
+  }
+}
+
+function isTaken(error: unknown): boolean {
+  const { code, cause } = error as NodeJS.ErrnoException
+  return code === 'EADDRINUSE' || (cause instanceof Error && isTaken(cause))
+}
+
+async function startOnce(
   examples: string,
   directory: string,
   { aws }: { readonly aws: boolean },

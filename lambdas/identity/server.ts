@@ -74,7 +74,8 @@ async function createServer(config: IdentityConfig, app: Hono<IdentityEnv>): Pro
 function listen(server: Server, address: ListenAddress): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   server.once('error', (error) => {
-    reject(new AuthorityServerError('listen-failed', `cannot listen on ${address.host}: ${error.message}`))
+    const message = `cannot listen on ${address.host}: ${error.message}`
+    reject(new AuthorityServerError('listen-failed', message, { cause: error }))
   })
   server.listen(address.port, address.host, () => {
     const bound = server.address()

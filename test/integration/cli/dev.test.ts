@@ -97,4 +97,15 @@ describe('sallyport dev', () => {
     expect((JSON.parse(stdout) as Report).steps.filter(({ ok }) => !ok)).toEqual([])
     expect(code).toBe(0)
   })
+
+  test('several that start in one moment give way to each other', async () => {
+    await using places = new AsyncDisposableStack()
+    const directories: string[] = []
+    for (const _ of [1, 2, 3]) directories.push(places.use(await emptyDirectory()).directory)
+    const runs = directories.map(async (cwd) => runSallyport(['dev', '--once', '--json'], { cwd }))
+    const failures = (await Promise.all(runs)).flatMap(({ stdout }) =>
+      (JSON.parse(stdout) as Report).steps.filter(({ ok }) => !ok),
+    )
+    expect(failures).toEqual([])
+  })
 })
