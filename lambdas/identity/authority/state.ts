@@ -1,10 +1,10 @@
 // A CA document, read and checked: everything that signing and publishing need, as immutable values. Nothing of it is
 // used unless all of it holds together.
-import { createPrivateKey, createPublicKey, webcrypto, X509Certificate } from 'node:crypto'
+import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { type Bundle, writeBundle, writePem } from '../../../spiffe/bundle.ts'
 import { messageOf } from '../log.ts'
 import { readAll, readOne, TAG } from '../../../spiffe/der.ts'
-import { CA_ALGORITHM, keyDigest } from './ca-key.ts'
+import { isCaKey, keyDigest } from './ca-key.ts'
 import { type AuthorityDocument, AuthorityError } from './document.ts'
 import { type JwtKeys, openJwtKeys } from './jwt-keys.ts'
 import { keyIdentifier } from './key-identifier.ts'
@@ -21,8 +21,7 @@ export interface AuthorityState {
     /** The DER of its subject, as it stands in the certificate. */
     readonly name: Buffer
     readonly keyId: Buffer
-    /** Not extractable. */
-    readonly key: CryptoKey
+    readonly key: KeyObject
     /** The issuing CA and those above it, without the root. */
     readonly chain: readonly X509Certificate[]
     readonly chainPem: string
@@ -100,13 +99,13 @@ function checkRoots(roots: readonly X509Certificate[], trustDomain: string): voi
   }
 }
 
-async function importIssuingKey(pem: string, certificate: X509Certificate): Promise<CryptoKey> {
+function importIssuingKey(pem: string, certificate: X509Certificate): KeyObject {
   const key = createPrivateKey(pem)
   const spki = createPublicKey(key).export({ type: 'spki', format: 'der' })
   if (!spki.equals(spkiOf(certificate)))
     inconsistent('the issuing key is not that of the issuing certificate')
-  const pkcs8 = key.export({ type: 'pkcs8', format: 'der' })
-  return webcrypto.subtle.importKey('pkcs8', new Uint8Array(pkcs8), CA_ALGORITHM, false, ['sign'])
+  if (!isCaKey(key)) inconsistent('the issuing key is not on P-384')
+  return key
 }
 
 function earliest(certificates: readonly X509Certificate[]): Date {
@@ -148,7 +147,7 @@ async function build(document: AuthorityDocument, trustDomain: string): Promise<
     issuing: {
       name: subjectOf(issuing),
       keyId: keyIdentifier(spkiOf(issuing)),
-      key: await importIssuingKey(document.issuing.key, issuing),
+      key: importIssuingKey(document.issuing.key, issuing),
       chain,
       chainPem: chain.map((certificate) => certificate.toString()).join(''),
       notBefore: issuing.validFromDate,

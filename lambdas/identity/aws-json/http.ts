@@ -2,6 +2,7 @@
 // cap on what is read.
 import http from 'node:http'
 import https from 'node:https'
+import { urlToHttpOptions } from 'node:url'
 import type { Headers } from './signature.ts'
 
 /** A secret is at most 64 KiB, an item 400. */
@@ -61,10 +62,12 @@ function limitTime(request: http.ClientRequest, limits: HttpLimits): void {
 export function createHttpClient(url: URL, limits: HttpLimits): HttpClient {
   const client = url.protocol === 'http:' ? http : https
   const agent = new client.Agent({ keepAlive: true })
+  // Read from the URL once: a mint makes three requests.
+  const target = { ...urlToHttpOptions(url), method: 'POST' }
   return {
     post(headers, body, fresh) {
       const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>()
-      const request = client.request(url, { method: 'POST', headers, agent: fresh ? false : agent })
+      const request = client.request({ ...target, headers, agent: fresh ? false : agent })
       limitTime(request, limits)
       request.on('error', reject)
       request.on('response', (message) => {

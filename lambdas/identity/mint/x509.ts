@@ -51,7 +51,7 @@ export async function mintX509(options: MintOptions): Promise<MintedX509> {
     serialNumber: randomSerial(options.random),
     ...lifetime,
   }
-  const leaf = await signLeaf(intended, state.issuing)
+  const leaf = signLeaf(intended, state.issuing)
   const sha256 = checkSigned(leaf, intended, state, now)
   return {
     chainPem: `${writePemBlock('CERTIFICATE', leaf)}${state.issuing.chainPem}`,

@@ -1,5 +1,5 @@
-// The claims of a token whose signature already holds, judged by a schema of our own. jose accepts times that are
-// floats or infinite, a `sub` of any type, our audience among others, and a token that lives ten years.
+// The claims of a token whose signature already holds, judged by a schema of our own. The library would accept times that
+// are floats or infinite, a `sub` of any type, our audience among others, and a token that lives ten years.
 import * as z from '../schema-library.ts'
 import { type OidcProvider, ProofError } from './proof.ts'
 import type { CompactToken } from './token.ts'

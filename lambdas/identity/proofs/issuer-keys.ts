@@ -1,5 +1,6 @@
 // The keys of one issuer, kept between requests. Anybody can send a token with an unknown `kid`, and an issuer can be
 // down, so a fetch happens at most once in the cool-down, whatever came of the last one, and never twice at a time.
+import type { KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import * as z from '../schema-library.ts'
 import { type AuthorityLog, messageOf } from '../log.ts'
@@ -18,7 +19,7 @@ const STALE_MS = 24 * 3_600_000
 
 export interface IssuerKeys {
   /** @throws ProofError `issuer-unavailable`, `key-unknown`, `key-unfit` */
-  find(keyId: string, algorithm: Algorithm): Promise<CryptoKey>
+  find(keyId: string, algorithm: Algorithm): Promise<KeyObject>
 }
 
 export interface IssuerKeysOptions {
@@ -69,7 +70,7 @@ class CachedIssuerKeys implements IssuerKeys {
     this.#options = options
   }
 
-  async find(keyId: string, algorithm: Algorithm): Promise<CryptoKey> {
+  async find(keyId: string, algorithm: Algorithm): Promise<KeyObject> {
     if (this.#age() > FRESH_MS) await this.#refresh()
     if (this.#named(keyId).length === 0) await this.#refresh()
     if (this.#keys === null || this.#age() > STALE_MS) {

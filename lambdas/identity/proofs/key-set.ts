@@ -1,11 +1,13 @@
 // The keys that an issuer publishes (RFC 7517), reduced to those that can verify a signature. Members that point
 // elsewhere (`x5u`, `x5c`) are dropped, so a key is its numbers and nothing else.
-import { importJWK } from 'jose'
+import { createPublicKey, type KeyObject } from 'node:crypto'
 import * as z from '../schema-library.ts'
 import { ProofError } from './proof.ts'
 import type { Algorithm } from './token.ts'
 
 export const MAX_KEYS = 100
+/** RFC 7518 §3.3, §3.5. */
+const MIN_MODULUS_BITS = 2048
 /** The base64url length of an 8192-bit modulus: a larger one costs more to verify than any issuer needs. */
 const MAX_MODULUS_CHARACTERS = 1366
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
@@ -72,18 +74,36 @@ export function readKeySet(
 }
 
 /** Keys that were imported before, by the object that was fetched: a new fetch makes new objects. */
-const imported = new WeakMap<PublishedKey, { readonly algorithm: Algorithm; readonly key: CryptoKey }>()
+const imported = new WeakMap<PublishedKey, { readonly algorithm: Algorithm; readonly key: KeyObject }>()
 
 function fits(key: PublishedKey, algorithm: Algorithm): boolean {
   if (key.alg !== undefined && key.alg !== algorithm) return false
   return key.kty === 'EC' ? CURVES[algorithm] === key.crv : CURVES[algorithm] === undefined
 }
 
+function readKey(published: PublishedKey): KeyObject {
+  const numbers =
+    published.kty === 'RSA'
+      ? { kty: published.kty, n: published.n, e: published.e }
+      : { kty: published.kty, crv: published.crv, x: published.x, y: published.y }
+  let key: KeyObject
+  try {
+    key = createPublicKey({ key: numbers, format: 'jwk' })
+  } catch (error) {
+    throw new ProofError('key-unfit', 'the published key cannot be read', { cause: error })
+  }
+  // Leading zeros make a short modulus look long.
+  const bits = key.asymmetricKeyDetails?.modulusLength
+  if (bits !== undefined && bits < MIN_MODULUS_BITS)
+    throw new ProofError('key-unfit', `the published key has ${bits} bits, under ${MIN_MODULUS_BITS}`)
+  return key
+}
+
 /**
  * The one key that `kid` names, for this algorithm alone.
  * @throws ProofError `key-unfit` where no key of that name, or more than one, fits the algorithm
  */
-export async function importKey(keys: readonly PublishedKey[], algorithm: Algorithm): Promise<CryptoKey> {
+export function importKey(keys: readonly PublishedKey[], algorithm: Algorithm): KeyObject {
   const fitting = keys.filter((key) => fits(key, algorithm))
   const [key] = fitting
   if (key === undefined || fitting.length > 1) {
@@ -91,14 +111,7 @@ export async function importKey(keys: readonly PublishedKey[], algorithm: Algori
   }
   const known = imported.get(key)
   if (known?.algorithm === algorithm) return known.key
-  const numbers =
-    key.kty === 'RSA'
-      ? { kty: key.kty, n: key.n, e: key.e }
-      : { kty: key.kty, crv: key.crv, x: key.x, y: key.y }
-  const result = await importJWK(numbers, algorithm).catch((error: unknown) => {
-    throw new ProofError('key-unfit', 'the published key cannot be read', { cause: error })
-  })
-  if (result instanceof Uint8Array) throw new ProofError('key-unfit', 'the published key is a shared secret')
+  const result = readKey(key)
   imported.set(key, { algorithm, key: result })
   return result
 }

@@ -1,6 +1,6 @@
 // What was signed is judged by other code before it leaves (attacks 43, 46): a signer that is not ours, a certificate that
 // is not what was meant, and keys of the authority itself.
-import { webcrypto, X509Certificate } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject, webcrypto, X509Certificate } from 'node:crypto'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { CA_ALGORITHM } from '../../../../../lambdas/identity/authority/ca-key.ts'
 import type { AuthorityState } from '../../../../../lambdas/identity/authority/state.ts'
@@ -30,9 +30,13 @@ const mint = (more: Partial<MintOptions> = {}) =>
     ...more,
   })
 
-async function otherCaKey(): Promise<CryptoKey> {
-  const { privateKey } = await webcrypto.subtle.generateKey(CA_ALGORITHM, false, ['sign', 'verify'])
-  return privateKey
+function otherCaKey(): KeyObject {
+  return generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey
+}
+
+/** As the library that the tests make certificates with takes it. */
+function signingKeyOf({ issuing }: AuthorityState): CryptoKey {
+  return issuing.key.toCryptoKey(CA_ALGORITHM, false, ['sign'])
 }
 
 /** The issuing certificate as the library that the tests make certificates with has it. */
@@ -47,7 +51,7 @@ describe('an X.509-SVID', () => {
   })
 
   test('attack 46: is dropped where another key signed it than that of the issuing CA', async () => {
-    const wrong = { ...state, issuing: { ...state.issuing, key: await otherCaKey() } }
+    const wrong = { ...state, issuing: { ...state.issuing, key: otherCaKey() } }
     await expect(mint({ state: wrong })).rejects.toMatchObject({ code: 'self-check-failed' })
   })
 
@@ -59,7 +63,7 @@ describe('an X.509-SVID', () => {
   })
 
   test('and the answer is 503, with a record of why and none of an issuance', async () => {
-    const wrong = { ...state, issuing: { ...state.issuing, key: await otherCaKey() } }
+    const wrong = { ...state, issuing: { ...state.issuing, key: otherCaKey() } }
     const authority = await createTestAuthority({
       app: { authority: { current: async () => wrong, readAt: () => now } },
     })
@@ -99,7 +103,7 @@ describe('a certificate that our CA signed and nobody meant', () => {
       notBefore: made.notBefore ?? at(0),
       notAfter: made.notAfter ?? at(60),
       publicKey: (made.keys ?? keys).publicKey,
-      signingKey: state.issuing.key,
+      signingKey: signingKeyOf(state),
       signingAlgorithm: CA_ALGORITHM,
       extensions: [
         new x509.BasicConstraintsExtension(made.ca ?? false, undefined, true),
@@ -197,9 +201,9 @@ describe('attack 43: a key of the authority itself', () => {
 
   test('not even where its holder signs the request with it', async () => {
     const authority = await createTestAuthority()
-    const { key } = authority.state.issuing
+    const privateKey = signingKeyOf(authority.state)
     const publicKey = await issuingOf(authority.state).publicKey.export(CA_ALGORITHM, ['verify'])
-    const csr = await createCsr({ kind: 'P-384', keys: { publicKey, privateKey: key } })
+    const csr = await createCsr({ kind: 'P-384', keys: { publicKey, privateKey } })
     const answer = await authority.post({ csr }, await authority.token())
     expect(answer.status).toBe(400)
     expect(await answer.json()).toMatchObject({
