@@ -16,17 +16,19 @@ import { createAdmission } from './listeners/arrival/admission.ts'
 import { affordableConnections } from './listeners/arrival/open-files.ts'
 import { createAttempts } from './listeners/attempts.ts'
 import { createH2Memory } from './listeners/h2-memory.ts'
-import { type Listener, startListener } from './listeners/listener.ts'
+import { type Listener, startListener, trustOf } from './listeners/listener.ts'
 import { createIdentifyNetwork } from './listeners/networks.ts'
 import { type ChoosePort, createChoosePort } from './listeners/passthrough.ts'
 import { singleTargets } from './listeners/preset.ts'
-import type { Policy } from './policy/types.ts'
+import type { PolicyStore } from './policy/store.ts'
 import type { ReadRevocations } from './config/read.ts'
 import { NO_REVOCATIONS, type RevocationQuestion } from './revocations/list.ts'
 import { createRevocationStore, type RevocationStore } from './revocations/store.ts'
 import { watchRevocations } from './revocations/watch.ts'
 import { drain } from './sessions/drain.ts'
-import { SessionRegistry } from './sessions/registry.ts'
+import { Moments } from './sessions/moments.ts'
+import type { SessionRegistry } from './sessions/registry.ts'
+import { startLiving } from './sessions/start-living.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { ownNetwork } from './upstream/address-class.ts'
 import { createDial } from './upstream/dial.ts'
@@ -43,12 +45,14 @@ const AUDIT_FLUSH_MS = 5_000
 
 export interface GatewayOptions {
   readonly config: GatewayConfig
-  readonly policy: Policy
+  readonly policy: PolicyStore
   readonly log: Logger
   /** The revocation list, which is read again while it runs. Default: there is none. */
   readonly revocations?: (ReadRevocations & { readonly intervalMs?: number }) | null
   /** Certificates and roots, which may change while it runs. Default: those of `config`, for good. */
   readonly trust?: TrustStore
+  /** Destinations, which may change while it runs. Default: those of `config`, for good. */
+  readonly destinations?: DestinationStore
   /** Certificates, keys and roots of destinations, to be read again while it runs. Default: those of `config`, for good. */
   readonly partners?: PartnerSource
   /** Start lines go here, and audit events too where `audit.sink` is stdout. */
@@ -124,7 +128,7 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
   const metrics = createMetrics({ version: VERSION, audit: () => sink.state() })
   stack.defer(() => metrics.close())
   const trust = options.trust ?? createTrustStore(config.material)
-  const destinations = createDestinationStore(config.destinations)
+  const destinations = options.destinations ?? createDestinationStore(config.destinations)
   const { log, partners } = options
   stack.use(watchCertificates({ trust, destinations, metrics, log, now, partners }))
   const connections = config.arrivals.connections ?? (await affordableConnections())
@@ -148,23 +152,45 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
   const endpoints = createEndpoints({ now: () => performance.now(), random: Math.random })
   metrics.sampleEndpointsAside(() => endpoints.aside)
   const { servers, ...limits } = config.dns
+  const surroundings = { network: ownNetwork(config.vpcCidrs), isOwnListener: ownListeners.has }
   const openUpstream = createOpenUpstream({
     startTls,
     resolve: options.resolve ?? createResolve({ servers, limits, metrics }),
     dial: options.dial ?? createDial(),
     endpoints,
     onAttempt: (result) => metrics.dialled(result),
-    surroundings: { network: ownNetwork(config.vpcCidrs), isOwnListener: ownListeners.has },
+    surroundings,
   })
+  const identifyNetwork = createIdentifyNetwork(config.networks)
+  const asked = followDestinations(destinations)
+  const live = startLiving({
+    ...{ now, policy, trust, destinations, revocations, metrics, identifyNetwork, surroundings },
+    random: Math.random,
+    onInternalError: (error, session) => log.error({ err: error, session }, 'internal error'),
+    match: asked.match,
+    trustOf: (name) => {
+      const listener = config.listeners.find((one) => one.name === name)
+      return listener === undefined ? null : trustOf(listener, trust.current())
+    },
+  })
+  stack.defer(() => live.living.close())
+  const alarms = new Moments<() => void>({
+    now,
+    onDue(due) {
+      for (const alarm of due) alarm()
+    },
+  })
+  stack.defer(() => alarms.close())
   return {
     ...{ now, metrics, audit, trust, admission, h2Memory, startTls },
     openUpstream,
     revoked: (asked: RevocationQuestion) => revocations.find(asked),
     ownListeners,
-    registry: new SessionRegistry(),
+    ...live,
+    alarms,
     newId: createIds({ now, random: randomBytes }),
-    identifyNetwork: createIdentifyNetwork(config.networks),
-    ...followDestinations(destinations),
+    identifyNetwork,
+    ...asked,
   }
 }
 

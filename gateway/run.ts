@@ -7,6 +7,7 @@ import { type LoadedGatewayConfig, loadGatewayConfig } from './config/load.ts'
 import { createReadSecret } from './config/secrets-manager.ts'
 import { type Gateway, startGateway } from './gateway.ts'
 import { compilePolicy } from './policy/compile.ts'
+import { createPolicyStore } from './policy/store.ts'
 import { createTrustStore } from './trust-store.ts'
 import { watchTrust } from './trust-watch.ts'
 
@@ -38,7 +39,7 @@ export async function runGateway(options: RunOptions): Promise<number> {
   try {
     const partners = { ...loaded.partners, readSecret }
     const { revocations } = loaded
-    const policy = compiled.policy
+    const policy = createPolicyStore(compiled.policy)
     gateway = await startGateway({ config, policy, log, stdout, trust, partners, revocations })
   } catch (error) {
     const fault = listenFault(options.configFile, loaded, error)

@@ -38,6 +38,8 @@ function sample(): string {
   metrics.sampleEndpointsAside(() => 0)
   metrics.reloaded('revocations', 'applied')
   metrics.sampleRevocations(() => ({ entries: 0, ageSeconds: 0 }))
+  metrics.judgedAgain('kept')
+  metrics.sampleJudging(() => 0)
   metrics.certificate('identity', { validFromDate: new Date(0), validToDate: new Date(0) })
   metrics.partnerReload({ destination: 'partner', part: 'roots' }, 'failed')
   try {

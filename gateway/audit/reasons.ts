@@ -47,6 +47,8 @@ const silent = (meaning: string, hint: string | null): Reason => ({
   meaning,
   hint,
 })
+/** The session was open, or about to be. */
+const closed = silent
 const request = (status: 400 | 405 | 408 | 431 | 505, meaning: string, hint: string | null): Reason => ({
   status,
   proxyError: 'http_request_error',
@@ -568,6 +570,32 @@ const TABLE = {
     meaning: 'the gateway closed the session at the end of its drain',
     hint: 'raise drain.deadline and the deployment’s stop time if sessions need longer',
   },
+  'session-trust-removed': closed(
+    'the root that vouched for the client, or the key of its token, is no longer trusted',
+    'a roll-over that removes a root before the SVIDs under it have expired; the workload comes back with a new one',
+  ),
+  'session-network-changed': closed('networks says something else of the client’s address now', null),
+  'session-svid-expired': closed(
+    'the client’s SVID expired, and no newer one of the same workload was accepted lately',
+    'let the workload renew in time and open a connection now and then; session.atExpiry: keep lets sessions outlive their SVID',
+  ),
+  'session-destination-changed': closed(
+    'the destination was removed, or changed so that it does not allow the session any more',
+    'see detail',
+  ),
+  'session-client-certificate-changed': closed(
+    'the entry of clientCertificates by which the session was opened is not the workload’s any more',
+    'see detail; a renewed certificate in the same entry closes nothing',
+  ),
+  'session-server-untrusted': closed(
+    'roots, pins or serverName of the destination changed, and the server’s certificate does not meet them',
+    'see detail',
+  ),
+  'session-address-refused': closed(
+    'the address that the session was dialled to is not permitted any more',
+    'if this address is meant, list it in allowAddresses of the destination',
+  ),
+  'session-closed': closed('an operator closed the session', 'sallyport sessions close, or DELETE /sessions'),
   'session-audit-unavailable': {
     status: 503,
     proxyError: 'proxy_internal_error',

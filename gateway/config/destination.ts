@@ -19,7 +19,7 @@ export async function buildDestination(
   const listed = entry.clientCertificates ?? []
   for (const [index, { workloads, ...from }] of listed.entries()) {
     const keyPair = await readClientKeyPair(from, [...at, 'clientCertificates', index], context)
-    if (keyPair !== null) clientCertificates.push({ workloads, keyPair })
+    if (keyPair !== null) clientCertificates.push({ source: sourceOf(from), workloads, keyPair })
   }
   if (roots === null || clientCertificates.length < listed.length) return null
   const direct = entry.startTlsNegotiation === 'direct'
@@ -46,8 +46,19 @@ export async function buildDestination(
       idleTimeoutMs: session.idleTimeout,
       halfCloseTimeoutMs: session.halfCloseTimeout,
       maxDurationMs: session.maxDuration ?? null,
+      atExpiry: session.atExpiry,
     },
   }
+}
+
+function sourceOf({
+  certificate,
+  key,
+}: {
+  readonly certificate: Reference
+  readonly key: Reference
+}): string {
+  return JSON.stringify([certificate, key].map(String))
 }
 
 /** Null after a fault. `at` is the key of the roots. */

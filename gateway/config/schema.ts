@@ -32,7 +32,7 @@ const session = z.strictObject({
   idleTimeout: values.duration('1ms', '24h').default(3_600_000),
   halfCloseTimeout: values.duration('1ms', '24h').default(600_000),
   maxDuration: values.duration('1ms', '168h').optional(),
-  atExpiry: notYet(),
+  atExpiry: z.enum(['renewed', 'close', 'keep']).default('renewed'),
 })
 
 const policyMode = z.enum(['enforce', 'report'])

@@ -74,6 +74,8 @@ export interface HostPort {
 }
 
 export interface ClientCertificateEntry {
+  /** Where certificate and key come from: what makes it the same entry when the certificate in it is renewed. */
+  readonly source: string
   readonly workloads: readonly SpiffeIdPattern[]
   readonly keyPair: KeyPair
 }
@@ -124,6 +126,8 @@ export interface Destination {
     readonly idleTimeoutMs: number
     readonly halfCloseTimeoutMs: number
     readonly maxDurationMs: number | null
+    /** What the end of the SVID means for a session that was opened with it (design §5.1). */
+    readonly atExpiry: 'renewed' | 'close' | 'keep'
   }
 }
 

@@ -25,13 +25,17 @@ export interface OpenSession {
   readonly done: Promise<RelayResult>
   /** Bytes handed on so far: `sent` towards the upstream, `received` towards the client. */
   readonly bytes: { readonly sent: number; readonly received: number }
+  /** By `performance.now()`: when a byte last moved, in either direction. */
+  readonly lastActivityAt: number
   /** Resets both sides with the reason given; a session that is over is left alone. */
-  close(code: ReasonCode): void
+  close(code: ReasonCode, detail?: string | null): void
 }
 
 interface Stage {
   readonly bytes: { readonly sent: number; readonly received: number }
-  close(code: ReasonCode): void
+  /** Missing where it moves nothing of the session itself. */
+  readonly lastActivityAt?: number
+  close(code: ReasonCode, detail: string | null): void
 }
 
 /** `upstream.facts` has the name from the moment in which it is proven. */
@@ -41,20 +45,24 @@ export function openSession(
   options: OpenSessionOptions,
 ): OpenSession {
   const stages: Stage[] = []
-  let closing: ReasonCode | null = null
+  const startedAt = performance.now()
+  let closing: { readonly code: ReasonCode; readonly detail: string | null } | null = null
   const sum = (key: 'sent' | 'received') => stages.reduce((total, { bytes }) => total + bytes[key], 0)
   return {
     done: run(client, upstream, options, (stage) => {
       stages.push(stage)
       // Between a proof that is over and the relay there is nobody to close.
-      if (closing !== null) stage.close(closing)
+      if (closing !== null) stage.close(closing.code, closing.detail)
     }),
     get bytes() {
       return { sent: sum('sent'), received: sum('received') }
     },
-    close(code) {
-      closing ??= code
-      stages.at(-1)?.close(code)
+    get lastActivityAt() {
+      return stages.at(-1)?.lastActivityAt ?? startedAt
+    },
+    close(code, detail = null) {
+      closing ??= { code, detail }
+      stages.at(-1)?.close(code, detail)
     },
   }
 }

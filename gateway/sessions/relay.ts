@@ -28,6 +28,8 @@ export interface Relay {
   readonly done: Promise<RelayResult>
   /** Bytes handed on so far: `sent` towards the upstream, `received` towards the client. */
   readonly bytes: { sent: number; received: number }
+  /** By `now`: when a byte last moved. */
+  readonly lastActivityAt: number
   /** Resets both sides with the reason given; a relay that is over already is left alone. */
   close(code: ReasonCode, detail?: string | null): void
 }
@@ -73,6 +75,10 @@ class HandDrivenRelay implements Relay {
     this.#drive('client', client, upstream)
     this.#drive('upstream', upstream, client)
     this.#armTimer()
+  }
+
+  get lastActivityAt(): number {
+    return this.#lastActivity
   }
 
   close(code: ReasonCode, detail: string | null = null): void {

@@ -43,6 +43,10 @@ export interface Metrics {
   reloaded(source: ReloadSource, result: 'applied' | 'failed'): void
   /** Asked at each scrape. */
   sampleRevocations(state: () => { readonly entries: number; readonly ageSeconds: number }): void
+  /** A live session was judged again after a change, or at its moment. */
+  judgedAgain(result: 'kept' | 'closed'): void
+  /** Asked at each scrape. */
+  sampleJudging(waiting: () => number): void
   /** `seconds` for resolving, dialling, TLS and confirmation; `resumed` null where the gateway speaks no TLS. */
   upstreamConnected(seconds: number, resumed: boolean | null): void
   /** A certificate that the gateway shows. */
@@ -125,6 +129,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'sallyport_reloads_total',
     'Changes that were seen in a source and applied, or failed and kept away.',
   )
+  const judged = registry.counter(
+    'sallyport_sessions_judged_again_total',
+    'Live sessions judged again after a change, or at a moment: kept, or closed.',
+  )
   const notBefore = registry.gauge(
     'sallyport_certificate_not_before_seconds',
     'Beginning of validity, in seconds since 1970; the age of the certificate is what has passed since.',
@@ -182,6 +190,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
       gauge('sallyport_revocations_entries', 'Entries of the revocation list.', 'entries')
       const help = 'Time since the revocation list was last known to be as its source has it.'
       gauge('sallyport_revocations_age_seconds', help, 'ageSeconds')
+    },
+    judgedAgain: (result) => judged.add({ result }),
+    sampleJudging(waiting) {
+      const help = 'Live sessions that wait to be judged again.'
+      registry.sampled('sallyport_sessions_waiting_judgement', help, 'gauge', waiting)
     },
     upstreamConnected(seconds, resumed) {
       upstream.observe(seconds)
