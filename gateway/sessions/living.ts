@@ -1,8 +1,9 @@
 // Keeps authorisation true while sessions live (promise 4): whenever something changes, or a moment comes, each session is
 // judged again, in slices that leave the event loop to the relay, and what is no longer allowed is closed. What a
 // revocation names is closed before any other is looked at.
-import { describeRevocation, type RevocationList, type RevocationQuestion } from '../revocations/list.ts'
 import { parseSpiffeId } from '../../spiffe/id.ts'
+import type { Identified } from '../listeners/identify.ts'
+import { describeRevocation, type RevocationList, type RevocationQuestion } from '../revocations/list.ts'
 import { earlier, type JudgeAgain, type Refusal, type Verdict } from './judge-again.ts'
 import { type LiveSession, principalOf } from './live-session.ts'
 import { Moments } from './moments.ts'
@@ -71,6 +72,16 @@ export class Living {
   /** Grows with each change of anything that sessions are judged by. */
   get generation(): number {
     return this.#generation
+  }
+
+  /** Somebody was let in: where his SVID is newer than that of open sessions of his, those live on by it. */
+  accepted({ principal, expiresAt }: Identified): void {
+    if (principal.kind !== 'workload' || expiresAt === null) return
+    const { registry, renewals, now } = this.#options
+    const { uri } = principal.id
+    // Nobody else's is remembered: who has no session has nothing to live on.
+    if (registry.count('principal', uri) === 0) return
+    renewals.accepted(uri, expiresAt.getTime(), now().getTime())
   }
 
   /** Sessions that wait to be judged or closed. */

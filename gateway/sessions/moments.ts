@@ -1,6 +1,8 @@
 // At which moments things (sessions, connections) are to be looked at again, as buckets of a quarter of a second: setting, moving and removing
 // one costs the same however many there are, and there is one timer for all of them.
 export const BUCKET_MS = 250
+/** The bucket of what was past when it was set: due with the next tick, whatever the clock does until then. */
+const OVERDUE = -1
 
 export interface MomentsOptions<Item> {
   readonly now: () => Date
@@ -32,7 +34,8 @@ export class Moments<Item> {
     if (at === null) return
     if (this.#bucketOf.size === 0) this.#start()
     // Rounded up: at the moment itself the answer is another, before it is not yet.
-    const bucket = Math.max(Math.ceil(at.getTime() / BUCKET_MS), this.#done + 1)
+    const own = Math.ceil(at.getTime() / BUCKET_MS)
+    const bucket = own <= this.#done ? OVERDUE : own
     const items = this.#buckets.get(bucket)
     if (items === undefined) this.#buckets.set(bucket, new Set([item]))
     else items.add(item)
@@ -84,6 +87,6 @@ export class Moments<Item> {
   #passed(current: number): readonly number[] {
     const gap = current - this.#done
     if (gap > this.#buckets.size) return [...this.#buckets.keys()].filter((bucket) => bucket <= current)
-    return Array.from({ length: Math.max(0, gap) }, (_, index) => this.#done + 1 + index)
+    return [OVERDUE, ...Array.from({ length: Math.max(0, gap) }, (_, index) => this.#done + 1 + index)]
   }
 }

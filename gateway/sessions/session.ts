@@ -16,7 +16,6 @@ import { type OpenSession, openSession } from './open-session.ts'
 import { type Grounds, type LiveSession, upstreamGrounds } from './live-session.ts'
 import type { Judged, Living } from './living.ts'
 import type { SessionRegistry } from './registry.ts'
-import type { Renewals } from './renewals.ts'
 import type { RelaySide, Tunnel } from './tunnel.ts'
 
 export interface SessionDependencies {
@@ -29,8 +28,7 @@ export interface SessionDependencies {
   readonly audit: AuditLog
   readonly registry: Pick<SessionRegistry, 'add' | 'delete'>
   /** Judges live sessions again. */
-  readonly living: Pick<Living, 'generation' | 'opened'>
-  readonly renewals: Pick<Renewals, 'accepted'>
+  readonly living: Pick<Living, 'generation' | 'opened' | 'accepted'>
   readonly metrics: Metrics
   /** Milliseconds from the client's "connected" until the name inside `passthrough` must be proven. */
   readonly nameProofMs: number
@@ -148,18 +146,11 @@ class Session {
     this.#facts.destination = destination?.name ?? null
     const revoked = this.#revoked(identity)
     if (revoked !== null) return revoked
-    this.#accepted(identity)
+    this.#deps.living.accepted(identity)
     if (destination === null) return { code: 'destination-unknown', detail: null }
     if (facts.ech && destination.ech === 'refuse') return { code: 'request-ech', detail: null }
     const admitted = { identity, destination, target: targetOf(destination, requested) }
     return this.#decide(admitted) ?? admitted
-  }
-
-  /** Where it is a newer SVID than that of open sessions, those live on by it. */
-  #accepted({ principal, expiresAt }: Identified): void {
-    const { renewals, now } = this.#deps
-    if (principal.kind !== 'workload' || expiresAt === null) return
-    renewals.accepted(principal.id.uri, expiresAt.getTime(), now().getTime())
   }
 
   /** What is kept of it while it lives. */

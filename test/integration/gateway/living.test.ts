@@ -1,83 +1,15 @@
 // Authorisation that lives as long as the session: what is no longer allowed is closed, and nothing else is touched.
-import { rename } from 'node:fs/promises'
-import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { connect } from '../../fixtures/connect-client.ts'
 import { clientOf, demandingPartner } from '../../fixtures/demanding-partner.ts'
-import { partnerDestination, startPartner, toLoopback } from '../../fixtures/partner.ts'
-import { createRoot, type Issued } from '../../fixtures/pki.ts'
-import { type Ending, readToEnding } from '../../fixtures/sockets.ts'
-import { createWorld, startTestGateway, type TestGatewayOptions, type World } from '../../fixtures/world.ts'
+import { partnerDestination, toLoopback } from '../../fixtures/partner.ts'
+import { createRoot } from '../../fixtures/pki.ts'
+import { readToEnding } from '../../fixtures/sockets.ts'
+import { createWorld, startTestGateway } from '../../fixtures/world.ts'
+import { outcome, scene, type Scene, swap } from './living-scene.ts'
 
 const PERMIT = '@id("all") permit (principal is Workload, action, resource);\n'
 const DENY_A = `${PERMIT}@id("not-a") forbid (principal == Workload::"spiffe://example.org/a", action, resource);`
-
-/** A session that echoes; `alive` fails where it is over. */
-interface Open {
-  readonly ending: Promise<Ending>
-  alive(): Promise<void>
-  close(): void
-}
-
-async function scene(options: Partial<TestGatewayOptions> & { readonly more?: string } = {}) {
-  const stack = new AsyncDisposableStack()
-  const world = stack.use(await createWorld())
-  const partner = stack.use(
-    await startPartner(world, (socket) => {
-      socket.on('data', (chunk) => socket.write(chunk))
-      socket.on('end', () => socket.end())
-    }),
-  )
-  const destination = (more = '') => partnerDestination(partner.port, more)
-  const gateway = stack.use(
-    await startTestGateway(world, {
-      destinations: destination(options.more),
-      resolve: toLoopback,
-      ...options,
-    }),
-  )
-  const open = async (svid: Issued): Promise<Open> => {
-    const answer = await connect(world, gateway.port, { svid, target: `partner.test:${partner.port}` })
-    expect(answer.status).toBe(200)
-    return follow(answer.socket)
-  }
-  return {
-    ...{ world, gateway, partner, destination, open },
-    svid: (name: string, more = {}) => world.svid(name, more),
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
-  }
-}
-
-function follow(socket: Awaited<ReturnType<typeof connect>>['socket']): Open {
-  let heard = 0
-  socket.on('data', (chunk: Buffer) => {
-    heard += chunk.length
-  })
-  const ending = readToEnding(socket)
-  return {
-    ending,
-    async alive() {
-      const before = heard
-      socket.write('ping')
-      await expect.poll(() => heard).toBe(before + 4)
-    },
-    close: () => socket.destroy(),
-  }
-}
-
-type Scene = Awaited<ReturnType<typeof scene>>
-
-/** The outcome of the session that was closed, which is one. */
-async function outcome({ gateway }: Scene) {
-  const [record, ...more] = await gateway.closed(1)
-  expect(more).toEqual([])
-  return record?.outcome
-}
-
-async function swap(world: World, name: string, text: string): Promise<void> {
-  await world.file(`${name}.new`, text)
-  await rename(path.join(world.directory, `${name}.new`), path.join(world.directory, name))
-}
 
 describe('a changed policy', () => {
   test('closes the sessions that it denies, and touches no other', async () => {
