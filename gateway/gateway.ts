@@ -8,7 +8,8 @@ import { type HealthState, startHealth } from './admin/health.ts'
 import { createAuditLog } from './audit/chain.ts'
 import { createIds } from './audit/ids.ts'
 import { createFileSink, type Sink } from './audit/sink.ts'
-import { type PartnerSource, watchCertificates } from './certificates.ts'
+import { watchCertificates } from './certificates.ts'
+import type { ReadSecret } from './config/secrets.ts'
 import type { Destination, GatewayConfig, HostPort, ListenerConfig } from './config/types.ts'
 import { compileDestinations } from './destinations/match.ts'
 import { createDestinationStore, type DestinationStore } from './destinations/store.ts'
@@ -16,45 +17,53 @@ import { createAdmission } from './listeners/arrival/admission.ts'
 import { affordableConnections } from './listeners/arrival/open-files.ts'
 import { createAttempts } from './listeners/attempts.ts'
 import { createH2Memory } from './listeners/h2-memory.ts'
-import { type Listener, startListener, trustOf } from './listeners/listener.ts'
-import { createIdentifyNetwork } from './listeners/networks.ts'
+import { startListener, trustOf } from './listeners/listener.ts'
 import { type ChoosePort, createChoosePort } from './listeners/passthrough.ts'
 import { singleTargets } from './listeners/preset.ts'
-import type { PolicyStore } from './policy/store.ts'
-import type { ReadRevocations } from './config/read.ts'
-import { NO_REVOCATIONS, type RevocationQuestion } from './revocations/list.ts'
-import { createRevocationStore, type RevocationStore } from './revocations/store.ts'
-import { watchRevocations } from './revocations/watch.ts'
+import type { Policy } from './policy/types.ts'
+import type { AcceptedConfig } from './reload/accept.ts'
+import { type ApplyResult, type ConfigWatch, watchConfig } from './reload/config-watch.ts'
+import { createInForce } from './reload/in-force.ts'
+import { listenFault } from './reload/listen-fault.ts'
+import { ListenerSet, type StartedListener } from './reload/listener-set.ts'
+import { needsRestart } from './reload/restart-only.ts'
+import type { ConfigSource } from './reload/source.ts'
+import { ConfigStatus } from './reload/status.ts'
+import { type Sources, Watches, type WatchesOptions } from './reload/watches.ts'
+import type { RevocationQuestion } from './revocations/list.ts'
+import { type FirstRevocations, RevocationKeeper } from './revocations/keeper.ts'
 import { drain } from './sessions/drain.ts'
 import { Moments } from './sessions/moments.ts'
 import type { SessionRegistry } from './sessions/registry.ts'
+import { createScope } from './sessions/scope.ts'
 import { startLiving } from './sessions/start-living.ts'
-import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { createMetrics } from './telemetry/metrics.ts'
 import { ownNetwork } from './upstream/address-class.ts'
 import { createDial } from './upstream/dial.ts'
 import { createEndpoints } from './upstream/endpoints.ts'
 import { createOpenUpstream } from './upstream/open.ts'
+import { createTlsMemory } from './upstream/originate.ts'
 import { createOwnListeners } from './upstream/own-listeners.ts'
 import { createResolve } from './upstream/resolve.ts'
 import { createStartTlsSet } from './upstream/starttls/registry.ts'
-import { createTrustStore, type TrustStore } from './trust-store.ts'
-import type { LockedDial, Resolve } from './upstream/types.ts'
+import { createTrustStore } from './trust-store.ts'
+import type { AttemptResult, LockedDial, Resolve, UpstreamRequest } from './upstream/types.ts'
 
 /** Exit waits this long for audit records to be written (design §5.6). */
 const AUDIT_FLUSH_MS = 5_000
 
 export interface GatewayOptions {
   readonly config: GatewayConfig
-  readonly policy: PolicyStore
+  readonly policy: Policy
   readonly log: Logger
   /** The revocation list, which is read again while it runs. Default: there is none. */
-  readonly revocations?: (ReadRevocations & { readonly intervalMs?: number }) | null
-  /** Certificates and roots, which may change while it runs. Default: those of `config`, for good. */
-  readonly trust?: TrustStore
-  /** Destinations, which may change while it runs. Default: those of `config`, for good. */
-  readonly destinations?: DestinationStore
-  /** Certificates, keys and roots of destinations, to be read again while it runs. Default: those of `config`, for good. */
-  readonly partners?: PartnerSource
+  readonly revocations?: FirstRevocations | null
+  /** Certificates, keys and roots, to be read again while it runs. Default: those of `config`, for good. */
+  readonly sources?: Sources & { readonly readSecret: ReadSecret }
+  /** Where the configuration is looked for again while it runs. Default: it is what it is for good. */
+  readonly source?: ConfigSource
+  /** How often files and secrets are looked at, in milliseconds; each its own default. */
+  readonly intervals?: { readonly files?: number; readonly secrets?: number }
   /** Start lines go here, and audit events too where `audit.sink` is stdout. */
   readonly stdout: Sink
   readonly resolve?: Resolve
@@ -65,6 +74,8 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Where each listener, `admin` and `health` really listen. */
   readonly addresses: ReadonlyMap<string, { readonly host: string; readonly port: number }>
+  /** Reads the configuration at once; resolves when it is in force or refused. */
+  reload(): Promise<void>
   /** Lets live sessions end as `drain` in the configuration says, then closes everything. */
   drain(hurry?: AbortSignal): Promise<void>
   /** Closes everything at once. */
@@ -81,41 +92,90 @@ interface State {
 /** Starts every part; rejects, with nothing left running, where one of them cannot start. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   await using stack = new AsyncDisposableStack()
-  const { config, policy, stdout } = options
+  const { config, stdout } = options
   const state: State = { phase: 'starting', refusing: false }
   const core = await createCore(options, stack)
+  const { inForce, status } = core
   const health = await startHealth({
     address: config.health,
     ready: () => toHealth(state.phase === 'ready' ? null : state.phase),
-    alive: () => toHealth(policy.failure() === null ? null : 'policy-engine'),
+    alive: () => toHealth(inForce.policy.failure() === null ? null : 'policy-engine'),
   })
   stack.use(health)
-  const admin = stack.use(await startAdmin({ address: config.admin, metrics: core.metrics }))
-  const listeners: Listener[] = []
-  stack.defer(() => closeAll(listeners, core.registry))
+  const { metrics } = core
+  const admin = stack.use(
+    await startAdmin({ address: config.admin, metrics, configuration: () => status.view() }),
+  )
   const addresses = new Map<string, HostPort>()
-  for (const listener of config.listeners) {
-    const started = await startOne(listener, options, core, () => state.refusing)
-    listeners.push(started)
-    addresses.set(listener.name, started.address)
-    core.ownListeners.add(started.address)
+  const listening = (name: string, address: HostPort) => {
+    core.ownListeners.add(address)
+    addresses.set(name, address)
+    const line = { event: 'listening', listener: name, address: formatAddress(address) }
+    stdout.line(JSON.stringify(line))
   }
-  core.ownListeners.add(admin.address)
-  core.ownListeners.add(health.address)
-  addresses.set('admin', admin.address).set('health', health.address)
-  for (const [listener, address] of addresses) {
-    stdout.line(JSON.stringify({ event: 'listening', listener, address: formatAddress(address) }))
-  }
+  const listeners = new ListenerSet({
+    start: (listener) => startOne(listener, options, core, () => state.refusing),
+    onStarted: listening,
+    onStopped(name, address) {
+      core.ownListeners.delete(address)
+      if (addresses.get(name) === address) addresses.delete(name)
+    },
+  })
+  stack.defer(() => closeAll(listeners, core.registry))
+  const prepared = await listeners.prepare(config.listeners)
+  prepared.commit(config.drain.deadlineMs)
+  listening('admin', admin.address)
+  listening('health', health.address)
+  const watch = stack.use(startConfigWatch(options, core, listeners))
   state.phase = 'ready'
   stdout.line(JSON.stringify({ event: 'ready' }))
   const parts = stack.move()
   return {
     addresses,
-    drain: (hurry) =>
-      drainAll(config, core.registry, listeners, state, hurry).then(() => parts.disposeAsync()),
+    reload: () => watch.reload(),
+    async drain(hurry) {
+      await watch[Symbol.asyncDispose]()
+      await drainAll(inForce.config(), core.registry, listeners, state, hurry)
+      await parts.disposeAsync()
+    },
     close: () => parts.disposeAsync(),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   }
+}
+
+/** Does nothing where there is no source to look at. */
+function startConfigWatch(options: GatewayOptions, core: Core, listeners: ListenerSet): ConfigWatch {
+  const { source, log, intervals } = options
+  if (source === undefined) return { reload: async () => {}, [Symbol.asyncDispose]: async () => {} }
+  const { status, metrics, now, revocations } = core
+  return watchConfig({
+    ...{ source, status, metrics, log, now },
+    apply: (accepted) => applyConfig(accepted, options, core, listeners),
+    keptRevocations: () => revocations.file,
+    ...(intervals?.files === undefined ? {} : { intervalMs: intervals.files }),
+  })
+}
+
+/** All of it, or nothing: the one step that can fail is to listen, and it comes first. */
+async function applyConfig(
+  { loaded, policy }: AcceptedConfig,
+  { config: started, source }: GatewayOptions,
+  { inForce, watches, revocations }: Core,
+  listeners: ListenerSet,
+): Promise<ApplyResult> {
+  const { config } = loaded
+  try {
+    const prepared = await listeners.prepare(config.listeners)
+    inForce.replace(config, policy)
+    prepared.commit(config.drain.deadlineMs)
+  } catch (error) {
+    const fault = listenFault(source?.name ?? '', loaded, error)
+    if (fault === null) throw error
+    return { ok: false, faults: [fault] }
+  }
+  watches.watch(loaded)
+  const kept = revocations.follow(loaded.revocations)
+  return { ok: true, needsRestart: [...needsRestart(started, config), ...kept] }
 }
 
 type Core = Awaited<ReturnType<typeof createCore>>
@@ -127,10 +187,17 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
   const sink = config.audit.sink.kind === 'stdout' ? stdout : await createFileSink(config.audit.sink.path)
   const metrics = createMetrics({ version: VERSION, audit: () => sink.state() })
   stack.defer(() => metrics.close())
-  const trust = options.trust ?? createTrustStore(config.material)
-  const destinations = options.destinations ?? createDestinationStore(config.destinations)
-  const { log, partners } = options
-  stack.use(watchCertificates({ trust, destinations, metrics, log, now, partners }))
+  const trust = createTrustStore(config.material)
+  const destinations = createDestinationStore(config.destinations)
+  const inForce = createInForce({ config, policy, trust, destinations })
+  const status = new ConfigStatus(inForce.revision(), { source: options.source?.name ?? '', now })
+  metrics.sampleConfiguration(() => ({
+    ageSeconds: status.ageMs / 1000,
+    rejected: status.fault !== null,
+  }))
+  const { log } = options
+  stack.use(watchCertificates({ trust, destinations, metrics, log, now }))
+  const watches = stack.use(startWatches(options, { trust, destinations, metrics, log }))
   const connections = config.arrivals.connections ?? (await affordableConnections())
   const admission = createAdmission({ ...config.arrivals, connections })
   metrics.sampleAdmission(() => admission.state)
@@ -139,37 +206,48 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
   metrics.sampleH2(() => h2Memory.heldBytes)
   const audit = createAuditLog({
     sink,
-    revision: () => ({ config: config.revision, policy: policy.revision }),
+    revision: inForce.revision,
     now,
     random: randomBytes,
     onFailure: config.audit.onFailure,
     maxBacklogBytes: config.audit.maxBacklogBytes,
   })
   stack.defer(() => audit.close(AUDIT_FLUSH_MS))
-  const revocations = startRevocations(options, metrics, now, stack)
+  const revocations = stack.use(
+    new RevocationKeeper(options.revocations ?? null, {
+      metrics,
+      log,
+      now,
+      intervalMs: options.intervals?.files,
+    }),
+  )
   const ownListeners = createOwnListeners()
   const startTls = createStartTlsSet()
   const endpoints = createEndpoints({ now: () => performance.now(), random: Math.random })
   metrics.sampleEndpointsAside(() => endpoints.aside)
   const { servers, ...limits } = config.dns
-  const surroundings = { network: ownNetwork(config.vpcCidrs), isOwnListener: ownListeners.has }
-  const openUpstream = createOpenUpstream({
-    startTls,
+  const kept = {
+    ...{ startTls, endpoints, tlsMemory: createTlsMemory() },
     resolve: options.resolve ?? createResolve({ servers, limits, metrics }),
     dial: options.dial ?? createDial(),
-    endpoints,
-    onAttempt: (result) => metrics.dialled(result),
-    surroundings,
-  })
-  const identifyNetwork = createIdentifyNetwork(config.networks)
+    onAttempt: (result: AttemptResult) => metrics.dialled(result),
+  }
+  const vpcOf = ({ vpcCidrs }: GatewayConfig) => vpcCidrs
+  const surroundings = inForce.view(vpcOf, (cidrs) => ({
+    network: ownNetwork(cidrs),
+    isOwnListener: ownListeners.has,
+  }))
+  const openUpstream = inForce.view(vpcOf, () =>
+    createOpenUpstream({ ...kept, surroundings: surroundings() }),
+  )
   const asked = followDestinations(destinations)
   const live = startLiving({
-    ...{ now, policy, trust, destinations, revocations, metrics, identifyNetwork, surroundings },
+    ...{ now, inForce, trust, destinations, metrics, surroundings, match: asked.match },
+    revocations: revocations.store,
     random: Math.random,
     onInternalError: (error, session) => log.error({ err: error, session }, 'internal error'),
-    match: asked.match,
-    trustOf: (name) => {
-      const listener = config.listeners.find((one) => one.name === name)
+    trustOf(name) {
+      const listener = inForce.config().listeners.find((one) => one.name === name)
       return listener === undefined ? null : trustOf(listener, trust.current())
     },
   })
@@ -183,43 +261,52 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
   stack.defer(() => alarms.close())
   return {
     ...{ now, metrics, audit, trust, admission, h2Memory, startTls },
-    openUpstream,
-    revoked: (asked: RevocationQuestion) => revocations.find(asked),
+    ...{ inForce, status, watches, revocations },
+    openUpstream: (request: UpstreamRequest) => openUpstream()(request),
+    revoked: (asked: RevocationQuestion) => revocations.store.find(asked),
     ownListeners,
     ...live,
     alarms,
     newId: createIds({ now, random: randomBytes }),
-    identifyNetwork,
+    identifyNetwork: inForce.identifyNetwork,
+    policy: inForce.policy,
+    revision: inForce.revision,
     ...asked,
   }
 }
 
-function startRevocations(
-  { revocations: source = null, log }: GatewayOptions,
-  metrics: Metrics,
-  now: () => Date,
-  stack: AsyncDisposableStack,
-): RevocationStore {
-  const store = createRevocationStore(source?.first.list ?? NO_REVOCATIONS, now)
-  if (source !== null) stack.use(watchRevocations({ ...source, source, store, metrics, log }))
-  return store
+function startWatches(
+  { sources, intervals = {} }: GatewayOptions,
+  what: Omit<WatchesOptions, 'readSecret'>,
+): Watches {
+  const { files: filesIntervalMs, secrets: secretsIntervalMs } = intervals
+  const readSecret = sources?.readSecret ?? (() => Promise.reject(new Error('no source of secrets')))
+  const watches = new Watches({
+    ...{ ...what, readSecret },
+    ...(filesIntervalMs === undefined ? {} : { filesIntervalMs }),
+    ...(secretsIntervalMs === undefined ? {} : { secretsIntervalMs }),
+  })
+  if (sources !== undefined) watches.watch(sources)
+  return watches
 }
 
-function startOne(
+async function startOne(
   listener: ListenerConfig,
-  { config, policy, log }: GatewayOptions,
+  { config, log }: GatewayOptions,
   core: Core,
   draining: () => boolean,
-): Promise<Listener> {
+): Promise<StartedListener> {
+  const scope = createScope(core.registry)
+  let refusing = false
   const attempts = createAttempts({
     ...core,
+    registry: scope,
     listener: listener.name,
-    policy,
     nameProofMs: config.arrivals.timeoutMs,
-    draining,
+    draining: () => refusing || draining(),
     onInternalError: (error, attempt) => log.error({ err: error, attempt }, 'internal error'),
   })
-  return startListener({
+  const started = await startListener({
     ...core,
     ...attempts,
     config: listener,
@@ -230,12 +317,19 @@ function startOne(
       log.error({ err: error, listener: listener.name }, 'a connection could not be accepted')
     },
   })
+  return {
+    listener: started,
+    refuse: () => {
+      refusing = true
+    },
+    closeSessions: () => scope.closeAll('session-drained'),
+  }
 }
 
 function drainAll(
   config: GatewayConfig,
   registry: SessionRegistry,
-  listeners: readonly Listener[],
+  listeners: ListenerSet,
   state: State,
   hurry?: AbortSignal,
 ): Promise<void> {
@@ -247,7 +341,7 @@ function drainAll(
     },
     onRefuse: () => {
       state.refusing = true
-      for (const listener of listeners) listener.drain()
+      listeners.drain()
     },
     ...(hurry === undefined ? {} : { hurry }),
   })
@@ -269,10 +363,10 @@ function followDestinations(store: DestinationStore) {
   }
 }
 
-async function closeAll(listeners: readonly Listener[], registry: SessionRegistry): Promise<void> {
+async function closeAll(listeners: ListenerSet, registry: SessionRegistry): Promise<void> {
   registry.closeAll('session-drained')
   await registry.empty()
-  await Promise.all(listeners.map((listener) => listener.close()))
+  await listeners.close()
 }
 
 /** `127.0.0.1:8443`, `[::1]:8443`. */

@@ -137,6 +137,10 @@ class PartnerWatch {
   stop(): void {
     this.#stopped = true
     this.#secrets.stop()
+    // Whoever watches next may not know these parts any more, and nobody would take the alarm back.
+    for (const [part, { complaint }] of this.#states) {
+      if (complaint !== null) this.#options.metrics.partnerReload(whichOf(part), 'fresh')
+    }
   }
 
   /** `counted` are those whose failure is a new one. Never rejects. */
@@ -148,7 +152,8 @@ class PartnerWatch {
     const work = async () => {
       try {
         const results = await this.#options.partners.read(parts, readSecret)
-        this.#take(results, counted)
+        // By now the destinations of another configuration may be in force.
+        if (!this.#stopped) this.#take(results, counted)
       } catch (error) {
         this.#options.log.error({ err: error }, 'certificates of partners could not be looked at')
       }

@@ -3,13 +3,10 @@
 import pino from 'pino'
 import { type Fault, formatFault } from '../common/fault.ts'
 import { createStdoutSink } from './audit/sink.ts'
-import { type LoadedGatewayConfig, loadGatewayConfig } from './config/load.ts'
 import { createReadSecret } from './config/secrets-manager.ts'
 import { type Gateway, startGateway } from './gateway.ts'
-import { compilePolicy } from './policy/compile.ts'
-import { createPolicyStore } from './policy/store.ts'
-import { createTrustStore } from './trust-store.ts'
-import { watchTrust } from './trust-watch.ts'
+import { listenFault } from './reload/listen-fault.ts'
+import { createFileSource } from './reload/source.ts'
 
 export interface RunOptions {
   readonly configFile: string
@@ -24,23 +21,23 @@ export async function runGateway(options: RunOptions): Promise<number> {
     pino.destination({ dest: 2, sync: true }),
   )
   const readSecret = createReadSecret()
-  const loaded = await loadGatewayConfig(options.configFile, { readSecret })
-  if (!loaded.ok) return printFaults(loaded.faults)
-  const { config } = loaded
-  const compiled = compilePolicy(config.policyFiles, loaded.policy)
-  if (!compiled.ok) return printFaults(compiled.faults)
-  for (const warning of [...loaded.warnings, ...compiled.warnings]) log.warn(formatFault(warning))
+  const source = createFileSource(options.configFile, { readSecret })
+  const { result } = await source.look({ force: true, keptRevocations: null })
+  if (result === null) throw new TypeError('the first look gave nothing')
+  if (!result.ok) return printFaults(result.faults)
+  const { loaded, policy, warnings } = result.accepted
+  for (const warning of warnings) log.warn(formatFault(warning))
   for (const variable of loaded.overridden)
     log.info({ variable }, 'the environment wins over the configuration')
-  const trust = createTrustStore(config.material)
-  await using _watch = watchTrust({ ...loaded, files: loaded.trustFiles, trust, log })
   const stdout = createStdoutSink(process.stdout)
-  let gateway: Gateway
+  let gateway: Gateway | null = null
+  // From the start, since nobody can know when it is safe to send: a process that does not listen dies of it.
+  const reload = () => void gateway?.reload()
+  process.on('SIGHUP', reload)
   try {
-    const partners = { ...loaded.partners, readSecret }
-    const { revocations } = loaded
-    const policy = createPolicyStore(compiled.policy)
-    gateway = await startGateway({ config, policy, log, stdout, trust, partners, revocations })
+    const { config, revocations } = loaded
+    const sources = { ...loaded, readSecret }
+    gateway = await startGateway({ config, policy, log, stdout, revocations, sources, source })
   } catch (error) {
     const fault = listenFault(options.configFile, loaded, error)
     if (fault === null) throw error
@@ -49,6 +46,7 @@ export async function runGateway(options: RunOptions): Promise<number> {
   const hurry = await untilStopped(options.signal)
   log.info('draining')
   await gateway.drain(hurry)
+  process.off('SIGHUP', reload)
   await stdout.close(0)
   log.info('stopped')
   return 0
@@ -57,36 +55,6 @@ export async function runGateway(options: RunOptions): Promise<number> {
 function printFaults(faults: readonly Fault[]): 1 {
   process.stderr.write(faults.map((fault) => `${formatFault(fault)}\n`).join(''))
   return 1
-}
-
-/** A port that cannot be had, as a fault of the key that names it; null where the error is something else. */
-function listenFault(file: string, loaded: LoadedGatewayConfig, error: unknown): Fault | null {
-  const { code, syscall, address, port } = error as NodeJS.ErrnoException & {
-    address?: string
-    port?: number
-  }
-  if (syscall !== 'listen') return null
-  const { config, lineOf } = loaded
-  const same = (at: { host: string; port: number }) =>
-    at.port === port && (address === undefined || at.host === address)
-  const index = config.listeners.findIndex((listener) => same(listener.address))
-  const path =
-    index >= 0 ? ['listeners', index, 'address'] : [same(config.health) ? 'health' : 'admin', 'address']
-  const meaning: Record<string, string> = {
-    EADDRINUSE: 'another process listens on this port',
-    EACCES: 'this user may not listen on this port',
-    EADDRNOTAVAIL: 'this machine has no such address',
-  }
-  return {
-    file,
-    line: lineOf(path),
-    key: index >= 0 ? `listeners[${index}].address` : path.join('.'),
-    message: `cannot listen on ${address}:${port}: ${meaning[code ?? ''] ?? code}`,
-    remedy:
-      code === 'EADDRINUSE'
-        ? 'stop it or choose another port; port 0 picks a free one'
-        : 'choose another address',
-  }
 }
 
 /** Resolves at the first stop signal; the signal it gives fires at the second, which cuts the drain's delay short. */

@@ -4,17 +4,20 @@ import type { TrustMaterial } from './config/types.ts'
 
 export interface TrustStore {
   current(): TrustMaterial
-  /** Called with each replacement. */
-  onChange(listener: (material: TrustMaterial) => void): void
+  /** Called with each replacement, until what it returns is called. */
+  onChange(listener: (material: TrustMaterial) => void): () => void
   replace(material: TrustMaterial): void
 }
 
 export function createTrustStore(initial: TrustMaterial): TrustStore {
   let material = initial
-  const listeners: ((material: TrustMaterial) => void)[] = []
+  const listeners = new Set<(material: TrustMaterial) => void>()
   return {
     current: () => material,
-    onChange: (listener) => void listeners.push(listener),
+    onChange(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
     replace(next) {
       material = next
       for (const listener of listeners) listener(next)

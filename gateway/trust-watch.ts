@@ -33,6 +33,7 @@ export function watchTrust(options: TrustWatchOptions): AsyncDisposable {
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
+      watch.stop()
       await looking
     },
   }
@@ -42,12 +43,18 @@ class TrustWatch {
   readonly #options: TrustWatchOptions
   #stamps = ''
   #digest: string
+  #stopped = false
   /** Told once, though it is found at every look. */
   #complaint: string | null = null
 
   constructor(options: TrustWatchOptions) {
     this.#options = options
     this.#digest = digestOf(options.trust.current())
+  }
+
+  /** What is being read counts no more. */
+  stop(): void {
+    this.#stopped = true
   }
 
   /** Never rejects. */
@@ -66,6 +73,8 @@ class TrustWatch {
   async #read(): Promise<boolean> {
     const { readTrust, trust, log } = this.#options
     const { material, faults } = await readTrust()
+    // By now the files of another configuration may be in force.
+    if (this.#stopped) return true
     if (material === null) {
       this.#complain(faults.map(formatFault).join('; '))
       return false

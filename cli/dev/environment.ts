@@ -9,7 +9,6 @@ import { createStdoutSink } from '../../gateway/audit/sink.ts'
 import { loadGatewayConfig } from '../../gateway/config/load.ts'
 import { formatAddress, startGateway } from '../../gateway/gateway.ts'
 import { compilePolicy } from '../../gateway/policy/compile.ts'
-import { createPolicyStore } from '../../gateway/policy/store.ts'
 import { loadIdentityConfig } from '../../lambdas/identity/config.ts'
 import { readIdentityEnvironment } from '../../lambdas/identity/environment.ts'
 import { startAuthority } from '../../lambdas/identity/server.ts'
@@ -125,7 +124,7 @@ async function startLocalGateway(workspace: Workspace) {
   if (!compiled.ok) throw new ConfigurationError(compiled.faults)
   return startGateway({
     config,
-    policy: createPolicyStore(compiled.policy),
+    policy: compiled.policy,
     revocations: loaded.revocations,
     log: pino({ level: 'warn' }, pino.destination({ dest: 2, sync: true })),
     stdout: createStdoutSink(discard()),

@@ -15,6 +15,8 @@ export interface RunningServer extends AsyncDisposable {
 export interface AdminOptions {
   readonly address: HostPort
   readonly metrics: Metrics
+  /** What GET /config shows. */
+  readonly configuration?: () => object
 }
 
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i
@@ -25,17 +27,20 @@ const LIMITS = {
   maxHeaderSize: 8 * 1024,
 }
 
-export function createAdminApp({ metrics }: Pick<AdminOptions, 'metrics'>): Hono {
+export function createAdminApp({ metrics, configuration }: Omit<AdminOptions, 'address'>): Hono {
   const app = new Hono()
   app.use(async (context, next) => {
     if (!LOOPBACK.test(context.req.header('host') ?? ''))
       return context.text('this port answers to loopback names alone\n', 403)
     return next()
   })
-  app.get('/', (context) => context.text('Sallyport admin\n/metrics  Prometheus text\n'))
+  app.get('/', (context) =>
+    context.text('Sallyport admin\n/metrics  Prometheus text\n/config   the configuration in force\n'),
+  )
   app.get('/metrics', (context) =>
     context.body(metrics.render(), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }),
   )
+  if (configuration !== undefined) app.get('/config', (context) => context.json(configuration()))
   return app
 }
 

@@ -18,7 +18,7 @@ const HARD_LIMIT_FACTOR = 4
 
 export interface AuditLogOptions {
   readonly sink: Sink
-  /** What is in force when an event is written. */
+  /** What is in force when an event is written, for attempts that were not judged. */
   readonly revision: () => Revision
   readonly now: () => Date
   /** That many random bytes, such as `randomBytes` of node:crypto. */
@@ -44,9 +44,11 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   }
 
   return {
-    opened: (facts) => append((link) => openedEvent(facts, link, revision())),
+    opened: (facts) => append((link) => openedEvent(facts, link, facts.revision ?? revision())),
     closed: (facts, outcome, bytes) =>
-      append((link) => closedEvent(facts, { outcome, bytes, closedAt: now() }, link, revision())),
+      append((link) =>
+        closedEvent(facts, { outcome, bytes, closedAt: now() }, link, facts.revision ?? revision()),
+      ),
     available() {
       if (onFailure === 'continue') return true
       const { failure, backlogBytes, oldestWaitMs } = sink.state()

@@ -45,6 +45,8 @@ export interface AttemptFacts {
   handshakeMs: number | null
   decideMs: number | null
   upstreamTimings: UpstreamTimings | null
+  /** What it was judged by; null = it was not, and what is in force when the record is written stands there. */
+  revision: Revision | null
 }
 
 export interface Outcome {

@@ -16,7 +16,9 @@ export async function checkGatewayConfig(
   file: string,
   options: Omit<ReadOptions, 'readSecret'> = {},
 ): Promise<CheckedConfig> {
-  const { faults, warnings, policy } = await readGatewayConfig(file, { ...options, readSecret: null })
+  const { policy, revocations, ...read } = await readGatewayConfig(file, { ...options, readSecret: null })
+  const faults = [...read.faults, ...(revocations?.first.faults ?? [])]
+  const warnings = [...read.warnings, ...(revocations?.first.warnings ?? [])]
   if (policy === null) return { faults, warnings }
   const compiled = compilePolicy(policy.files, policy)
   return compiled.ok

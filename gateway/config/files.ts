@@ -93,6 +93,11 @@ export class ReferencedFiles {
     return path.isAbsolute(reference) ? reference : path.join(path.dirname(this.#options.file), reference)
   }
 
+  /** Every path that was asked for so far, from where this process looks. */
+  get names(): readonly string[] {
+    return [...this.#contents.keys()].map((reference) => this.nameOf(reference))
+  }
+
   /** The file at a path as it stands in the configuration; null after a fault at `key`. */
   async read(reference: string, key: KeyPath): Promise<FileContent | null> {
     const first = !this.#contents.has(reference)

@@ -68,12 +68,15 @@ function build(
   from: readonly string[] | null,
 ): ListenerConfig {
   const { name, address, protocol, proxyProtocol } = entry
+  const trustDomains = entry.trustDomains ?? defaultTrustDomains(entry, document, material)
+  const { identity: _shown, ...rest } = entry
   return {
+    fingerprint: JSON.stringify([rest, trustDomains, entry.audience ?? audience, from]),
     name,
     address,
     protocol,
     minVersion: entry.minVersion ?? 'TLSv1.3',
-    trustDomains: entry.trustDomains ?? defaultTrustDomains(entry, document, material),
+    trustDomains,
     proxyProtocol:
       proxyProtocol?.required === true ? { from: createRangeTest(from ?? proxyProtocol.from) } : null,
     clientAuthentication: entry.clientAuthentication ?? 'svid',

@@ -23,6 +23,8 @@ export interface LoadedGatewayConfig {
   /** Where certificates, keys and roots for identity and trust are read from. */
   readonly trustFiles: readonly string[]
   readonly readTrust: ReadTrust
+  /** What was looked at: gateway.yaml and all that it names, the revocation list apart. */
+  readonly files: readonly string[]
   /** Null where the configuration has no list. */
   readonly revocations: ReadRevocations | null
   /** Certificates, keys and roots of destinations. */
@@ -33,7 +35,16 @@ export interface LoadedGatewayConfig {
 
 export type GatewayConfigResult =
   | LoadedGatewayConfig
-  | { readonly ok: false; readonly faults: readonly Fault[] }
+  | { readonly ok: false; readonly faults: readonly Fault[]; readonly files: readonly string[] }
+
+export interface LoadOptions extends ReadOptions {
+  readonly readSecret?: ReadSecret
+  /**
+   * The revocation list that the gateway goes by already: what has become of its file is no matter of the configuration,
+   * and must not keep it from changing.
+   */
+  readonly keptRevocations?: string | null
+}
 
 /**
  * Reads gateway.yaml (design §5.1) and all that it refers to; paths in it are relative to its directory. Every fault
@@ -41,8 +52,13 @@ export type GatewayConfigResult =
  */
 export async function loadGatewayConfig(
   file: string,
-  options: ReadOptions & { readonly readSecret?: ReadSecret } = {},
+  { keptRevocations = null, ...options }: LoadOptions = {},
 ): Promise<GatewayConfigResult> {
-  const { config, policy, faults, ...rest } = await readGatewayConfig(file, options)
-  return config === null || policy === null ? { ok: false, faults } : { ok: true, config, policy, ...rest }
+  const { config, policy, faults, warnings, ...rest } = await readGatewayConfig(file, options)
+  const list = rest.revocations
+  const own = list === null || list.file === keptRevocations ? null : list.first
+  if (config === null || policy === null || own?.list === null) {
+    return { ok: false, faults: [...faults, ...(own?.faults ?? [])], files: rest.files }
+  }
+  return { ok: true, config, policy, warnings: [...warnings, ...(own?.warnings ?? [])], ...rest }
 }

@@ -66,6 +66,8 @@ export interface GatewayReading {
   readonly revocations: ReadRevocations | null
   /** Certificates, keys and roots of destinations. */
   readonly partners: PartnerReading
+  /** What this reading looked at: gateway.yaml and all that it names, the revocation list apart. */
+  readonly files: readonly string[]
   readonly lineOf: (path: KeyPath) => number | null
   /** Null where gateway.yaml does not fit its schema or the policy cannot be read. */
   readonly policy: PolicySource | null
@@ -75,9 +77,9 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   const { readFile = readRegularFile, now = () => new Date(), environment = process.env } = options
   const { readSecret = createReadSecret() } = options
   const source = await readSource(file, readFile)
-  if ('faults' in source) return failed(source.faults)
+  if ('faults' in source) return failed(source.faults, file)
   const loaded = loadYamlFile({ file, text: source.text }, GATEWAY_SCHEMA)
-  if (!loaded.ok) return failed(loaded.faults)
+  if (!loaded.ok) return failed(loaded.faults, file)
   const { value: document, lineOf } = loaded
   const faults: Fault[] = []
   const warnings: Fault[] = []
@@ -101,7 +103,7 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   const policy = await readPolicy(document, context)
   const revocations = await readRevocations(document, files, readFile)
   const config =
-    built === null || policy === null || faults.length > 0 || revocations?.first.list === null
+    built === null || policy === null || faults.length > 0
       ? null
       : { ...built, policyFiles: policy.files, revision: files.revision() }
   const trustFiles = trustFilesOf(document).map((reference) => files.nameOf(reference))
@@ -135,19 +137,20 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   )
   return {
     config,
-    faults: [...byLine(faults), ...(revocations?.first.faults ?? [])],
-    warnings: [...byLine(warnings), ...(revocations?.first.warnings ?? [])],
+    faults: byLine(faults),
+    warnings: byLine(warnings),
     overridden,
     trustFiles,
     readTrust,
     revocations,
+    files: [file, ...files.names],
     partners,
     lineOf,
     policy,
   }
 }
 
-function failed(faults: readonly Fault[]): GatewayReading {
+function failed(faults: readonly Fault[], file: string): GatewayReading {
   return {
     config: null,
     faults,
@@ -156,6 +159,7 @@ function failed(faults: readonly Fault[]): GatewayReading {
     trustFiles: [],
     readTrust: async () => ({ material: null, faults }),
     revocations: null,
+    files: [file],
     partners: { parts: [], secretsIntervalMs: 0, read: async () => new Map() },
     lineOf: () => null,
     policy: null,

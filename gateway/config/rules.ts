@@ -98,7 +98,8 @@ function checkAddresses(
   }
 }
 
-function overlap(a: HostPort, b: HostPort): boolean {
+/** Whether two sockets cannot listen on both. */
+export function overlap(a: HostPort, b: HostPort): boolean {
   const everywhere = (host: string) => host === '0.0.0.0' || host === '::'
   return a.port !== 0 && a.port === b.port && (a.host === b.host || everywhere(a.host) || everywhere(b.host))
 }

@@ -42,6 +42,8 @@ export interface ListenerConfig {
   readonly startTls: 'postgres' | null
   /** With `passthrough`: what the client asks for besides the name; null = as the destination has it. */
   readonly port: number | null
+  /** Equal where nothing that this listener goes by differs; certificates and roots apart, which it follows by itself. */
+  readonly fingerprint: string
 }
 
 /** Certificates and roots, which change while the gateway runs: always read together, replaced together. */

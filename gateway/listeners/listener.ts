@@ -72,10 +72,9 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const closing = new AbortController()
   // One for each connection that has asked for nothing yet.
   setMaxListeners(0, closing.signal)
-  const onHello =
-    config.protocol === 'passthrough'
-      ? (arrival: Arrival) => takePassthrough(arrival, options)
-      : createTermination(options, h2, state, closing.signal)
+  const termination =
+    config.protocol === 'passthrough' ? null : createTermination(options, h2, state, closing.signal)
+  const onHello = termination?.take ?? ((arrival: Arrival) => takePassthrough(arrival, options))
   const intake = createIntake({
     ...options,
     closing: closing.signal,
@@ -94,6 +93,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       for (const connection of h2) connection.goAway()
     },
     async close() {
+      termination?.forget()
       const closed = new Promise<void>((resolve) => intake.server.close(() => resolve()))
       // Before the sockets go, whose own events come when the audit log is closed already.
       closing.abort()
@@ -130,8 +130,8 @@ function createTermination(
       serve(toConnection(arrival, terminated, options, closing), arrival)
     },
   })
-  trust.onChange((material) => terminator.replace(tlsMaterial(config, material)))
-  return (arrival: Arrival) => terminator.take(arrival)
+  const forget = trust.onChange((material) => terminator.replace(tlsMaterial(config, material)))
+  return { take: (arrival: Arrival) => terminator.take(arrival), forget }
 }
 
 /** OpenSSL builds chains with the roots of all its trust domains; which may vouch for which is judged behind. */

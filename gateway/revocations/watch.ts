@@ -14,21 +14,23 @@ const INTERVAL_MS = 2_000
 export interface RevocationWatchOptions {
   readonly source: RevocationSource
   readonly store: RevocationStore
-  readonly metrics: Pick<Metrics, 'reloaded' | 'sampleRevocations'>
+  readonly metrics: Pick<Metrics, 'reload'>
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
   readonly intervalMs?: number
   /** Milliseconds that only grow; default that of the process. */
   readonly monotonic?: () => number
 }
 
+export interface RevocationWatch extends AsyncDisposable {
+  readonly file: string
+  /** Since the list was last known to be as its source has it. */
+  ageMs(): number
+}
+
 /** Watches until it is disposed of. */
-export function watchRevocations(options: RevocationWatchOptions): AsyncDisposable {
-  const { monotonic = () => performance.now(), metrics, store } = options
-  const watch = new RevocationWatch(options, monotonic)
-  metrics.sampleRevocations(() => ({
-    entries: store.current().entries.length,
-    ageSeconds: (monotonic() - watch.contactAt) / 1000,
-  }))
+export function watchRevocations(options: RevocationWatchOptions): RevocationWatch {
+  const { monotonic = () => performance.now() } = options
+  const watch = new Watcher(options, monotonic)
   let looking: Promise<void> | null = null
   const timer = setInterval(() => {
     looking ??= watch.look().finally(() => {
@@ -37,19 +39,23 @@ export function watchRevocations(options: RevocationWatchOptions): AsyncDisposab
   }, options.intervalMs ?? INTERVAL_MS)
   timer.unref()
   return {
+    file: options.source.file,
+    ageMs: () => monotonic() - watch.contactAt,
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
+      watch.stop()
       await looking
     },
   }
 }
 
-class RevocationWatch {
+class Watcher {
   /** When the list was last known to be as its source has it. */
   contactAt: number
   readonly #options: RevocationWatchOptions
   readonly #monotonic: () => number
   #stamp = ''
+  #stopped = false
   #digest: string
   /** Told once, though it is found at every look. */
   #complaint: string | null = null
@@ -59,6 +65,11 @@ class RevocationWatch {
     this.#monotonic = monotonic
     this.#digest = JSON.stringify(options.store.current().entries)
     this.contactAt = monotonic()
+  }
+
+  /** What is being read counts no more. */
+  stop(): void {
+    this.#stopped = true
   }
 
   /** Never rejects. */
@@ -80,6 +91,8 @@ class RevocationWatch {
   async #read(): Promise<boolean> {
     const { source, store, log, metrics } = this.#options
     const { list, faults, warnings } = await source.read()
+    // By now another list may be in force.
+    if (this.#stopped) return true
     if (list === null) {
       this.#complain(describe(faults))
       return false
@@ -90,7 +103,7 @@ class RevocationWatch {
     if (digest === this.#digest) return true
     this.#digest = digest
     store.replace(list)
-    metrics.reloaded('revocations', 'applied')
+    metrics.reload('revocations', 'applied')
     log.info({ file: source.file, entries: list.entries.length }, 'the revocation list was replaced')
     if (warnings.length > 0) log.warn({ warnings: describe(warnings) }, 'entries that revoke nothing here')
     return true
@@ -102,7 +115,7 @@ class RevocationWatch {
     // No word of it may be an old stamp's when the same bytes come back.
     this.#stamp = ''
     const { log, metrics, store } = this.#options
-    metrics.reloaded('revocations', 'failed')
+    metrics.reload('revocations', 'rejected')
     const entries = store.current().entries.length
     log.error({ faults, entries }, 'the revocation list is lost, and the last one is kept')
   }

@@ -35,7 +35,7 @@ export interface JudgeAgainOptions {
   readonly policy: Pick<Policy, 'decide'>
   readonly trustOf: CurrentTrust
   readonly identifyNetwork: IdentifyNetwork
-  readonly surroundings: Surroundings
+  readonly surroundings: () => Surroundings
   readonly renewals: Pick<Renewals, 'livesUntil'>
 }
 
@@ -55,7 +55,7 @@ export function createJudgeAgain(options: JudgeAgainOptions): JudgeAgain {
     permitted.set(destination, known)
     const before = known.get(endpoint)
     if (before !== undefined) return before
-    const found = refuseAddress(endpoint, grounds.target.port, destination, options.surroundings)
+    const found = refuseAddress(endpoint, grounds.target.port, destination, options.surroundings())
     known.set(endpoint, found)
     return found
   }

@@ -1,7 +1,7 @@
 // The life of one attempt, from a well-formed request to its closing record: identify, match, decide, open the way
 // out, record, tell the client, relay. Each step gives a value or ends the attempt with a reason code; nothing is
 // asked of the outside world before the decision is allow.
-import type { AttemptFacts, AuditLog, Outcome } from '../audit/events.ts'
+import type { AttemptFacts, AuditLog, Outcome, Revision } from '../audit/events.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
 import type { Destination } from '../config/types.ts'
 import { reachable, targetOf } from '../destinations/match.ts'
@@ -20,6 +20,8 @@ import type { RelaySide, Tunnel } from './tunnel.ts'
 
 export interface SessionDependencies {
   readonly listener: string
+  /** What is in force. */
+  readonly revision: () => Revision
   readonly match: (host: string, port: number) => Destination | null
   /** What revokes an attempt now; null = nothing. Asked before policy, which cannot undo it. */
   readonly revoked: (question: RevocationQuestion) => Revoked | null
@@ -71,6 +73,7 @@ export function beginAttempt(
     handshakeMs: connection.handshakeMs,
     decideMs: null,
     upstreamTimings: null,
+    revision: null,
   }
 }
 
@@ -137,6 +140,8 @@ class Session {
   /** Everything that can be said without touching the outside world, in the order of design §4. */
   judge(identity: Identity): Admitted | Refusal {
     const { draining, audit } = this.#deps
+    // In one turn, so that all of it is judged by one configuration.
+    this.#facts.revision = this.#deps.revision()
     if (!identity.ok) return identity
     describeCaller(this.#facts, identity)
     if (draining()) return { code: 'session-draining', detail: null }

@@ -40,7 +40,9 @@ export interface Metrics {
   /** Asked at each scrape. */
   sampleEndpointsAside(endpoints: () => number): void
   /** Something that is read while the gateway runs was found changed. */
-  reloaded(source: ReloadSource, result: 'applied' | 'failed'): void
+  reload(source: ReloadSource, result: 'applied' | 'rejected'): void
+  /** Asked at each scrape. */
+  sampleConfiguration(state: () => { readonly ageSeconds: number; readonly rejected: boolean }): void
   /** Asked at each scrape. */
   sampleRevocations(state: () => { readonly entries: number; readonly ageSeconds: number }): void
   /** A live session was judged again after a change, or at its moment. */
@@ -62,7 +64,7 @@ export interface Metrics {
   close(): void
 }
 
-export type ReloadSource = 'revocations'
+export type ReloadSource = 'configuration' | 'revocations'
 
 export interface MetricsOptions {
   readonly version: string
@@ -127,7 +129,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   )
   const reloads = registry.counter(
     'sallyport_reloads_total',
-    'Changes that were seen in a source and applied, or failed and kept away.',
+    'Changes of what the gateway goes by: applied, or rejected for a fault.',
   )
   const judged = registry.counter(
     'sallyport_sessions_judged_again_total',
@@ -183,7 +185,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
       const help = 'Endpoints that failed lately and are tried after the others.'
       registry.sampled('sallyport_endpoints_set_aside', help, 'gauge', endpoints)
     },
-    reloaded: (source, result) => reloads.add({ source, result }),
+    reload: (source, result) => reloads.add({ source, result }),
+    sampleConfiguration(state) {
+      const help = 'Time since the source of the configuration could last be asked.'
+      registry.sampled('sallyport_configuration_age_seconds', help, 'gauge', () => state().ageSeconds)
+      const rejected =
+        '1 while the newest configuration is refused for a fault and the last one is kept, else 0.'
+      registry.sampled('sallyport_configuration_rejected', rejected, 'gauge', () => Number(state().rejected))
+    },
     sampleRevocations(state) {
       const gauge = (name: string, help: string, of: 'entries' | 'ageSeconds') =>
         registry.sampled(name, help, 'gauge', () => state()[of])

@@ -5,6 +5,8 @@ import os from 'node:os'
 export interface OwnListeners {
   /** A socket that listens, by its real port; `0.0.0.0` and `::` stand for every address of this host. */
   readonly add: (address: { readonly host: string; readonly port: number }) => void
+  /** It listens no more. */
+  readonly delete: (address: { readonly host: string; readonly port: number }) => void
   /** Whether a connection to this canonical address and port would come back. */
   readonly has: (address: string, port: number) => boolean
 }
@@ -21,6 +23,11 @@ export function createOwnListeners(options: OwnListenersOptions = {}): OwnListen
     add({ host, port }) {
       const hosts = byPort.get(port) ?? new Set()
       byPort.set(port, hosts.add(host))
+    },
+    delete({ host, port }) {
+      const hosts = byPort.get(port)
+      hosts?.delete(host)
+      if (hosts?.size === 0) byPort.delete(port)
     },
     has(address, port) {
       const hosts = byPort.get(port)

@@ -39,6 +39,7 @@ test('every link of the pages leads to a file that is there', async () => {
     'CONTRIBUTING.md',
     'CHANGELOG.md',
     'docs/limits.md',
+    'docs/reload.md',
     'docs/revocations.md',
     'docs/metrics.md',
     'docs/authority.md',

@@ -122,6 +122,29 @@ describe('sallyport gateway', () => {
     expect(await gateway.event('session')).toMatchObject({ outcome: { code: 'revoked-workload' } })
   })
 
+  test('SIGHUP reads a new configuration at once; one that is wrong is said, and the last one is kept', async () => {
+    await using world = await createWorld()
+    const file = await writeConfig(world)
+    await using gateway = startSallyport(['gateway', '--config', file])
+    const port = await portOf(gateway, 'proxy')
+    const svid = await world.svid('/payments/api')
+    const status = async () => {
+      const answered = await connect(world, port, { svid, target: 'partner.localhost:1' })
+      answered.socket.destroy()
+      return answered.status
+    }
+    expect(await status()).toBe(403)
+    await world.file('policy.cedar', 'nonsense')
+    gateway.signal('SIGHUP')
+    await expect.poll(() => gateway.stderr()).toMatch(/policy\.cedar.*the new configuration is refused/)
+    await writeConfig(world, { partner: 1 })
+    gateway.signal('SIGHUP')
+    // The destination is there now, and nobody listens behind it.
+    await expect.poll(status).toBe(502)
+    gateway.signal('SIGTERM')
+    expect(await gateway.exited).toBe(0)
+  })
+
   test('a wrong configuration: exit 1, nothing on standard output, a line for each fault', async () => {
     await using world = await createWorld()
     const file = await writeConfig(world, {}, 'lisseners: []\ndns: {minTTL: 1s}\n')

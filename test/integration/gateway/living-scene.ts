@@ -29,6 +29,7 @@ export async function scene(options: Partial<TestGatewayOptions> & { readonly mo
     await startTestGateway(world, {
       destinations: destination(options.more),
       resolve: toLoopback,
+      watch: true,
       ...options,
     }),
   )

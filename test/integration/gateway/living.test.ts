@@ -93,16 +93,14 @@ describe('a revocation', () => {
 
 describe('a changed trust bundle', () => {
   test('closes the sessions whose root it has no more; a root that is added or read again closes nothing', async () => {
-    await using s = await scene({ watch: true })
+    await using s = await scene()
     const second = await createRoot({ name: 'second root' })
     const issuing = await second.subordinate({ name: 'second issuing' })
+    const byOther = await issuing.issue({ uris: ['spiffe://example.org/b'] })
     const first = await s.open(await s.svid('/a'))
     await swap(s.world, 'pki/bundle.pem', s.world.root.pem + second.pem)
-    const uris = ['spiffe://example.org/b']
-    await expect
-      .poll(() => s.gateway.trust.current().bundles.get('example.org')?.x509Authorities.length)
-      .toBe(2)
-    const other = await s.open(await issuing.issue({ uris }))
+    await expect.poll(() => s.gateway.logged.join('')).toContain('certificates and roots were replaced')
+    const other = await s.open(byOther)
     await first.alive()
     const gateway = await issuing.issue({
       uris: ['spiffe://example.org/sallyport/gateway'],
@@ -165,7 +163,7 @@ describe('a changed destination', () => {
   })
 
   test.for<[string, (s: Scene) => string]>([
-    ['that is the same, read anew', ({ destination }) => destination()],
+    ['that is the same, read anew', ({ destination }) => `${destination()}# another revision\n`],
     [
       'with other time-outs and more hosts',
       ({ destination }) =>
@@ -178,7 +176,9 @@ describe('a changed destination', () => {
     await using s = await scene()
     const open = await s.open(await s.svid('/a'))
     await s.gateway.change({ destinations: to(s) })
-    await expect.poll(() => s.gateway.metric('sallyport_sessions_judged_again_total{result="kept"}')).toBe(1)
+    await expect
+      .poll(() => s.gateway.metric('sallyport_sessions_judged_again_total{result="kept"}'))
+      .toBeGreaterThan(0)
     await open.alive()
     expect(s.gateway.records()).toEqual([])
   })

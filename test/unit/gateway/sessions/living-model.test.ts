@@ -80,7 +80,7 @@ function set() {
     }
   }
   const judge = createJudgeAgain({
-    ...{ renewals, policy: { decide }, surroundings: NO_SURROUNDINGS, now: () => new Date(0) },
+    ...{ renewals, policy: { decide }, surroundings: () => NO_SURROUNDINGS, now: () => new Date(0) },
     match: (host) => values.get(host.replace('.test', '')) ?? null,
     revoked: (asked) => revocations.find(asked),
     identifyNetwork: () => ({ ok: false, code: 'client-network-unknown', detail: null }),
