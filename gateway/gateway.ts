@@ -33,6 +33,7 @@ import { type Sources, Watches, type WatchesOptions } from './reload/watches.ts'
 import type { RevocationQuestion } from './revocations/list.ts'
 import { type FirstRevocations, RevocationKeeper } from './revocations/keeper.ts'
 import { drain } from './sessions/drain.ts'
+import { SessionLimits } from './sessions/limits.ts'
 import { Moments } from './sessions/moments.ts'
 import type { SessionRegistry } from './sessions/registry.ts'
 import { createScope } from './sessions/scope.ts'
@@ -252,6 +253,9 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     },
   })
   stack.defer(() => live.living.close())
+  const sessionLimits = new SessionLimits({ maxSessions: connections, now: () => performance.now() })
+  destinations.onChange((list) => sessionLimits.configure(list))
+  metrics.sampleThrottled(() => sessionLimits.throttled)
   const alarms = new Moments<() => void>({
     now,
     onDue(due) {
@@ -266,7 +270,7 @@ async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) 
     revoked: (asked: RevocationQuestion) => revocations.store.find(asked),
     ownListeners,
     ...live,
-    alarms,
+    ...{ alarms, limits: sessionLimits },
     newId: createIds({ now, random: randomBytes }),
     identifyNetwork: inForce.identifyNetwork,
     policy: inForce.policy,

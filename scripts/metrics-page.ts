@@ -39,6 +39,7 @@ function sample(): string {
   metrics.reload('revocations', 'applied')
   metrics.sampleConfiguration(() => ({ ageSeconds: 0, rejected: false }))
   metrics.sampleRevocations(() => ({ entries: 0, ageSeconds: 0 }))
+  metrics.sampleThrottled(() => 0)
   metrics.judgedAgain('kept')
   metrics.sampleJudging(() => 0)
   metrics.certificate('identity', { validFromDate: new Date(0), validToDate: new Date(0) })

@@ -20,7 +20,7 @@ export type ProxyError =
 
 interface Reason {
   /** The answer on HTTP listeners; null where the session was open, or where there is nobody left to answer. */
-  readonly status: 400 | 403 | 405 | 407 | 408 | 431 | 500 | 502 | 503 | 504 | 505 | null
+  readonly status: 400 | 403 | 405 | 407 | 408 | 429 | 431 | 500 | 502 | 503 | 504 | 505 | null
   readonly proxyError: ProxyError | null
   readonly meaning: string
   /** For the operator; null where nothing is to be done. */
@@ -44,6 +44,13 @@ const challenged = (meaning: string, hint: string): Reason => ({
 const silent = (meaning: string, hint: string | null): Reason => ({
   status: null,
   proxyError: null,
+  meaning,
+  hint,
+})
+/** RFC 9209 §2.3.12. */
+const limited = (status: 429 | 503, meaning: string, hint: string): Reason => ({
+  status,
+  proxyError: 'connection_limit_reached',
   meaning,
   hint,
 })
@@ -220,6 +227,32 @@ const TABLE = {
   'limit-connections-per-source': silent(
     'the source has as many open connections as one may have',
     'a leak in the client, or a balancer whose address stands for many clients: use PROXY protocol, or raise arrivals.connectionsPerSource',
+  ),
+
+  'limit-process-sessions': limited(
+    503,
+    'the process has as many sessions as its open files allow',
+    'scale out, or raise the limit of open files (ulimit -n)',
+  ),
+  'limit-sessions': limited(
+    503,
+    'the destination has as many live sessions as its limits.sessions',
+    'scale out, or raise it; it is counted in each task by itself',
+  ),
+  'limit-sessions-per-workload': limited(
+    429,
+    'the workload has as many live sessions at the destination as limits.sessionsPerWorkload',
+    'a pool that is too large, or sessions that nobody closes; sallyport sessions list --workload shows them',
+  ),
+  'limit-new-sessions': limited(
+    503,
+    'new sessions of the destination come faster than its limits.newPerSecond',
+    'the client should try again; a fleet that connects at once, or a limit that is too low',
+  ),
+  'limit-new-sessions-per-workload': limited(
+    429,
+    'new sessions of the workload come faster than limits.newPerSecondPerWorkload',
+    'a client that does not reuse its connections, or retries without waiting',
   ),
 
   'limit-frames': silent(

@@ -3,7 +3,7 @@ import { POSTGRES_ALPN } from '../upstream/starttls/postgres/wire.ts'
 import { type BuildContext, type FileContext, readKeyPair, readRoots } from './context.ts'
 import type { GatewayDocument } from './schema.ts'
 import type { Reference } from './secret-reference.ts'
-import type { ClientCertificateEntry, Destination, KeyPair } from './types.ts'
+import type { ClientCertificateEntry, Destination, DestinationLimits, KeyPair } from './types.ts'
 
 type Entry = GatewayDocument['destinations'][number]
 type Path = readonly (string | number)[]
@@ -48,6 +48,18 @@ export async function buildDestination(
       maxDurationMs: session.maxDuration ?? null,
       atExpiry: session.atExpiry,
     },
+    limits: entry.limits === undefined ? null : limitsOf(entry.limits),
+  }
+}
+
+function limitsOf(limits: NonNullable<Entry['limits']>): DestinationLimits {
+  return {
+    sessions: limits.sessions ?? null,
+    sessionsPerWorkload: limits.sessionsPerWorkload ?? null,
+    newPerSecond: limits.newPerSecond ?? null,
+    newPerSecondPerWorkload: limits.newPerSecondPerWorkload ?? null,
+    bytesPerSecond: limits.bytesPerSecond ?? null,
+    bytesPerSecondPerWorkload: limits.bytesPerSecondPerWorkload ?? null,
   }
 }
 

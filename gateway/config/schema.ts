@@ -37,6 +37,16 @@ const session = z.strictObject({
 
 const policyMode = z.enum(['enforce', 'report'])
 
+/** Per process. */
+const limits = z.strictObject({
+  sessions: z.int().min(1).max(1_000_000).optional(),
+  sessionsPerWorkload: z.int().min(1).max(1_000_000).optional(),
+  newPerSecond: z.int().min(1).max(1_000_000).optional(),
+  newPerSecondPerWorkload: z.int().min(1).max(1_000_000).optional(),
+  bytesPerSecond: values.size('1KiB', '64GiB').optional(),
+  bytesPerSecondPerWorkload: values.size('1KiB', '64GiB').optional(),
+})
+
 // What only `originate` reads has no default here, so that the rules can tell whether it stands in the file.
 const destination = z.strictObject({
   name: values.name,
@@ -60,7 +70,7 @@ const destination = z.strictObject({
   policyMode: policyMode.optional(),
   connect: connect.prefault({}),
   session: session.prefault({}),
-  limits: notYet(),
+  limits: limits.optional(),
 })
 
 const policy = z.strictObject({

@@ -131,6 +131,17 @@ export interface Destination {
     /** What the end of the SVID means for a session that was opened with it (design §5.1). */
     readonly atExpiry: 'renewed' | 'close' | 'keep'
   }
+  readonly limits: DestinationLimits | null
+}
+
+/** Of one destination in one process; null = none. Bytes are those of each direction by itself. */
+export interface DestinationLimits {
+  readonly sessions: number | null
+  readonly sessionsPerWorkload: number | null
+  readonly newPerSecond: number | null
+  readonly newPerSecondPerWorkload: number | null
+  readonly bytesPerSecond: number | null
+  readonly bytesPerSecondPerWorkload: number | null
 }
 
 /** For how long what DNS says counts, in milliseconds. */

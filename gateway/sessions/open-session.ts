@@ -6,11 +6,13 @@ import type { Preamble } from '../upstream/starttls/types.ts'
 import type { UpstreamConnection } from '../upstream/types.ts'
 import { InnerHello } from './inner-hello.ts'
 import { startNameProof } from './name-proof.ts'
-import { type RelayResult, startRelay } from './relay.ts'
+import { type RelayOptions, type RelayResult, startRelay } from './relay.ts'
 import type { RelaySide } from './tunnel.ts'
 
 export interface OpenSessionOptions {
   readonly destination: Destination
+  /** How fast each direction may go. */
+  readonly pace?: RelayOptions['pace']
   /** Null where nothing is left to prove: the gateway spoke TLS itself, nobody does, or the ClientHello was the request. */
   readonly proof: {
     /** Canonical: the host that was decided about and dialled. */
@@ -70,7 +72,7 @@ export function openSession(
 async function run(
   client: RelaySide,
   upstream: UpstreamConnection,
-  { destination, proof }: OpenSessionOptions,
+  { destination, proof, pace }: OpenSessionOptions,
   onStage: (stage: Stage) => void,
 ): Promise<RelayResult> {
   const side = sideOf(upstream)
@@ -91,6 +93,7 @@ async function run(
     ...destination.session,
     now: () => performance.now(),
     judgeUpstreamError: upstream.judgeLateError,
+    ...(pace === undefined ? {} : { pace }),
   })
   onStage(relay)
   return relay.done

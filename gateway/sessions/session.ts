@@ -13,7 +13,8 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { type OpenUpstream, type UpstreamConnection, UpstreamError } from '../upstream/types.ts'
 import type { StartTlsSet } from '../upstream/starttls/registry.ts'
 import { type OpenSession, openSession } from './open-session.ts'
-import { type Grounds, type LiveSession, upstreamGrounds } from './live-session.ts'
+import type { Lease, SessionLimits } from './limits.ts'
+import { type Grounds, type LiveSession, principalOf, upstreamGrounds } from './live-session.ts'
 import type { Judged, Living } from './living.ts'
 import type { SessionRegistry } from './registry.ts'
 import type { RelaySide, Tunnel } from './tunnel.ts'
@@ -30,6 +31,7 @@ export interface SessionDependencies {
   readonly audit: AuditLog
   readonly registry: Pick<SessionRegistry, 'add' | 'delete'>
   /** Judges live sessions again. */
+  readonly limits: Pick<SessionLimits, 'admit'>
   readonly living: Pick<Living, 'generation' | 'opened' | 'accepted'>
   readonly metrics: Metrics
   /** Milliseconds from the client's "connected" until the name inside `passthrough` must be proven. */
@@ -98,15 +100,21 @@ export async function runSession(
   facts.hints = tunnel.facts.hints
   const cancel = new AbortController()
   const session = new Session(deps, tunnel, facts, cancel)
+  let release = () => {}
   try {
     const admitted = session.judge(await tunnel.identify())
     if ('code' in admitted) return session.refuse(admitted)
-    deps.registry.add(session.live(admitted))
-    await session.connectAndRelay(admitted)
+    const live = session.live(admitted)
+    const lease = deps.limits.admit(admitted.destination, principalOf(live.grounds))
+    if ('code' in lease) return session.refuse(lease)
+    release = lease.release
+    deps.registry.add(live)
+    await session.connectAndRelay(admitted, lease)
   } catch (error) {
     deps.onInternalError(error, facts.id)
     session.refuse({ code: 'session-internal-error', detail: null })
   } finally {
+    release()
     deps.registry.delete(facts.id)
   }
 }
@@ -213,7 +221,7 @@ class Session {
     return decision.code === null ? null : { code: decision.code, detail: decision.error }
   }
 
-  async connectAndRelay(admitted: Admitted): Promise<void> {
+  async connectAndRelay(admitted: Admitted, { pace }: Pick<Lease, 'pace'>): Promise<void> {
     const upstream = await this.#open(admitted)
     if (upstream === null) return
     const { stream, raw, judgeLateError } = upstream
@@ -224,7 +232,7 @@ class Session {
     }
     this.#deps.audit.opened(this.#facts)
     const client = this.#tunnel.accept()
-    await this.#serve(client, upstream, admitted)
+    await this.#serve(client, upstream, admitted, pace)
   }
 
   /** Why it may not open after all: what it was judged by may have changed while the way out was opened. */
@@ -268,13 +276,18 @@ class Session {
     }
   }
 
-  async #serve(client: RelaySide, upstream: UpstreamConnection, admitted: Admitted): Promise<void> {
+  async #serve(
+    client: RelaySide,
+    upstream: UpstreamConnection,
+    admitted: Admitted,
+    pace: Lease['pace'],
+  ): Promise<void> {
     const { metrics, listener, now, nameProofMs, startTls } = this.#deps
     const { destination, target } = admitted
     const due = destination.tls === 'passthrough' && !this.#tunnel.facts.passthrough
     const preamble = destination.startTls === null ? null : startTls(destination.startTls).preamble()
     const open = openSession(client, upstream, {
-      destination,
+      ...{ destination, pace },
       proof: due ? { host: target.host, preamble, timeoutMs: nameProofMs } : null,
     })
     this.#relaying = open

@@ -45,6 +45,8 @@ export interface Metrics {
   sampleConfiguration(state: () => { readonly ageSeconds: number; readonly rejected: boolean }): void
   /** Asked at each scrape. */
   sampleRevocations(state: () => { readonly entries: number; readonly ageSeconds: number }): void
+  /** Asked at each scrape. */
+  sampleThrottled(directions: () => number): void
   /** A live session was judged again after a change, or at its moment. */
   judgedAgain(result: 'kept' | 'closed'): void
   /** Asked at each scrape. */
@@ -199,6 +201,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
       gauge('sallyport_revocations_entries', 'Entries of the revocation list.', 'entries')
       const help = 'Time since the revocation list was last known to be as its source has it.'
       gauge('sallyport_revocations_age_seconds', help, 'ageSeconds')
+    },
+    sampleThrottled(directions) {
+      const help =
+        'Directions of live sessions that wait because they were faster than limits.bytesPerSecond.'
+      registry.sampled('sallyport_sessions_throttled', help, 'gauge', directions)
     },
     judgedAgain: (result) => judged.add({ result }),
     sampleJudging(waiting) {

@@ -126,6 +126,7 @@ export function destination(overrides: Partial<Destination> = {}): Destination {
     allowAddresses: ['127.0.0.0/8'],
     connect: { timeoutMs: 10_000, attempts: 3, confirmMs: null },
     session: { idleTimeoutMs: 60_000, halfCloseTimeoutMs: 60_000, maxDurationMs: null, atExpiry: 'renewed' },
+    limits: null,
     ...overrides,
   }
 }

@@ -48,6 +48,7 @@ const destination = (roots: Destination['roots'] = 'system'): Destination => ({
   allowAddresses: [],
   connect: { timeoutMs: 1, attempts: 1, confirmMs: null },
   session: { idleTimeoutMs: 1, halfCloseTimeoutMs: 1, maxDurationMs: null, atExpiry: 'renewed' },
+  limits: null,
 })
 
 describe('selectClientCertificate', () => {
