@@ -6,6 +6,7 @@ import { registerConfigCheck } from './commands/config-check.ts'
 import { registerDev } from './commands/dev.ts'
 import { registerDiagnose } from './commands/diagnose.ts'
 import { registerGateway } from './commands/gateway.ts'
+import { registerSessions } from './commands/sessions.ts'
 import { registerIdentityFetch } from './commands/identity-fetch.ts'
 
 const HELP = `
@@ -31,5 +32,6 @@ export function createProgram(): Command {
   registerIdentityFetch(program)
   registerConfigCheck(program)
   registerDiagnose(program)
+  registerSessions(program)
   return program
 }

@@ -2,8 +2,9 @@
 // them down again in order. It decides nothing.
 import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
+import type { SpiffeIdPattern } from '../spiffe/pattern.ts'
 import { VERSION } from '../common/version.ts'
-import { startAdmin } from './admin/app.ts'
+import { type AdminTls, startAdmin } from './admin/app.ts'
 import { type HealthState, startHealth } from './admin/health.ts'
 import { createAuditLog } from './audit/chain.ts'
 import { createIds } from './audit/ids.ts'
@@ -105,7 +106,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   stack.use(health)
   const { metrics } = core
   const admin = stack.use(
-    await startAdmin({ address: config.admin, metrics, configuration: () => status.view() }),
+    await startAdmin({
+      ...{ address: config.admin, metrics, configuration: () => status.view() },
+      sessions: core,
+      tls: config.admin.workloads === null ? null : adminTls(config.admin.workloads, core),
+    }),
   )
   const addresses = new Map<string, HostPort>()
   const listening = (name: string, address: HostPort) => {
@@ -349,6 +354,21 @@ function drainAll(
     },
     ...(hurry === undefined ? {} : { hurry }),
   })
+}
+
+/** By the gateway's own identity and the roots of its own trust domain. */
+function adminTls(workloads: readonly SpiffeIdPattern[], { trust, inForce, revoked, now }: Core): AdminTls {
+  const { trustDomain } = inForce.config()
+  const bundle = () => trust.current().bundles.get(trustDomain)
+  return {
+    ...{ workloads, revoked, now },
+    trust: () => ({ bundle: (name) => (name === trustDomain ? bundle() : undefined), linkerd: null }),
+    material: () => ({
+      identity: trust.current().identity,
+      roots: (bundle()?.x509Authorities ?? []).map(String),
+    }),
+    onChange: trust.onChange,
+  }
 }
 
 function toHealth(reason: string | null): HealthState {

@@ -628,7 +628,10 @@ const TABLE = {
     'the address that the session was dialled to is not permitted any more',
     'if this address is meant, list it in allowAddresses of the destination',
   ),
-  'session-closed': closed('an operator closed the session', 'sallyport sessions close, or DELETE /sessions'),
+  'session-closed-by-operator': closed(
+    'an operator closed the session',
+    'sallyport sessions close, or DELETE /sessions',
+  ),
   'session-audit-unavailable': {
     status: 503,
     proxyError: 'proxy_internal_error',

@@ -97,6 +97,12 @@ const drain = z.strictObject({
   deadline: values.duration('0s', '24h').prefault('100s'),
 })
 
+const admin = z.strictObject({
+  address: values.listenAddress,
+  /** With it, the port speaks mTLS. */
+  workloads: z.array(values.workloads).min(1).max(64).optional(),
+})
+
 export const GATEWAY_SCHEMA = z.strictObject({
   version: z.literal(1),
   trustDomain: values.trustDomain,
@@ -113,7 +119,7 @@ export const GATEWAY_SCHEMA = z.strictObject({
   secrets: z.strictObject({ interval: values.duration('10s', '24h').prefault('5m') }).prefault({}),
   dns: dns.prefault({}),
   health: z.strictObject({ address: values.listenAddress }).prefault({ address: '0.0.0.0:9902' }),
-  admin: z.strictObject({ address: values.listenAddress }).prefault({ address: '127.0.0.1:9901' }),
+  admin: admin.prefault({ address: '127.0.0.1:9901' }),
   drain: drain.prefault({}),
   lastKnownGood: notYet(),
 })

@@ -182,7 +182,10 @@ export interface GatewayConfig {
     readonly servers: readonly string[]
   }
   readonly health: HostPort
-  readonly admin: HostPort
+  readonly admin: HostPort & {
+    /** Who may use it, over mTLS; null = plain HTTP, on loopback. */
+    readonly workloads: readonly SpiffeIdPattern[] | null
+  }
   readonly drain: { readonly delayMs: number; readonly deadlineMs: number }
   /** `sha256:` and the hex digest over every file that the configuration is made of, policy apart. */
   readonly revision: string

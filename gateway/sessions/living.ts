@@ -51,7 +51,7 @@ export class Living {
   readonly #options: LivingOptions
   readonly #monotonic: () => number
   readonly #moments: Moments<LiveSession>
-  /** To be closed, with why. */
+  /** To be closed before any is judged, with why. */
   readonly #revoked = new Map<LiveSession, Refusal>()
   /** To be judged. */
   readonly #waiting = new Set<LiveSession>()
@@ -106,12 +106,9 @@ export class Living {
         const found = added.find(questionOf(key), now())
         if (found === null) continue
         const refusal = { code: found.code, detail: describeRevocation(found.entry) }
-        for (const session of registry.by(index as IndexName, key)) {
-          if (!this.#revoked.has(session)) this.#revoked.set(session, refusal)
-        }
+        this.end(registry.by(index as IndexName, key), refusal)
       }
     }
-    this.#schedule()
   }
 
   /**
@@ -142,6 +139,12 @@ export class Living {
       this.#options.onInternalError(error, session.id)
       return { refusal: { code: 'session-internal-error', detail: null }, recheckAt: null, destination: null }
     }
+  }
+
+  /** Closes those, a few at a time. */
+  end(sessions: Iterable<LiveSession>, refusal: Refusal): void {
+    for (const session of sessions) if (!this.#revoked.has(session)) this.#revoked.set(session, refusal)
+    this.#schedule()
   }
 
   close(): void {
