@@ -33,7 +33,7 @@ import { ConfigStatus } from './reload/status.ts'
 import { type Sources, Watches, type WatchesOptions } from './reload/watches.ts'
 import type { RevocationQuestion } from './revocations/list.ts'
 import { type FirstRevocations, RevocationKeeper } from './revocations/keeper.ts'
-import { drain } from './sessions/drain.ts'
+import { drain, Hurry } from './sessions/drain.ts'
 import { SessionLimits } from './sessions/limits.ts'
 import { Moments } from './sessions/moments.ts'
 import type { SessionRegistry } from './sessions/registry.ts'
@@ -79,7 +79,9 @@ export interface Gateway {
   /** Reads the configuration at once; resolves when it is in force or refused. */
   reload(): Promise<void>
   /** Lets live sessions end as `drain` in the configuration says, then closes everything. */
-  drain(hurry?: AbortSignal): Promise<void>
+  drain(): Promise<void>
+  /** Makes a drain shorter: each time ends what is under way, its delay or its deadline. */
+  hurry(): void
   /** Closes everything at once. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
@@ -136,10 +138,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   state.phase = 'ready'
   stdout.line(JSON.stringify({ event: 'ready' }))
   const parts = stack.move()
+  const hurry = new Hurry()
   return {
     addresses,
     reload: () => watch.reload(),
-    async drain(hurry) {
+    hurry: () => hurry.now(),
+    async drain() {
       await watch[Symbol.asyncDispose]()
       await drainAll(inForce.config(), core.registry, listeners, state, hurry)
       await parts.disposeAsync()
@@ -340,7 +344,7 @@ function drainAll(
   registry: SessionRegistry,
   listeners: ListenerSet,
   state: State,
-  hurry?: AbortSignal,
+  hurry: Hurry,
 ): Promise<void> {
   return drain({
     ...config.drain,
@@ -352,7 +356,7 @@ function drainAll(
       state.refusing = true
       listeners.drain()
     },
-    ...(hurry === undefined ? {} : { hurry }),
+    hurry,
   })
 }
 

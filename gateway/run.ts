@@ -43,9 +43,10 @@ export async function runGateway(options: RunOptions): Promise<number> {
     if (fault === null) throw error
     return printFaults([fault])
   }
-  const hurry = await untilStopped(options.signal)
+  const { hurry } = gateway
+  await untilStopped(hurry, options.signal)
   log.info('draining')
-  await gateway.drain(hurry)
+  await gateway.drain()
   process.off('SIGHUP', reload)
   await stdout.close(0)
   log.info('stopped')
@@ -57,14 +58,13 @@ function printFaults(faults: readonly Fault[]): 1 {
   return 1
 }
 
-/** Resolves at the first stop signal; the signal it gives fires at the second, which cuts the drain's delay short. */
-async function untilStopped(stop?: AbortSignal): Promise<AbortSignal> {
-  const hurry = new AbortController()
+/** Resolves at the first stop signal; each further one makes the drain shorter. */
+async function untilStopped(hurry: () => void, stop?: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
     let stopping = false
     const onSignal = (name: NodeJS.Signals) => {
       // Nobody at a terminal wants to wait for a balancer to notice.
-      if (stopping || name === 'SIGINT') hurry.abort()
+      if (stopping || name === 'SIGINT') hurry()
       stopping = true
       resolve()
     }
@@ -72,5 +72,4 @@ async function untilStopped(stop?: AbortSignal): Promise<AbortSignal> {
     process.on('SIGINT', onSignal)
     stop?.addEventListener('abort', () => onSignal('SIGTERM'))
   })
-  return hurry.signal
 }
