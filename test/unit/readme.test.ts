@@ -41,6 +41,7 @@ test('every link of the pages leads to a file that is there', async () => {
     'docs/limits.md',
     'docs/reload.md',
     'docs/revocations.md',
+    'docs/sessions.md',
     'docs/metrics.md',
     'docs/authority.md',
     'docs/listeners.md',
