@@ -24,9 +24,14 @@ const idOf = (workload: number) => `spiffe://example.org/team-${workload % 50}/w
 function policyOf({ workloads, policies }: Case, denied: number): Policy {
   const text: string[] = []
   for (let n = 0; n < policies - 1; n += 1) {
-    const who = n < 50 ? `principal in Path::"spiffe://example.org/team-${n}"` : `principal == Workload::"${idOf(n % workloads)}"`
+    const who =
+      n < 50
+        ? `principal in Path::"spiffe://example.org/team-${n}"`
+        : `principal == Workload::"${idOf(n % workloads)}"`
     const to = n < 50 ? 'resource' : `resource == Destination::"d${n % DESTINATIONS}"`
-    text.push(`@id("p${n}") permit (${who}, action, ${to}) when { context.sourceIp.isInRange(ip("10.0.0.0/8")) };`)
+    text.push(
+      `@id("p${n}") permit (${who}, action, ${to}) when { context.sourceIp.isInRange(ip("10.0.0.0/8")) };`,
+    )
   }
   text.push(`@id("no") forbid (principal == Workload::"${idOf(denied)}", action, resource);`)
   const compiled = compilePolicy([{ name: 'policy.cedar', text: text.join('\n') }], {
@@ -43,7 +48,13 @@ function policyOf({ workloads, policies }: Case, denied: number): Policy {
 
 function destinationsOf(): readonly Destination[] {
   return Array.from({ length: DESTINATIONS }, (_, n) => ({
-    ...{ name: `d${n}`, hosts: [{ kind: 'exact', host: `d${n}.test` }], ports: [443], tags: [], requestedAs: [] },
+    ...{
+      name: `d${n}`,
+      hosts: [{ kind: 'exact', host: `d${n}.test` }],
+      ports: [443],
+      tags: [],
+      requestedAs: [],
+    },
     ...{ tls: 'opaque', allowAddresses: [], session: { atExpiry: 'keep' } },
   })) as unknown as readonly Destination[]
 }
@@ -112,7 +123,12 @@ async function measure(one: Case): Promise<void> {
     while (living.waiting > 0) await new Promise((resolve) => setTimeout(resolve, 1))
     const tookMs = performance.now() - start
     watching = false
-    return { judged, tookMs: Math.round(tookMs), closedAfterMs: closedAt === 0 ? null : Math.round(closedAt - start), longestMs: Math.round(longest * 10) / 10 }
+    return {
+      judged,
+      tookMs: Math.round(tookMs),
+      closedAfterMs: closedAt === 0 ? null : Math.round(closedAt - start),
+      longestMs: Math.round(longest * 10) / 10,
+    }
   }
   const next = policyOf(one, 7)
   const results = {
@@ -122,7 +138,11 @@ async function measure(one: Case): Promise<void> {
     }),
     unchanged: await round(() => living.changed()),
     revocation: await round(() =>
-      living.revoked(new RevocationList([{ selector: 'workload', value: 'spiffe://example.org/**', reason: 'x', until: null }])),
+      living.revoked(
+        new RevocationList([
+          { selector: 'workload', value: 'spiffe://example.org/**', reason: 'x', until: null },
+        ]),
+      ),
     ),
   }
   for (const [what, result] of Object.entries(results)) {
