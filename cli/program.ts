@@ -7,6 +7,7 @@ import { registerConfigCheck } from './commands/config-check.ts'
 import { registerDev } from './commands/dev.ts'
 import { registerDiagnose } from './commands/diagnose.ts'
 import { registerGateway } from './commands/gateway.ts'
+import { registerSessions } from './commands/sessions.ts'
 import { registerIdentityFetch } from './commands/identity-fetch.ts'
 import { registerPolicy } from './commands/policy.ts'
 
@@ -35,5 +36,6 @@ export function createProgram(): Command {
   registerDiagnose(program)
   registerPolicy(program)
   registerAudit(program)
+  registerSessions(program)
   return program
 }

@@ -14,6 +14,7 @@ import { createDestinationStore, type DestinationStore } from './destinations/st
 import { createAdmission } from './listeners/arrival/admission.ts'
 import { affordableConnections } from './listeners/arrival/open-files.ts'
 import { createH2Memory } from './listeners/h2-memory.ts'
+import { trustOf } from './listeners/listener.ts'
 import { type ChoosePort, createChoosePort } from './listeners/passthrough.ts'
 import { singleTargets } from './listeners/preset.ts'
 import type { Policy } from './policy/types.ts'
@@ -23,9 +24,11 @@ import { ConfigStatus } from './reload/status.ts'
 import { type Sources, Watches, type WatchesOptions } from './reload/watches.ts'
 import type { RevocationQuestion } from './revocations/list.ts'
 import { type FirstRevocations, RevocationKeeper } from './revocations/keeper.ts'
-import { SessionRegistry } from './sessions/registry.ts'
+import { SessionLimits } from './sessions/limits.ts'
+import { Moments } from './sessions/moments.ts'
+import { startLiving, type StartLivingOptions } from './sessions/start-living.ts'
 import { startEmfWriter } from './telemetry/emf-writer.ts'
-import { createMetrics } from './telemetry/metrics.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { sampleBundles } from './telemetry/validity.ts'
 import { ownNetwork } from './upstream/address-class.ts'
 import { createDial } from './upstream/dial.ts'
@@ -127,12 +130,21 @@ export async function createCore(options: GatewayOptions, stack: AsyncDisposable
     dial: options.dial ?? createDial(),
     onAttempt: (result: AttemptResult) => metrics.dialled(result),
   }
-  const openUpstream = inForce.view(
-    ({ vpcCidrs }) => vpcCidrs,
-    (cidrs) => {
-      const surroundings = { network: ownNetwork(cidrs), isOwnListener: ownListeners.has }
-      return createOpenUpstream({ ...kept, surroundings })
+  const vpcOf = ({ vpcCidrs }: GatewayConfig) => vpcCidrs
+  const surroundings = inForce.view(vpcOf, (cidrs) => ({
+    network: ownNetwork(cidrs),
+    isOwnListener: ownListeners.has,
+  }))
+  const openUpstream = inForce.view(vpcOf, () =>
+    createOpenUpstream({ ...kept, surroundings: surroundings() }),
+  )
+  const asked = followDestinations(destinations)
+  const live = startSessions(
+    {
+      ...{ now, inForce, trust, destinations, metrics, surroundings, match: asked.match },
+      ...{ revocations: revocations.store, connections, log },
     },
+    stack,
   )
   return {
     ...{ now, metrics, audit, file: opened.file, trust, admission, h2Memory, startTls },
@@ -144,13 +156,50 @@ export async function createCore(options: GatewayOptions, stack: AsyncDisposable
     openUpstream: (request: UpstreamRequest) => openUpstream()(request),
     revoked: (asked: RevocationQuestion) => revocations.store.find(asked),
     ownListeners,
-    registry: new SessionRegistry(),
+    ...live,
     newId: createIds({ now, random: randomBytes }),
     identifyNetwork: inForce.identifyNetwork,
     policy: inForce.policy,
     revision: inForce.revision,
-    ...followDestinations(destinations),
+    ...asked,
   }
+}
+
+interface SessionParts
+  extends Pick<
+    StartLivingOptions,
+    'now' | 'inForce' | 'trust' | 'destinations' | 'surroundings' | 'match' | 'revocations'
+  > {
+  readonly metrics: Metrics
+  /** All that this process can have open at once. */
+  readonly connections: number
+  readonly log: Logger
+}
+
+/** What is kept of live sessions, and what keeps them to their limits and moments. */
+function startSessions({ connections, log, ...parts }: SessionParts, stack: AsyncDisposableStack) {
+  const { now, inForce, trust, destinations, metrics } = parts
+  const live = startLiving({
+    ...parts,
+    random: Math.random,
+    onInternalError: (error, session) => log.error({ err: error, session }, 'internal error'),
+    trustOf(name) {
+      const listener = inForce.config().listeners.find((one) => one.name === name)
+      return listener === undefined ? null : trustOf(listener, trust.current())
+    },
+  })
+  stack.defer(() => live.living.close())
+  const limits = new SessionLimits({ maxSessions: connections, now: () => performance.now() })
+  destinations.onChange((list) => limits.configure(list))
+  metrics.sampleThrottled(() => limits.throttled)
+  const alarms = new Moments<() => void>({
+    now,
+    onDue(due) {
+      for (const alarm of due) alarm()
+    },
+  })
+  stack.defer(() => alarms.close())
+  return { ...live, alarms, limits }
 }
 
 function startWatches(

@@ -1,6 +1,7 @@
 // The gateway as a list of parts: this file builds each from the configuration, hands it what it needs, and takes
 // them down again in order. It decides nothing.
-import { startAdmin } from './admin/app.ts'
+import type { SpiffeIdPattern } from '../spiffe/pattern.ts'
+import { type AdminTls, startAdmin } from './admin/app.ts'
 import { type HealthState, startHealth } from './admin/health.ts'
 import { type Core, createCore, type GatewayOptions } from './core.ts'
 import type { GatewayConfig, HostPort, ListenerConfig } from './config/types.ts'
@@ -12,7 +13,7 @@ import { listenFault } from './reload/listen-fault.ts'
 import { ListenerSet, type StartedListener } from './reload/listener-set.ts'
 import { needsRestart } from './reload/restart-only.ts'
 import type { RevocationKeeper } from './revocations/keeper.ts'
-import { drain } from './sessions/drain.ts'
+import { drain, Hurry } from './sessions/drain.ts'
 import type { SessionRegistry } from './sessions/registry.ts'
 import { createScope } from './sessions/scope.ts'
 
@@ -22,7 +23,9 @@ export interface Gateway {
   /** Reads the configuration at once; resolves when it is in force or refused. */
   reload(): Promise<void>
   /** Lets live sessions end as `drain` in the configuration says, then closes everything. */
-  drain(hurry?: AbortSignal): Promise<void>
+  drain(): Promise<void>
+  /** Makes a drain shorter: each time ends what is under way, its delay or its deadline. */
+  hurry(): void
   /** Goes on in a new file where the audit goes to a file that was renamed. Rejects, and keeps the old one, where it cannot. */
   reopenAudit(): Promise<void>
   /** Closes everything at once. */
@@ -51,7 +54,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   stack.use(health)
   const { metrics } = core
   const admin = stack.use(
-    await startAdmin({ address: config.admin, metrics, configuration: () => status.view() }),
+    await startAdmin({
+      ...{ address: config.admin, metrics, configuration: () => status.view() },
+      sessions: core,
+      tls: config.admin.workloads === null ? null : adminTls(config.admin.workloads, core),
+    }),
   )
   const addresses = new Map<string, HostPort>()
   const listening = (name: string, address: HostPort) => {
@@ -77,10 +84,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   state.phase = 'ready'
   stdout.line(JSON.stringify({ event: 'ready' }))
   const parts = stack.move()
+  const hurry = new Hurry()
   return {
     addresses,
     reload: () => watch.reload(),
-    async drain(hurry) {
+    hurry: () => hurry.now(),
+    async drain() {
       await watch[Symbol.asyncDispose]()
       await drainAll(inForce.config(), core.registry, listeners, state, hurry)
       await parts.disposeAsync()
@@ -167,7 +176,7 @@ function drainAll(
   registry: SessionRegistry,
   listeners: ListenerSet,
   state: State,
-  hurry?: AbortSignal,
+  hurry: Hurry,
 ): Promise<void> {
   return drain({
     ...config.drain,
@@ -179,7 +188,7 @@ function drainAll(
       state.refusing = true
       listeners.drain()
     },
-    ...(hurry === undefined ? {} : { hurry }),
+    hurry,
   })
 }
 
@@ -187,6 +196,21 @@ function drainAll(
 function notReady({ phase }: State, { pending }: RevocationKeeper): string | null {
   if (phase !== 'ready') return phase
   return pending ? 'revocations' : null
+}
+
+/** By the gateway's own identity and the roots of its own trust domain. */
+function adminTls(workloads: readonly SpiffeIdPattern[], { trust, inForce, revoked, now }: Core): AdminTls {
+  const { trustDomain } = inForce.config()
+  const bundle = () => trust.current().bundles.get(trustDomain)
+  return {
+    ...{ workloads, revoked, now },
+    trust: () => ({ bundle: (name) => (name === trustDomain ? bundle() : undefined), linkerd: null }),
+    material: () => ({
+      identity: trust.current().identity,
+      roots: (bundle()?.x509Authorities ?? []).map(String),
+    }),
+    onChange: (listener) => trust.onChange(listener),
+  }
 }
 
 function toHealth(reason: string | null): HealthState {

@@ -52,11 +52,12 @@ export async function runGateway(options: RunOptions): Promise<number> {
     return printFaults([fault])
   }
   // Listened for before anything is waited for: a signal that comes first would end the process without a drain.
-  const stopped = untilStopped(options.signal)
+  const started = gateway
+  const stopped = untilStopped(() => started.hurry(), options.signal)
   await keep(source, result.accepted, log)
-  const hurry = await stopped
+  await stopped
   log.info('draining')
-  await gateway.drain(hurry)
+  await started.drain()
   await stdout.close(0)
   process.off('SIGHUP', hangUp)
   log.info('stopped')
@@ -104,14 +105,13 @@ function printFaults(faults: readonly Fault[]): 1 {
   return 1
 }
 
-/** Resolves at the first stop signal; the signal it gives fires at the second, which cuts the drain's delay short. */
-async function untilStopped(stop?: AbortSignal): Promise<AbortSignal> {
-  const hurry = new AbortController()
+/** Resolves at the first stop signal; each further one makes the drain shorter. */
+async function untilStopped(hurry: () => void, stop?: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
     let stopping = false
     const onSignal = (name: NodeJS.Signals) => {
       // Nobody at a terminal wants to wait for a balancer to notice.
-      if (stopping || name === 'SIGINT') hurry.abort()
+      if (stopping || name === 'SIGINT') hurry()
       stopping = true
       resolve()
     }
@@ -119,5 +119,4 @@ async function untilStopped(stop?: AbortSignal): Promise<AbortSignal> {
     process.on('SIGINT', onSignal)
     stop?.addEventListener('abort', () => onSignal('SIGTERM'))
   })
-  return hurry.signal
 }

@@ -58,6 +58,9 @@ function sample(): string {
   metrics.reload('revocations', 'applied')
   metrics.sampleConfiguration(() => ({ ageSeconds: 0, rejected: false }))
   metrics.sampleRevocations(() => ({ entries: 0, ageSeconds: 0 }))
+  metrics.sampleThrottled(() => 0)
+  metrics.judgedAgain('kept')
+  metrics.sampleJudging(() => 0)
   metrics.certificate('identity', { validFromDate: new Date(0), validToDate: new Date(0) })
   metrics.partnerReload({ destination: 'partner', part: 'roots' }, 'failed')
   const valid = [{ name: 'x', ageSeconds: 0, remainingSeconds: 0 }]

@@ -23,6 +23,8 @@ export interface VerifiedJwtSvid {
   readonly id: SpiffeId
   /** `jti`, or `sha256:` and the digest of what was signed; unique within the trust domain at best. */
   readonly tokenId: string
+  /** `kid` of the key that verified it. */
+  readonly keyId: string
   readonly expiresAt: Date
   readonly issuedAt: Date | null
   readonly audience: string
@@ -55,6 +57,7 @@ export async function verifyJwtSvid(token: string, options: VerifyJwtSvidOptions
   return Object.freeze({
     id,
     tokenId: readTokenId(claims) ?? `sha256:${digest}`,
+    keyId,
     expiresAt: new Date(times.exp * 1000),
     issuedAt: times.iat === null ? null : new Date(times.iat * 1000),
     audience: options.audience,

@@ -1,15 +1,25 @@
-// The admin port: what operators and their scrapers may see. It listens on loopback alone, and answers only to loopback
-// names, so that a web page in an operator's browser cannot reach it by DNS rebinding.
-import { createServer } from 'node:http'
+// The admin port: what operators and their scrapers may see and do. On loopback it takes whoever is on the machine; anywhere
+// else, and wherever it is configured so, it speaks mTLS to the workloads that `admin.workloads` names (callers.ts).
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo, Server } from 'node:net'
-import { getRequestListener } from '@hono/node-server'
+import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import { Hono } from 'hono'
-import type { HostPort } from '../config/types.ts'
+import type { HostPort, KeyPair } from '../config/types.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { judgeByCertificate, type JudgeCaller, judgeLocal, keepChains, type MutualTls } from './callers.ts'
+import { createSessionsApp, type SessionsOptions } from './sessions.ts'
 
 export interface RunningServer extends AsyncDisposable {
   /** Where it really listens. */
   readonly address: HostPort
+}
+
+export interface AdminTls extends MutualTls {
+  /** What it shows, and the roots by which OpenSSL builds chains, as they are now. */
+  readonly material: () => { readonly identity: KeyPair; readonly roots: readonly string[] }
+  /** Calls back with each change of them, until what it returns is called. */
+  readonly onChange: (listener: () => void) => () => void
 }
 
 export interface AdminOptions {
@@ -17,9 +27,11 @@ export interface AdminOptions {
   readonly metrics: Metrics
   /** What GET /config shows. */
   readonly configuration?: () => object
+  readonly sessions?: SessionsOptions
+  /** Left out: plain HTTP, on loopback. */
+  readonly tls?: AdminTls | null
 }
 
-const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i
 const LIMITS = {
   headersTimeout: 5_000,
   requestTimeout: 10_000,
@@ -27,31 +39,87 @@ const LIMITS = {
   maxHeaderSize: 8 * 1024,
 }
 
-export function createAdminApp({ metrics, configuration }: Omit<AdminOptions, 'address'>): Hono {
+const INDEX = `Sallyport admin
+/metrics   Prometheus text
+/config    the configuration in force
+/sessions  live sessions; DELETE closes
+`
+
+type AdminOf = Pick<AdminOptions, 'metrics' | 'configuration' | 'sessions'>
+
+export function createAdminApp({ metrics, configuration, sessions }: AdminOf, judge: JudgeCaller): Hono {
   const app = new Hono()
   app.use(async (context, next) => {
-    if (!LOOPBACK.test(context.req.header('host') ?? ''))
-      return context.text('this port answers to loopback names alone\n', 403)
-    return next()
+    const { incoming } = context.env as HttpBindings
+    const caller = judge(incoming)
+    context.header('cache-control', 'no-store')
+    return caller.ok ? next() : context.text(`${caller.why}\n`, 403)
   })
-  app.get('/', (context) =>
-    context.text('Sallyport admin\n/metrics  Prometheus text\n/config   the configuration in force\n'),
-  )
+  app.get('/', (context) => context.text(INDEX))
   app.get('/metrics', (context) =>
     context.body(metrics.render(), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }),
   )
   if (configuration !== undefined) app.get('/config', (context) => context.json(configuration()))
+  if (sessions !== undefined) {
+    const by = (env: unknown) => {
+      const caller = judge((env as HttpBindings).incoming)
+      return caller.ok ? caller.name : 'nobody'
+    }
+    app.route(
+      '/sessions',
+      createSessionsApp(sessions, (context) => by(context.env)),
+    )
+  }
   return app
 }
 
 /** Rejects with the system's error where the port cannot be had. */
 export async function startAdmin(options: AdminOptions): Promise<RunningServer> {
-  const listener = getRequestListener(createAdminApp(options).fetch, { overrideGlobalObjects: false })
-  const server = createServer(LIMITS, (request, response) => void listener(request, response))
-  const running = await listen(server, options.address)
+  const { tls = null } = options
+  if (tls === null) {
+    const server = createServer(LIMITS, answerBy(options, judgeLocal))
+    return serve(server, options.address)
+  }
+  const server = createSecureServer({
+    ...LIMITS,
+    ...contextOf(tls),
+    requestCert: true,
+    rejectUnauthorized: false,
+  })
+  server.on('request', answerBy(options, judgeByCertificate(keepChains(server), tls)))
+  const forget = tls.onChange(() => server.setSecureContext(contextOf(tls)))
+  return serve(server, options.address, forget)
+}
+
+function answerBy(options: AdminOf, judge: JudgeCaller) {
+  const listener = getRequestListener(createAdminApp(options, judge).fetch, { overrideGlobalObjects: false })
+  return (request: IncomingMessage, response: ServerResponse) => void listener(request, response)
+}
+
+/** Never resumed: a ticket would let in an SVID that has expired. */
+const SSL_OP_NO_TICKET = 0x4000
+
+function contextOf({ material }: AdminTls) {
+  const { identity, roots } = material()
+  return {
+    cert: identity.chainPem,
+    key: identity.key.reveal(),
+    ca: [...roots],
+    minVersion: 'TLSv1.3' as const,
+    secureOptions: SSL_OP_NO_TICKET,
+  }
+}
+
+async function serve(
+  server: Server & { closeAllConnections(): void },
+  address: HostPort,
+  onClosed = () => {},
+): Promise<RunningServer> {
+  const running = await listen(server, address)
   return {
     address: running.address,
     async [Symbol.asyncDispose]() {
+      onClosed()
       const closed = running[Symbol.asyncDispose]()
       server.closeAllConnections()
       await closed

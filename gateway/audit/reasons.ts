@@ -20,7 +20,7 @@ export type ProxyError =
 
 interface Reason {
   /** The answer on HTTP listeners; null where the session was open, or where there is nobody left to answer. */
-  readonly status: 400 | 403 | 405 | 407 | 408 | 431 | 500 | 502 | 503 | 504 | 505 | null
+  readonly status: 400 | 403 | 405 | 407 | 408 | 429 | 431 | 500 | 502 | 503 | 504 | 505 | null
   readonly proxyError: ProxyError | null
   readonly meaning: string
   /** For the operator; null where nothing is to be done. */
@@ -47,6 +47,15 @@ const silent = (meaning: string, hint: string | null): Reason => ({
   meaning,
   hint,
 })
+/** RFC 9209 §2.3.12. */
+const limited = (status: 429 | 503, meaning: string, hint: string): Reason => ({
+  status,
+  proxyError: 'connection_limit_reached',
+  meaning,
+  hint,
+})
+/** The session was open, or about to be. */
+const closed = silent
 const request = (status: 400 | 405 | 408 | 431 | 505, meaning: string, hint: string | null): Reason => ({
   status,
   proxyError: 'http_request_error',
@@ -218,6 +227,32 @@ const TABLE = {
   'limit-connections-per-source': silent(
     'the source has as many open connections as one may have',
     'a leak in the client, or a balancer whose address stands for many clients: use PROXY protocol, or raise arrivals.connectionsPerSource',
+  ),
+
+  'limit-process-sessions': limited(
+    503,
+    'the process has as many sessions as its open files allow',
+    'scale out, or raise the limit of open files (ulimit -n)',
+  ),
+  'limit-sessions': limited(
+    503,
+    'the destination has as many live sessions as its limits.sessions',
+    'scale out, or raise it; it is counted in each task by itself',
+  ),
+  'limit-sessions-per-workload': limited(
+    429,
+    'the workload has as many live sessions at the destination as limits.sessionsPerWorkload',
+    'a pool that is too large, or sessions that nobody closes; sallyport sessions list --workload shows them',
+  ),
+  'limit-new-sessions': limited(
+    503,
+    'new sessions of the destination come faster than its limits.newPerSecond',
+    'the client should try again; a fleet that connects at once, or a limit that is too low',
+  ),
+  'limit-new-sessions-per-workload': limited(
+    429,
+    'new sessions of the workload come faster than limits.newPerSecondPerWorkload',
+    'a client that does not reuse its connections, or retries without waiting',
   ),
 
   'limit-frames': silent(
@@ -568,6 +603,35 @@ const TABLE = {
     meaning: 'the gateway closed the session at the end of its drain',
     hint: 'raise drain.deadline and the deployment’s stop time if sessions need longer',
   },
+  'session-trust-removed': closed(
+    'the root that vouched for the client, or the key of its token, is no longer trusted',
+    'a roll-over that removes a root before the SVIDs under it have expired; the workload comes back with a new one',
+  ),
+  'session-network-changed': closed('networks says something else of the client’s address now', null),
+  'session-svid-expired': closed(
+    'the client’s SVID expired, and no newer one of the same workload was accepted lately',
+    'let the workload renew in time and open a connection now and then; session.atExpiry: keep lets sessions outlive their SVID',
+  ),
+  'session-destination-changed': closed(
+    'the destination was removed, or changed so that it does not allow the session any more',
+    'see detail',
+  ),
+  'session-client-certificate-changed': closed(
+    'the entry of clientCertificates by which the session was opened is not the workload’s any more',
+    'see detail; a renewed certificate in the same entry closes nothing',
+  ),
+  'session-server-untrusted': closed(
+    'roots, pins or serverName of the destination changed, and the server’s certificate does not meet them',
+    'see detail',
+  ),
+  'session-address-refused': closed(
+    'the address that the session was dialled to is not permitted any more',
+    'if this address is meant, list it in allowAddresses of the destination',
+  ),
+  'session-closed-by-operator': closed(
+    'an operator closed the session',
+    'sallyport sessions close, or DELETE /sessions',
+  ),
   'session-audit-unavailable': {
     status: 503,
     proxyError: 'proxy_internal_error',

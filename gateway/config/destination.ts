@@ -3,7 +3,7 @@ import { POSTGRES_ALPN } from '../upstream/starttls/postgres/wire.ts'
 import { type BuildContext, type FileContext, readKeyPair, readRoots } from './context.ts'
 import type { GatewayDocument } from './schema.ts'
 import type { Reference } from './secret-reference.ts'
-import type { ClientCertificateEntry, Destination, KeyPair } from './types.ts'
+import type { ClientCertificateEntry, Destination, DestinationLimits, KeyPair } from './types.ts'
 
 type Entry = GatewayDocument['destinations'][number]
 type Path = readonly (string | number)[]
@@ -19,7 +19,7 @@ export async function buildDestination(
   const listed = entry.clientCertificates ?? []
   for (const [index, { workloads, ...from }] of listed.entries()) {
     const keyPair = await readClientKeyPair(from, [...at, 'clientCertificates', index], context)
-    if (keyPair !== null) clientCertificates.push({ workloads, keyPair })
+    if (keyPair !== null) clientCertificates.push({ source: sourceOf(from), workloads, keyPair })
   }
   if (roots === null || clientCertificates.length < listed.length) return null
   const direct = entry.startTlsNegotiation === 'direct'
@@ -46,8 +46,31 @@ export async function buildDestination(
       idleTimeoutMs: session.idleTimeout,
       halfCloseTimeoutMs: session.halfCloseTimeout,
       maxDurationMs: session.maxDuration ?? null,
+      atExpiry: session.atExpiry,
     },
+    limits: entry.limits === undefined ? null : limitsOf(entry.limits),
   }
+}
+
+function limitsOf(limits: NonNullable<Entry['limits']>): DestinationLimits {
+  return {
+    sessions: limits.sessions ?? null,
+    sessionsPerWorkload: limits.sessionsPerWorkload ?? null,
+    newPerSecond: limits.newPerSecond ?? null,
+    newPerSecondPerWorkload: limits.newPerSecondPerWorkload ?? null,
+    bytesPerSecond: limits.bytesPerSecond ?? null,
+    bytesPerSecondPerWorkload: limits.bytesPerSecondPerWorkload ?? null,
+  }
+}
+
+function sourceOf({
+  certificate,
+  key,
+}: {
+  readonly certificate: Reference
+  readonly key: Reference
+}): string {
+  return JSON.stringify([certificate, key].map(String))
 }
 
 /** Null after a fault. `at` is the key of the roots. */

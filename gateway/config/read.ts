@@ -254,7 +254,7 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
       staleTtlMs: dns.staleTtl,
     },
     health: document.health.address,
-    admin: document.admin.address,
+    admin: { ...document.admin.address, workloads: document.admin.workloads ?? null },
     drain: { delayMs: drain.delay, deadlineMs: drain.deadline },
     lastKnownGood:
       lastKnownGood === undefined

@@ -21,6 +21,7 @@ type Destination = GatewayDocument['destinations'][number]
 export function checkRules(document: GatewayDocument, context: RuleContext): void {
   checkListeners(document, context)
   checkAddresses(document, context)
+  checkAdmin(document, context)
   checkDestinationNames(document, context)
   checkTies(document, context)
   checkListenerRules(document, context)
@@ -110,11 +111,21 @@ function checkAddresses(
       )
     }
   }
-  if (!isLoopback(admin.address.host)) {
+}
+
+/** Whoever reaches the port may close every session. */
+function checkAdmin({ admin, trustDomain }: GatewayDocument, { report }: RuleContext): void {
+  if (admin.workloads === undefined) {
+    if (isLoopback(admin.address.host)) return
+    const remedy = `add workloads: ["spiffe://${trustDomain}/sallyport/admin/**"], or use 127.0.0.1`
+    return report(['admin', 'address'], 'an address other than loopback wants mTLS', remedy)
+  }
+  for (const [index, { text }] of admin.workloads.entries()) {
+    if (text.startsWith(`spiffe://${trustDomain}/sallyport/admin/`)) continue
     report(
-      ['admin', 'address'],
-      'an address other than loopback is not available yet in this version of Sallyport',
-      'use 127.0.0.1 or [::1]',
+      ['admin', 'workloads', index],
+      `"${text}" is not under spiffe://${trustDomain}/sallyport/admin/`,
+      'no workload that registrations give out at will may close sessions',
     )
   }
 }

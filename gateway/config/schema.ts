@@ -33,10 +33,20 @@ const session = z.strictObject({
   idleTimeout: values.duration('1ms', '24h').default(3_600_000),
   halfCloseTimeout: values.duration('1ms', '24h').default(600_000),
   maxDuration: values.duration('1ms', '168h').optional(),
-  atExpiry: notYet(),
+  atExpiry: z.enum(['renewed', 'close', 'keep']).default('renewed'),
 })
 
 const policyMode = z.enum(['enforce', 'report'])
+
+/** Per process. */
+const limits = z.strictObject({
+  sessions: z.int().min(1).max(1_000_000).optional(),
+  sessionsPerWorkload: z.int().min(1).max(1_000_000).optional(),
+  newPerSecond: z.int().min(1).max(1_000_000).optional(),
+  newPerSecondPerWorkload: z.int().min(1).max(1_000_000).optional(),
+  bytesPerSecond: values.size('1KiB', '64GiB').optional(),
+  bytesPerSecondPerWorkload: values.size('1KiB', '64GiB').optional(),
+})
 
 // What only `originate` reads has no default here, so that the rules can tell whether it stands in the file.
 const destination = z.strictObject({
@@ -61,7 +71,7 @@ const destination = z.strictObject({
   policyMode: policyMode.optional(),
   connect: connect.prefault({}),
   session: session.prefault({}),
-  limits: notYet(),
+  limits: limits.optional(),
 })
 
 const policy = z.strictObject({
@@ -104,6 +114,12 @@ const lastKnownGood = z.strictObject({
   maxAge: values.duration('1s', '576h').prefault('24h'),
 })
 
+const admin = z.strictObject({
+  address: values.listenAddress,
+  /** With it, the port speaks mTLS. */
+  workloads: z.array(values.workloads).min(1).max(64).optional(),
+})
+
 export const GATEWAY_SCHEMA = z.strictObject({
   version: z.literal(1),
   trustDomain: values.trustDomain,
@@ -121,7 +137,7 @@ export const GATEWAY_SCHEMA = z.strictObject({
   secrets: z.strictObject({ interval: values.duration('10s', '24h').prefault('5m') }).prefault({}),
   dns: dns.prefault({}),
   health: z.strictObject({ address: values.listenAddress }).prefault({ address: '0.0.0.0:9902' }),
-  admin: z.strictObject({ address: values.listenAddress }).prefault({ address: '127.0.0.1:9901' }),
+  admin: admin.prefault({ address: '127.0.0.1:9901' }),
   drain: drain.prefault({}),
   lastKnownGood: lastKnownGood.optional(),
 })

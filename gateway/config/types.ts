@@ -76,6 +76,8 @@ export interface HostPort {
 }
 
 export interface ClientCertificateEntry {
+  /** Where certificate and key come from: what makes it the same entry when the certificate in it is renewed. */
+  readonly source: string
   readonly workloads: readonly SpiffeIdPattern[]
   readonly keyPair: KeyPair
 }
@@ -126,7 +128,20 @@ export interface Destination {
     readonly idleTimeoutMs: number
     readonly halfCloseTimeoutMs: number
     readonly maxDurationMs: number | null
+    /** What the end of the SVID means for a session that was opened with it (design §5.1). */
+    readonly atExpiry: 'renewed' | 'close' | 'keep'
   }
+  readonly limits: DestinationLimits | null
+}
+
+/** Of one destination in one process; null = none. Bytes are those of each direction by itself. */
+export interface DestinationLimits {
+  readonly sessions: number | null
+  readonly sessionsPerWorkload: number | null
+  readonly newPerSecond: number | null
+  readonly newPerSecondPerWorkload: number | null
+  readonly bytesPerSecond: number | null
+  readonly bytesPerSecondPerWorkload: number | null
 }
 
 /** For how long what DNS says counts, in milliseconds. */
@@ -184,7 +199,10 @@ export interface GatewayConfig {
     readonly servers: readonly string[]
   }
   readonly health: HostPort
-  readonly admin: HostPort
+  readonly admin: HostPort & {
+    /** Who may use it, over mTLS; null = plain HTTP, on loopback. */
+    readonly workloads: readonly SpiffeIdPattern[] | null
+  }
   readonly drain: { readonly delayMs: number; readonly deadlineMs: number }
   readonly lastKnownGood: {
     /** Where a configuration that came from afar is kept for the next start. */

@@ -25,6 +25,10 @@ export interface Identified {
   readonly serialNumber: string
   /** `jti` of the token, or its digest; null where there is none. */
   readonly tokenId: string | null
+  /** `kid` of the key that verified the token; null where there is none. */
+  readonly tokenKeyId: string | null
+  /** Of the SVID; null where there is none. */
+  readonly expiresAt: Date | null
   /** Leaf first, root last: kept with the session to judge it again. Empty where there is no certificate. */
   readonly chain: readonly X509Certificate[]
 }
@@ -101,6 +105,8 @@ export function identify(
       credential: 'certificate',
       serialNumber: serialNumber(leaf),
       tokenId: null,
+      tokenKeyId: null,
+      expiresAt: leaf.validToDate,
       chain,
     }
   } catch (error) {

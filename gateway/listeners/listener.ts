@@ -4,6 +4,7 @@ import { setMaxListeners } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { ListenerConfig, TrustMaterial } from '../config/types.ts'
 import type { TrustStore } from '../trust-store.ts'
+import type { Moments } from '../sessions/moments.ts'
 import type { Admission } from './arrival/admission.ts'
 import { type Arrival, ArrivalError, type ArrivalFailure } from './arrival/arrival.ts'
 import { createIntake, type Intake } from './arrival/intake.ts'
@@ -31,6 +32,8 @@ export interface ListenerOptions extends Omit<Presets, 'cancels'> {
   readonly newId: () => string
   readonly now: () => Date
   readonly h2Memory: H2Memory
+  /** Things to be done at a moment. */
+  readonly alarms: Pick<Moments<() => void>, 'set' | 'delete'>
   readonly passthrough: Pick<PassthroughOptions, 'choosePort' | 'identifyNetwork' | 'handler'>
   readonly handler: RequestHandler
   /** A handshake was finished, whatever the identity is worth. */
@@ -162,7 +165,8 @@ function tlsMaterial(config: ListenerConfig, material: TrustMaterial): TlsMateri
   }
 }
 
-function trustOf(
+/** Whom a listener believes, by what is trusted now. */
+export function trustOf(
   { protocol, trustDomains }: ListenerConfig,
   { bundles, linkerd }: TrustMaterial,
 ): ListenerTrust {
@@ -204,14 +208,21 @@ function toConnection(
 type ServeArrived = (connection: ClientConnection, arrival: Arrival) => void
 
 function createServe(
-  { config, handler, single, startTls, cancels, h2Memory }: Serving,
+  { config, handler, single, startTls, cancels, h2Memory, alarms }: Serving,
   h2: Set<H2Connection>,
   state: { readonly draining: boolean },
 ): ServeArrived {
   const serveOverH2 = (connection: ClientConnection, hints: boolean) => {
     const served = serveH2(connection, handler, { hints, memory: h2Memory })
     h2.add(served)
-    connection.raw.once('close', () => h2.delete(served))
+    // Nobody is to open tunnels by an SVID that has expired; those that are open are judged for themselves.
+    const onExpiry = () => served.goAway()
+    const identity = connection.identity()
+    alarms.set(onExpiry, identity.ok ? identity.expiresAt : null)
+    connection.raw.once('close', () => {
+      h2.delete(served)
+      alarms.delete(onExpiry)
+    })
     if (state.draining) served.goAway()
   }
   const only = (protocol: string, serve: (connection: ClientConnection) => void) => {

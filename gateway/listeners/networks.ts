@@ -30,6 +30,8 @@ export function createIdentifyNetwork(networks: readonly Network[]): IdentifyNet
       credential: 'network',
       serialNumber: '',
       tokenId: null,
+      tokenKeyId: null,
+      expiresAt: null,
       chain: [],
     }
   }

@@ -56,13 +56,19 @@ export async function identifyByToken(
     return { ok: false, code: 'client-token-malformed', detail: 'neither Bearer nor Basic with a token' }
   }
   try {
-    const { id, tokenId } = await verifyJwtSvid(token, { audience, bundle: trust.bundle, now })
+    const { id, tokenId, keyId, expiresAt } = await verifyJwtSvid(token, {
+      audience,
+      bundle: trust.bundle,
+      now,
+    })
     return {
       ok: true,
       principal: { kind: 'workload', id },
       credential: 'token',
       serialNumber: '',
       tokenId,
+      tokenKeyId: keyId,
+      expiresAt,
       chain: [],
     }
   } catch (error) {

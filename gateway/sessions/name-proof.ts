@@ -23,7 +23,7 @@ export interface NameProof {
   /** Of the preamble, passed on so far. */
   readonly bytes: { readonly sent: number; readonly received: number }
   /** Resets both sides with the reason given; a proof that is over is left alone. */
-  close(code: ReasonCode): void
+  close(code: ReasonCode, detail?: string | null): void
 }
 
 /** Starts to read from both sides, whose streams must be paused. */
@@ -62,8 +62,8 @@ class RunningProof implements NameProof {
     })
   }
 
-  close(code: ReasonCode): void {
-    this.#fail({ code, by: 'gateway', detail: null })
+  close(code: ReasonCode, detail: string | null = null): void {
+    this.#fail({ code, by: 'gateway', detail })
   }
 
   #watch(

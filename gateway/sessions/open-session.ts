@@ -6,11 +6,13 @@ import type { Preamble } from '../upstream/starttls/types.ts'
 import type { UpstreamConnection } from '../upstream/types.ts'
 import { InnerHello } from './inner-hello.ts'
 import { startNameProof } from './name-proof.ts'
-import { type RelayResult, startRelay } from './relay.ts'
+import { type RelayOptions, type RelayResult, startRelay } from './relay.ts'
 import type { RelaySide } from './tunnel.ts'
 
 export interface OpenSessionOptions {
   readonly destination: Destination
+  /** How fast each direction may go. */
+  readonly pace?: RelayOptions['pace']
   /** Null where nothing is left to prove: the gateway spoke TLS itself, nobody does, or the ClientHello was the request. */
   readonly proof: {
     /** Canonical: the host that was decided about and dialled. */
@@ -25,13 +27,17 @@ export interface OpenSession {
   readonly done: Promise<RelayResult>
   /** Bytes handed on so far: `sent` towards the upstream, `received` towards the client. */
   readonly bytes: { readonly sent: number; readonly received: number }
+  /** By `performance.now()`: when a byte last moved, in either direction. */
+  readonly lastActivityAt: number
   /** Resets both sides with the reason given; a session that is over is left alone. */
-  close(code: ReasonCode): void
+  close(code: ReasonCode, detail?: string | null): void
 }
 
 interface Stage {
   readonly bytes: { readonly sent: number; readonly received: number }
-  close(code: ReasonCode): void
+  /** Missing where it moves nothing of the session itself. */
+  readonly lastActivityAt?: number
+  close(code: ReasonCode, detail: string | null): void
 }
 
 /** `upstream.facts` has the name from the moment in which it is proven. */
@@ -41,20 +47,24 @@ export function openSession(
   options: OpenSessionOptions,
 ): OpenSession {
   const stages: Stage[] = []
-  let closing: ReasonCode | null = null
+  const startedAt = performance.now()
+  let closing: { readonly code: ReasonCode; readonly detail: string | null } | null = null
   const sum = (key: 'sent' | 'received') => stages.reduce((total, { bytes }) => total + bytes[key], 0)
   return {
     done: run(client, upstream, options, (stage) => {
       stages.push(stage)
       // Between a proof that is over and the relay there is nobody to close.
-      if (closing !== null) stage.close(closing)
+      if (closing !== null) stage.close(closing.code, closing.detail)
     }),
     get bytes() {
       return { sent: sum('sent'), received: sum('received') }
     },
-    close(code) {
-      closing ??= code
-      stages.at(-1)?.close(code)
+    get lastActivityAt() {
+      return stages.at(-1)?.lastActivityAt ?? startedAt
+    },
+    close(code, detail = null) {
+      closing ??= { code, detail }
+      stages.at(-1)?.close(code, detail)
     },
   }
 }
@@ -62,7 +72,7 @@ export function openSession(
 async function run(
   client: RelaySide,
   upstream: UpstreamConnection,
-  { destination, proof }: OpenSessionOptions,
+  { destination, proof, pace }: OpenSessionOptions,
   onStage: (stage: Stage) => void,
 ): Promise<RelayResult> {
   const side = sideOf(upstream)
@@ -83,6 +93,7 @@ async function run(
     ...destination.session,
     now: () => performance.now(),
     judgeUpstreamError: upstream.judgeLateError,
+    ...(pace === undefined ? {} : { pace }),
   })
   onStage(relay)
   return relay.done

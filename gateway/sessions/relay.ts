@@ -3,6 +3,7 @@
 // streams' own high-water marks, and turns any end that is not clean on one side into a reset on the other.
 import { SallyportError } from '../../common/errors.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
+import type { Pace } from './flow.ts'
 import type { RelaySide } from './tunnel.ts'
 
 export interface RelayOptions {
@@ -15,6 +16,8 @@ export interface RelayOptions {
   /** Milliseconds on a clock that never goes back. */
   readonly now: () => number
   readonly judgeUpstreamError: (error: Error) => ReasonCode
+  /** How fast each direction may go; missing = as fast as it can. */
+  readonly pace?: { readonly sent: Pace; readonly received: Pace }
 }
 
 export interface RelayResult {
@@ -28,6 +31,8 @@ export interface Relay {
   readonly done: Promise<RelayResult>
   /** Bytes handed on so far: `sent` towards the upstream, `received` towards the client. */
   readonly bytes: { sent: number; received: number }
+  /** By `now`: when a byte last moved. */
+  readonly lastActivityAt: number
   /** Resets both sides with the reason given; a relay that is over already is left alone. */
   close(code: ReasonCode, detail?: string | null): void
 }
@@ -57,6 +62,8 @@ class HandDrivenRelay implements Relay {
   #endedFirst: Party | null = null
   #lastActivity: number
   #timer: NodeJS.Timeout | null = null
+  /** Directions that are not read because they were too fast. */
+  #throttled = 0
   #over = false
 
   constructor(client: RelaySide, upstream: RelaySide, options: RelayOptions) {
@@ -75,6 +82,10 @@ class HandDrivenRelay implements Relay {
     this.#armTimer()
   }
 
+  get lastActivityAt(): number {
+    return this.#lastActivity
+  }
+
   close(code: ReasonCode, detail: string | null = null): void {
     this.#abort({ code, by: 'gateway', detail })
   }
@@ -85,11 +96,21 @@ class HandDrivenRelay implements Relay {
     const input = source.stream
     const output = sink.stream
     let queued = 0
+    let full = false
+    let throttled = false
+    const pace = this.#options.pace?.[counter]
     // A slow reader that takes bytes is alive though nothing new is read meanwhile.
     const onDrain = (): void => {
       queued = 0
+      full = false
       this.#lastActivity = this.#options.now()
-      if (!this.#over) input.resume()
+      if (!this.#over && !throttled) input.resume()
+    }
+    const onTurn = (): void => {
+      throttled = false
+      this.#throttled -= 1
+      this.#lastActivity = this.#options.now()
+      if (!this.#over && !full) input.resume()
     }
     input.on('data', (chunk: Buffer) => {
       this.#lastActivity = this.#options.now()
@@ -97,9 +118,19 @@ class HandDrivenRelay implements Relay {
       queued = output.writableLength === 0 ? 1 : queued + 1
       // Where a chunk is a few bytes, the mark that is counted in bytes comes far too late; a callback is its 'drain'.
       if (queued === MAX_QUEUED) {
+        full = true
         output.write(chunk, onDrain)
         input.pause()
-      } else if (!output.write(chunk)) input.pause()
+      } else if (!output.write(chunk)) {
+        full = true
+        input.pause()
+      }
+      if (pace === undefined || pace.spend(chunk.length) || throttled) return
+      // The sender is not read meanwhile: TCP, or the window of HTTP/2, tells it to wait.
+      throttled = true
+      this.#throttled += 1
+      input.pause()
+      pace.wait(onTurn)
     })
     output.on('drain', onDrain)
     const onEnd = (): void => {
@@ -197,6 +228,8 @@ class HandDrivenRelay implements Relay {
   }
 
   #onTimer(): void {
+    // Who waits for its turn is not idle.
+    if (this.#throttled > 0) this.#lastActivity = this.#options.now()
     const limit = this.#nextLimit()
     if (this.#options.now() < limit.at) return this.#armTimer()
     this.#abort({ code: limit.code, by: 'gateway', detail: null })

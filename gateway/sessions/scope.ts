@@ -1,6 +1,7 @@
 // A part of the live sessions: those of one listener, which can be ended without the others.
 import type { ReasonCode } from '../audit/reasons.ts'
-import type { LiveSession, SessionRegistry } from './registry.ts'
+import type { LiveSession } from './live-session.ts'
+import type { SessionRegistry } from './registry.ts'
 
 export interface SessionScope extends Pick<SessionRegistry, 'add' | 'delete'> {
   closeAll(code: ReasonCode): void

@@ -12,7 +12,10 @@ import { describeRevocation, type RevocationQuestion, type Revoked } from '../re
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type OpenUpstream, type UpstreamConnection, UpstreamError } from '../upstream/types.ts'
 import type { StartTlsSet } from '../upstream/starttls/registry.ts'
-import { openSession } from './open-session.ts'
+import { type OpenSession, openSession } from './open-session.ts'
+import type { Lease, SessionLimits } from './limits.ts'
+import { type Grounds, type LiveSession, principalOf, upstreamGrounds } from './live-session.ts'
+import type { Judged, Living } from './living.ts'
 import type { SessionRegistry } from './registry.ts'
 import type { RelaySide, Tunnel } from './tunnel.ts'
 
@@ -27,6 +30,9 @@ export interface SessionDependencies {
   readonly openUpstream: OpenUpstream
   readonly audit: AuditLog
   readonly registry: Pick<SessionRegistry, 'add' | 'delete'>
+  /** Judges live sessions again. */
+  readonly limits: Pick<SessionLimits, 'admit'>
+  readonly living: Pick<Living, 'generation' | 'opened' | 'accepted'>
   readonly metrics: Metrics
   /** Milliseconds from the client's "connected" until the name inside `passthrough` must be proven. */
   readonly nameProofMs: number
@@ -98,15 +104,21 @@ export async function runSession(
   facts.hints = tunnel.facts.hints
   const cancel = new AbortController()
   const session = new Session(deps, tunnel, facts, cancel)
+  let release = () => {}
   try {
     const admitted = session.judge(await tunnel.identify())
     if ('code' in admitted) return session.refuse(admitted)
-    deps.registry.add({ id: facts.id, close: (code) => session.close(code) })
-    await session.connectAndRelay(admitted)
+    const live = session.live(admitted)
+    const lease = deps.limits.admit(admitted.destination, principalOf(live.grounds))
+    if ('code' in lease) return session.refuse(lease)
+    release = () => lease.release()
+    deps.registry.add(live)
+    await session.connectAndRelay(admitted, lease)
   } catch (error) {
     deps.onInternalError(error, facts.id)
     session.refuse({ code: 'session-internal-error', detail: null })
   } finally {
+    release()
     deps.registry.delete(facts.id)
   }
 }
@@ -123,8 +135,11 @@ class Session {
   readonly #tunnel: Tunnel
   readonly #facts: AttemptFacts
   readonly #cancel: AbortController
-  #closeCode: ReasonCode | null = null
-  #closeOpen: ((code: ReasonCode) => void) | null = null
+  #closing: Refusal | null = null
+  #relaying: OpenSession | null = null
+  #live: LiveSession | null = null
+  /** Of what it was judged by, and until when that holds. */
+  #judged: Judged = { generation: 0, recheckAt: null }
   #recorded = false
 
   constructor(deps: SessionDependencies, tunnel: Tunnel, facts: AttemptFacts, cancel: AbortController) {
@@ -149,10 +164,34 @@ class Session {
     this.#facts.destination = destination?.name ?? null
     const revoked = this.#revoked(identity)
     if (revoked !== null) return revoked
+    this.#deps.living.accepted(identity)
     if (destination === null) return { code: 'destination-unknown', detail: null }
     if (facts.ech && destination.ech === 'refuse') return { code: 'request-ech', detail: null }
     const admitted = { identity, destination, target: targetOf(destination, requested) }
     return this.#decide(admitted) ?? admitted
+  }
+
+  /** What is kept of it while it lives. */
+  live({ identity, destination, target }: Admitted): LiveSession {
+    const { id, listener, source, openedAt } = this.#facts
+    const { requested, facts } = this.#tunnel
+    const { passthrough, ech } = facts
+    const grounds: Grounds = {
+      ...{ listener, source, identity, requested, target, passthrough, ech, destination },
+      upstream: null,
+    }
+    const open = () => this.#relaying
+    this.#live = {
+      ...{ id, openedAt, grounds },
+      get bytes() {
+        return open()?.bytes ?? NO_BYTES
+      },
+      get lastActivityAt() {
+        return open()?.lastActivityAt ?? performance.now()
+      },
+      close: (code, detail = null) => this.close({ code, detail }),
+    }
+    return this.#live
   }
 
   /** Also where nothing was matched: what a revoked workload goes on asking for is told by its revocation. */
@@ -164,7 +203,7 @@ class Session {
   }
 
   #decide({ identity, destination, target }: Admitted): Refusal | null {
-    const { policy, metrics, listener, now } = this.#deps
+    const { policy, metrics, listener, now, living } = this.#deps
     const { ip, vpcEndpoint } = this.#facts.source
     const startedAt = performance.now()
     const decision = policy.decide({
@@ -180,28 +219,38 @@ class Session {
       },
     })
     this.#facts.decideMs = performance.now() - startedAt
-    const { result, mode, policies, cached } = decision
+    const { result, mode, policies, cached, recheckAt } = decision
+    this.#judged = { generation: living.generation, recheckAt }
     this.#facts.decision = { result, mode, policies, cached }
     metrics.decision(decision)
     return decision.code === null ? null : { code: decision.code, detail: decision.error }
   }
 
-  async connectAndRelay(admitted: Admitted): Promise<void> {
+  async connectAndRelay(admitted: Admitted, { pace }: Pick<Lease, 'pace'>): Promise<void> {
     const upstream = await this.#open(admitted)
     if (upstream === null) return
     const { stream, raw, judgeLateError } = upstream
-    if (this.#tunnel.signal.aborted || this.#closeCode !== null || stream.destroyed) {
+    const late = this.#judgeLate(upstream)
+    if (late !== null || this.#tunnel.signal.aborted || this.#closing !== null || stream.destroyed) {
       raw.resetAndDestroy()
-      return this.refuse(this.#tooLate(stream.errored ?? null, judgeLateError))
+      return this.refuse(late ?? this.#tooLate(stream.errored ?? null, judgeLateError))
     }
     this.#deps.audit.opened(this.#facts)
     const client = this.#tunnel.accept()
-    await this.#serve(client, upstream, admitted)
+    await this.#serve(client, upstream, admitted, pace)
+  }
+
+  /** Why it may not open after all: what it was judged by may have changed while the way out was opened. */
+  #judgeLate(upstream: UpstreamConnection): Refusal | null {
+    const { living } = this.#deps
+    if (this.#live === null) return null
+    this.#live.grounds = { ...this.#live.grounds, upstream: upstreamGrounds(upstream) }
+    return living.opened(this.#live, this.#judged)
   }
 
   /** What ended the attempt between the connection's readiness and the client's "connected". */
   #tooLate(error: Error | null, judge: UpstreamConnection['judgeLateError']): Refusal {
-    if (this.#closeCode !== null) return { code: this.#closeCode, detail: null }
+    if (this.#closing !== null) return this.#closing
     if (this.#tunnel.signal.aborted) return { code: 'request-abandoned', detail: null }
     return { code: error === null ? 'connect-reset' : judge(error), detail: error?.message ?? null }
   }
@@ -234,16 +283,21 @@ class Session {
     }
   }
 
-  async #serve(client: RelaySide, upstream: UpstreamConnection, admitted: Admitted): Promise<void> {
+  async #serve(
+    client: RelaySide,
+    upstream: UpstreamConnection,
+    admitted: Admitted,
+    pace: Lease['pace'],
+  ): Promise<void> {
     const { metrics, listener, now, nameProofMs, startTls, audit, progressMs } = this.#deps
     const { destination, target } = admitted
     const due = destination.tls === 'passthrough' && !this.#tunnel.facts.passthrough
     const preamble = destination.startTls === null ? null : startTls(destination.startTls).preamble()
     const open = openSession(client, upstream, {
-      destination,
+      ...{ destination, pace },
       proof: due ? { host: target.host, preamble, timeoutMs: nameProofMs } : null,
     })
-    this.#closeOpen = (code) => open.close(code)
+    this.#relaying = open
     metrics.sessionOpened(listener, (now().getTime() - this.#facts.openedAt.getTime()) / 1000)
     const progress = setInterval(() => audit.progress(this.#facts, open.bytes), progressMs)
     const { code, by, detail } = await open.done
@@ -253,9 +307,9 @@ class Session {
   }
 
   /** Ends the session from outside: what is still opening is cancelled, what relays is reset. */
-  close(code: ReasonCode): void {
-    this.#closeCode ??= code
-    this.#closeOpen?.(code)
+  close(why: Refusal): void {
+    this.#closing ??= why
+    this.#relaying?.close(why.code, why.detail)
     this.#cancel.abort()
   }
 

@@ -45,6 +45,12 @@ export interface Metrics {
   sampleConfiguration(state: () => { readonly ageSeconds: number; readonly rejected: boolean }): void
   /** Asked at each scrape. */
   sampleRevocations(state: () => { readonly entries: number; readonly ageSeconds: number }): void
+  /** Asked at each scrape. */
+  sampleThrottled(directions: () => number): void
+  /** A live session was judged again after a change, or at its moment. */
+  judgedAgain(result: 'kept' | 'closed'): void
+  /** Asked at each scrape. */
+  sampleJudging(waiting: () => number): void
   /** `seconds` for resolving, dialling, TLS and confirmation; `resumed` null where the gateway speaks no TLS. */
   upstreamConnected(seconds: number, resumed: boolean | null): void
   /** A certificate that the gateway shows. */
@@ -149,6 +155,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'sallyport_reloads_total',
     'Changes of what the gateway goes by: applied, or rejected for a fault.',
   )
+  const judged = registry.counter(
+    'sallyport_sessions_judged_again_total',
+    'Live sessions judged again after a change, or at a moment: kept, or closed.',
+  )
   const notBefore = registry.gauge(
     'sallyport_certificate_not_before_seconds',
     'Beginning of validity, in seconds since 1970; the age of the certificate is what has passed since.',
@@ -228,6 +238,16 @@ export function createMetrics(options: MetricsOptions): Metrics {
       gauge('sallyport_revocations_entries', 'Entries of the revocation list.', 'entries')
       const help = 'Time since the revocation list was last known to be as its source has it.'
       gauge('sallyport_revocations_age_seconds', help, 'ageSeconds')
+    },
+    sampleThrottled(directions) {
+      const help =
+        'Directions of live sessions that wait because they were faster than limits.bytesPerSecond.'
+      registry.sampled('sallyport_sessions_throttled', help, 'gauge', directions)
+    },
+    judgedAgain: (result) => judged.add({ result }),
+    sampleJudging(waiting) {
+      const help = 'Live sessions that wait to be judged again.'
+      registry.sampled('sallyport_sessions_waiting_judgement', help, 'gauge', waiting)
     },
     upstreamConnected(seconds, resumed) {
       upstream.observe(seconds)

@@ -45,7 +45,7 @@ export interface OpenUpstreamOptions {
   readonly tlsMemory?: TlsMemory
 }
 
-type Opened = Pick<UpstreamConnection, 'stream' | 'judgeLateError'>
+type Opened = Pick<UpstreamConnection, 'stream' | 'judgeLateError' | 'proven'>
 
 interface Opening {
   readonly request: UpstreamRequest
@@ -145,7 +145,7 @@ async function openStream(raw: Socket, opening: Opening, finish: Finish): Promis
       progress.facts.serverName = request.serverName
       progress.facts.nameProof = 'client-hello'
     }
-    return { stream: raw, judgeLateError: (error) => lateCode(error, NEVER_ASKED) }
+    return { stream: raw, proven: null, judgeLateError: (error) => lateCode(error, NEVER_ASKED) }
   }
   return progress.timed('tlsMs', async () => {
     const upgraded = await upgrade(raw, destination, startTls, budget.signal)
@@ -163,7 +163,7 @@ async function openStream(raw: Socket, opening: Opening, finish: Finish): Promis
       if (alertOf(error) !== null) resumption.failed()
       return lateCode(error, connection)
     }
-    return { stream: finish(socket, upgraded, opening), judgeLateError }
+    return { stream: finish(socket, upgraded, opening), proven: connection.proven, judgeLateError }
   })
 }
 

@@ -14,7 +14,7 @@ import { judgeServerCertificate } from './server-identity.ts'
 import { SessionCache } from './session-cache.ts'
 import { tlsFailure } from './tls-failures.ts'
 import { type TlsWatch, watchTls } from './tls-watch.ts'
-import { UpstreamError, type UpstreamFacts, type UpstreamRequest } from './types.ts'
+import { type ProvenUpstream, UpstreamError, type UpstreamFacts, type UpstreamRequest } from './types.ts'
 
 /** What one connection leaves behind for the next. */
 export interface TlsMemory {
@@ -33,6 +33,7 @@ export interface TlsConnection {
   readonly asked: boolean
   /** A client certificate was configured for this workload; whether the server wanted it is `asked`. */
   readonly presented: boolean
+  readonly proven: ProvenUpstream
   /** To be told when the server has accepted us, and when it takes that back. */
   readonly resumption: Pick<Resumption, 'confirmed' | 'failed'>
 }
@@ -76,8 +77,10 @@ export async function originate(
   } finally {
     fillFacts(facts, watch, entry, resumption)
   }
-  const asked = resumption.origin()?.asked ?? watch.asked
-  return { socket, watch, asked, presented: entry !== null, resumption }
+  const origin = resumption.origin()
+  const asked = origin?.asked ?? watch.asked
+  const proven = { entry, server: origin?.proof ?? watch.seen?.proof ?? null }
+  return { socket, watch, asked, presented: entry !== null, proven, resumption }
 }
 
 function startTls(

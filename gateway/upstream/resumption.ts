@@ -121,6 +121,7 @@ function originOf(watch: TlsWatch, { entry }: SessionScope, now: number): Sessio
   ]
   return {
     certificateSha256: watch.seen?.certificateSha256 ?? null,
+    proof: watch.seen?.proof ?? null,
     asked: watch.asked,
     clientCertificateSha256: presented?.keyPair.leafSha256 ?? null,
     endsAt: Math.min(...ends),

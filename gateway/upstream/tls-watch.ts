@@ -3,6 +3,7 @@
 // when it happens cannot be asked for later.
 import type { TLSSocket } from 'node:tls'
 import { type CertificateSeen, readChain } from './certificate-chain.ts'
+import { readServerProof, type ServerProof } from './server-proof.ts'
 import { ignoreErrors } from './sockets.ts'
 
 export interface ServerSeen {
@@ -14,6 +15,8 @@ export interface ServerSeen {
   readonly resumed: boolean
   /** Leaf first; empty on a resumed session. */
   readonly chain: readonly CertificateSeen[]
+  /** Null on a resumed session. */
+  readonly proof: ServerProof | null
 }
 
 export interface TlsWatch {
@@ -76,6 +79,7 @@ function look(socket: TLSSocket): ServerSeen {
   const fingerprint: unknown = peer.fingerprint256
   return {
     chain: readChain(peer),
+    proof: readServerProof(peer),
     certificateSha256: typeof fingerprint === 'string' ? fingerprint.replaceAll(':', '').toLowerCase() : null,
     protocol: socket.getProtocol(),
     cipher: socket.getCipher().standardName,

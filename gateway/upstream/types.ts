@@ -6,7 +6,8 @@ import type { TLSSocket } from 'node:tls'
 import type { SpiffeId } from '../../spiffe/id.ts'
 import { SallyportError } from '../../common/errors.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
-import type { Destination } from '../config/types.ts'
+import type { ClientCertificateEntry, Destination } from '../config/types.ts'
+import type { ServerProof } from './server-proof.ts'
 
 /** Where addresses come from. */
 export interface Resolution {
@@ -103,6 +104,14 @@ export interface UpstreamTrace {
   readonly attempts: AttemptTrace[]
 }
 
+/** What the session's TLS rests on, to be judged again when the destination changes. */
+export interface ProvenUpstream {
+  /** The entry of `clientCertificates` that was chosen; null = none, whether the server asked or not. */
+  readonly entry: ClientCertificateEntry | null
+  /** Of the full handshake, where this one resumed it. */
+  readonly server: ServerProof | null
+}
+
 export interface UpstreamConnection {
   /** The raw TCP socket: only `raw.resetAndDestroy()` gives a reset (nodejs/node#49484). */
   readonly raw: Socket
@@ -115,6 +124,8 @@ export interface UpstreamConnection {
   readonly facts: UpstreamFacts
   readonly timings: UpstreamTimings
   readonly trace: UpstreamTrace
+  /** Null where the gateway speaks no TLS to it. */
+  readonly proven: ProvenUpstream | null
   /** The code of an error that `stream` raised after it was handed over: a late TLS 1.3 refusal of our certificate has its own. */
   readonly judgeLateError: (error: Error) => ReasonCode
 }

@@ -42,6 +42,7 @@ test('every link of the pages leads to a file that is there', async () => {
     'docs/reload.md',
     'docs/revocations.md',
     'docs/policy.md',
+    'docs/sessions.md',
     'docs/metrics.md',
     'docs/audit.md',
     'docs/authority.md',

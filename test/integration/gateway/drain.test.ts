@@ -4,6 +4,7 @@ import { FRAME, RawH2 } from '../../fixtures/h2-raw.ts'
 import { partnerDestination, startPartner, toLoopback } from '../../fixtures/partner.ts'
 import { connectRaw, readToEnding } from '../../fixtures/sockets.ts'
 import { createWorld, startTestGateway, type TestGateway } from '../../fixtures/world.ts'
+import { scene as living } from './living-scene.ts'
 
 async function readyz(gateway: TestGateway): Promise<number> {
   const health = gateway.gateway.addresses.get('health')
@@ -111,5 +112,38 @@ describe('drain', () => {
     ])
     // Nor one more when the sockets are gone.
     expect(s.gateway.records()).toHaveLength(told.length)
+  })
+
+  test('closes over the deadline, those first that have been idle longest, and leaves a record of each', async () => {
+    await using s = await living({ extra: 'drain: {delay: 0s, deadline: 2s}' })
+    const names = ['/one', '/two', '/three', '/four']
+    const opened = []
+    for (const name of names) opened.push(await s.open(await s.svid(name)))
+    await opened[0]?.alive()
+    await opened[2]?.alive()
+    const drained = s.gateway.gateway.drain()
+    await s.gateway.closed(1)
+    // Whoever lives still moves its bytes.
+    await opened[0]?.alive()
+    await drained
+    for (const { ending } of opened) expect((await ending).how).toBe('reset')
+    const told = s.gateway.records().map(({ workload, outcome }) => `${workload?.slice(21)} ${outcome.code}`)
+    expect(told).toEqual(['two', 'four', 'three', 'one'].map((name) => `${name} session-drained`))
+  })
+
+  test('is made shorter by whoever loses patience: first its delay, then its deadline', async () => {
+    await using s = await living({ extra: 'drain: {delay: 1h, deadline: 1h}' })
+    const open = await s.open(await s.svid('/a'))
+    const drained = s.gateway.gateway.drain()
+    expect(await readyz(s.gateway)).toBe(503)
+    await open.alive()
+    s.gateway.gateway.hurry()
+    const gone = async () => ((await connectRaw(s.gateway.port)).destroyed ? 'refused' : 'open')
+    await expect.poll(gone).toBe('refused')
+    await open.alive()
+    s.gateway.gateway.hurry()
+    await drained
+    expect((await open.ending).how).toBe('reset')
+    expect(s.gateway.records().map(({ outcome }) => outcome.code)).toEqual(['session-drained'])
   })
 })

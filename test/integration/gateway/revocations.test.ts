@@ -4,6 +4,7 @@ import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { connect, connectTls, readBody } from '../../fixtures/connect-client.ts'
 import { connectFields, FLAG, RawH2 } from '../../fixtures/h2-raw.ts'
+import { readToEnding } from '../../fixtures/sockets.ts'
 import { LINKERD_WORKLOAD, setUp, TOKEN_WORKLOAD, WORKLOAD } from './revocations-scene.ts'
 
 type Scene = Awaited<ReturnType<typeof setUp>>
@@ -64,15 +65,15 @@ describe('revoked while the gateway runs, with the entry and its reason in the r
   })
 })
 
-test('each tunnel of an HTTP/2 connection is judged by the list as it is then, and open ones go on', async () => {
+test('each tunnel of an HTTP/2 connection is judged by the list as it is then, and open ones end', async () => {
   await using scene = await setUp()
   await using client = await scene.hbone()
   const first = await client.connect({ authority: scene.target })
   expect(first.status).toBe(200)
+  const ending = readToEnding(first.stream)
   await replace(scene, `- {serialNumber: "${serialOf(scene)}", reason: x}`)
   expect((await client.connect({ authority: scene.target })).status).toBe(403)
-  first.stream.write('still here')
-  await expect.poll(() => String(first.stream.read() ?? '')).toBe('echo still here')
+  expect((await ending).how).toBe('reset')
   await replace(scene, '[]')
   expect((await client.connect({ authority: scene.target })).status).toBe(200)
 })

@@ -36,6 +36,7 @@ async function opened(overrides: Partial<Destination> = {}, timeoutMs = 60_000) 
       ...{ raw: upstream.near, stream: upstream.near, facts },
       timings: { resolveMs: null, connectMs: null, tlsMs: null },
       trace: { resolution: null, found: [], permitted: [], attempts: [] },
+      proven: null,
       judgeLateError: () => 'relay-upstream-reset',
     },
     {

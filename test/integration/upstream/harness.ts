@@ -93,6 +93,7 @@ export function tcpServer(
 export function clientCertificate(issued: Issued, workload: string = WORKLOAD.uri): ClientCertificateEntry {
   const leaf = new X509Certificate(issued.pem)
   return {
+    source: workload,
     workloads: [parseSpiffeIdPattern(workload)],
     keyPair: {
       chainPem: issued.chainPem,
@@ -124,7 +125,8 @@ export function destination(overrides: Partial<Destination> = {}): Destination {
     startTlsDirect: false,
     allowAddresses: ['127.0.0.0/8'],
     connect: { timeoutMs: 10_000, attempts: 3, confirmMs: null },
-    session: { idleTimeoutMs: 60_000, halfCloseTimeoutMs: 60_000, maxDurationMs: null },
+    session: { idleTimeoutMs: 60_000, halfCloseTimeoutMs: 60_000, maxDurationMs: null, atExpiry: 'renewed' },
+    limits: null,
     ...overrides,
   }
 }

@@ -22,7 +22,8 @@ function nameOf(networks: readonly Network[], ip: string, vpcEndpoint: string | 
     return null
   }
   const { principal, ...rest } = identity
-  expect(rest).toEqual({ ok: true, credential: 'network', serialNumber: '', tokenId: null, chain: [] })
+  const nothing = { serialNumber: '', tokenId: null, tokenKeyId: null, expiresAt: null, chain: [] }
+  expect(rest).toEqual({ ok: true, credential: 'network', ...nothing })
   return principal.kind === 'network' ? principal.name : 'a workload'
 }
 

@@ -21,6 +21,7 @@ beforeAll(async () => {
 function entry(...uris: readonly string[]): ClientCertificateEntry {
   const { chainPem, keyPem, pem } = issued
   return {
+    source: uris.join(),
     workloads: uris.map(parseSpiffeIdPattern),
     keyPair: { chainPem, key: new Secret(keyPem), leaf: new X509Certificate(pem), leafSha256: '' },
   }
@@ -46,7 +47,8 @@ const destination = (roots: Destination['roots'] = 'system'): Destination => ({
   startTlsDirect: false,
   allowAddresses: [],
   connect: { timeoutMs: 1, attempts: 1, confirmMs: null },
-  session: { idleTimeoutMs: 1, halfCloseTimeoutMs: 1, maxDurationMs: null },
+  session: { idleTimeoutMs: 1, halfCloseTimeoutMs: 1, maxDurationMs: null, atExpiry: 'renewed' },
+  limits: null,
 })
 
 describe('selectClientCertificate', () => {

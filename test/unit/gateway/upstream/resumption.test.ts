@@ -13,7 +13,7 @@ beforeAll(async () => {
   for (const cn of ['a', 'b']) {
     const { pem, chainPem, keyPem } = await root.issue({ cn })
     const keyPair = { chainPem, key: new Secret(keyPem), leaf: new X509Certificate(pem), leafSha256: cn }
-    entries.push({ workloads: [], keyPair })
+    entries.push({ source: cn, workloads: [], keyPair })
   }
 })
 
