@@ -3,6 +3,8 @@ import * as cdk from 'aws-cdk-lib'
 import type { FindAsset } from './assets.ts'
 import type { Settings } from './settings.ts'
 import { readSources, type Sources } from './sources/read.ts'
+import { ConfigurationStack } from './stacks/configuration.ts'
+import { GatewayStack } from './stacks/gateway.ts'
 import { IdentityStack } from './stacks/identity.ts'
 import { NetworkStack } from './stacks/network.ts'
 
@@ -10,6 +12,8 @@ export interface Deployment {
   readonly sources: Sources
   readonly network: NetworkStack
   readonly identity: IdentityStack
+  readonly configuration: ConfigurationStack
+  readonly gateway: GatewayStack
 }
 
 /** @throws ConfigurationError where the files that are deployed do not go with the settings */
@@ -19,5 +23,7 @@ export function addDeployment(app: cdk.App, settings: Settings, findAsset: FindA
   for (const [key, value] of Object.entries(settings.tags)) cdk.Tags.of(app).add(key, value)
   const network = new NetworkStack(app, settings)
   const identity = new IdentityStack(app, { settings, sources, network, findAsset })
-  return { sources, network, identity }
+  const configuration = new ConfigurationStack(app, { settings, sources, network, identity, findAsset })
+  const gateway = new GatewayStack(app, { settings, sources, network, identity, configuration, findAsset })
+  return { sources, network, identity, configuration, gateway }
 }

@@ -119,13 +119,14 @@ const gateway = z.strictObject({
   /** Of the balancer, in each direction. */
   idleTimeoutSeconds: values.seconds(60, 6000).default(3900),
   crossZone: z.boolean().default(true),
-  deployment: z.enum(['rolling', 'blueGreen']).default('rolling'),
+  /** Of secrets that gateway.yaml names and that are encrypted by keys of your own: it does not say which. */
+  secretKeyArns: z.array(values.arn('kms')).max(20).default([]),
   privateLink: privateLink.optional(),
   image: image.prefault({}),
 })
 
 const configuration = z.strictObject({
-  /** Holds gateway.yaml, policy.cedar, identity.yaml and revocations.yaml; relative to the repository. */
+  /** Holds gateway.yaml, policy.cedar and identity.yaml; relative to the repository. */
   directory: z.string().min(1).default('infra/configuration/files'),
   rollout: z
     .strictObject({

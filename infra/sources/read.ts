@@ -1,11 +1,11 @@
 // The configuration that is deployed from the repository: gateway.yaml with its policy as one bundle (design §5.5),
-// identity.yaml with the files beside it, and the list of revocations.
+// and identity.yaml with the files beside it. Revocations are not of them: the list has a road of its own.
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { ConfigurationError } from '../../common/fault.ts'
+import { type GatewayNeeds, readGatewayNeeds } from '../../gateway/config/needs.ts'
 import { REPOSITORY } from '../assets.ts'
 import type { Settings } from '../settings.ts'
-import { type GatewayNeeds, readGatewayNeeds } from './gateway-file.ts'
 import { type IdentityNeeds, readIdentityNeeds } from './identity-file.ts'
 
 /** AppConfig takes a hosted configuration of 2 MB at most with a raised quota, and 1 MB without. */
@@ -16,7 +16,6 @@ export interface Sources {
   readonly identity: IdentityNeeds
   /** `{"files": {"gateway.yaml": "…", "policy.cedar": "…"}}`, as the gateway takes it from AppConfig. */
   readonly bundle: string
-  readonly revocations: string
   /** By path relative to identity.yaml, itself among them. */
   readonly identityFiles: ReadonlyMap<string, string>
 }
@@ -57,5 +56,5 @@ export function readSources({ account, configuration }: Settings): Sources {
   }
   const beside = identity.files.map((name) => [name, read(name)] as const)
   const identityFiles = new Map([['identity.yaml', identityText], ...beside])
-  return { gateway, identity, bundle, revocations: read('revocations.yaml'), identityFiles }
+  return { gateway, identity, bundle, identityFiles }
 }

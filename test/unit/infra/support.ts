@@ -50,7 +50,8 @@ export function createApp(): cdk.App {
   const { context } = JSON.parse(readFileSync(path.join(REPOSITORY, 'cdk.json'), 'utf8')) as {
     context: Record<string, unknown>
   }
-  return new cdk.App({ context, outdir: temporary() })
+  // `npm run synth` validates; here it would take most of the time, once for each app.
+  return new cdk.App({ context, outdir: temporary(), builtinCloudFormationValidation: false })
 }
 
 /** The settings of an environment with parts replaced; `dev` and `prod` are those of the repository. */

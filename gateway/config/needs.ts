@@ -1,10 +1,10 @@
-// What gateway.yaml needs of the deployment: ports, addresses, secrets. Read by the gateway's own schema, so that the two
-// never disagree; the whole file is judged by `sallyport config check` and by the validator function, not here.
+// What gateway.yaml needs of the deployment around it: ports, resolvers, secrets. The deployment reads it when it is
+// synthesized, and the validator function at every later configuration; the rest of the file is judged elsewhere.
 import * as z from 'zod'
 import { ConfigurationError } from '../../common/fault.ts'
 import { loadYamlFile } from '../../common/yaml-file.ts'
-import { GATEWAY_SCHEMA } from '../../gateway/config/schema.ts'
-import { SecretReference } from '../../gateway/config/secret-reference.ts'
+import { GATEWAY_SCHEMA } from './schema.ts'
+import { SecretReference } from './secret-reference.ts'
 
 const NEEDED = z.looseObject(
   GATEWAY_SCHEMA.pick({
