@@ -7,6 +7,7 @@ import { ConfigurationStack } from './stacks/configuration.ts'
 import { GatewayStack } from './stacks/gateway.ts'
 import { IdentityStack } from './stacks/identity.ts'
 import { NetworkStack } from './stacks/network.ts'
+import { ObservabilityStack } from './stacks/observability.ts'
 
 export interface Deployment {
   readonly sources: Sources
@@ -14,6 +15,7 @@ export interface Deployment {
   readonly identity: IdentityStack
   readonly configuration: ConfigurationStack
   readonly gateway: GatewayStack
+  readonly observability: ObservabilityStack
 }
 
 /** @throws ConfigurationError where the files that are deployed do not go with the settings */
@@ -25,5 +27,6 @@ export function addDeployment(app: cdk.App, settings: Settings, findAsset: FindA
   const identity = new IdentityStack(app, { settings, sources, network, findAsset })
   const configuration = new ConfigurationStack(app, { settings, sources, network, identity, findAsset })
   const gateway = new GatewayStack(app, { settings, sources, network, identity, configuration, findAsset })
-  return { sources, network, identity, configuration, gateway }
+  const observability = new ObservabilityStack(app, { settings, network, identity, configuration, gateway })
+  return { sources, network, identity, configuration, gateway, observability }
 }

@@ -3,7 +3,8 @@ import * as cdk from 'aws-cdk-lib'
 import { addDeployment } from './app.ts'
 import { findBuilt } from './assets.ts'
 import { ENVIRONMENTS } from './environments.ts'
-import { readSettings } from './settings.ts'
+import { addRulePacks } from './nag.ts'
+import { adviseOf, readSettings } from './settings.ts'
 
 const app = new cdk.App()
 const name: unknown = app.node.tryGetContext('environment') ?? 'dev'
@@ -11,4 +12,7 @@ const input = typeof name === 'string' ? ENVIRONMENTS[name] : undefined
 if (typeof name !== 'string' || input === undefined) {
   throw new Error(`expected -c environment=${Object.keys(ENVIRONMENTS).join(' or ')}, got ${String(name)}`)
 }
-addDeployment(app, readSettings(name, input), findBuilt)
+const settings = readSettings(name, input)
+for (const advice of adviseOf(settings)) process.stderr.write(`${settings.name}: ${advice}\n`)
+addRulePacks(app)
+addDeployment(app, settings, findBuilt)

@@ -180,3 +180,25 @@ export function readSettings(name: string, input: unknown): Settings {
   const { data } = result
   return { ...data, retain: data.retain ?? data.stage === 'prod' }
 }
+
+/** What is allowed and yet hardly meant in production. Said on standard error: a warning of CDK's would fail the synth. */
+export function adviseOf({ stage, gateway, identity, network, observability }: Settings): readonly string[] {
+  if (stage !== 'prod') return []
+  const advice: [boolean, string][] = [
+    [observability.alarmTopicArn === undefined, 'observability.alarmTopicArn: alarms wake nobody'],
+    [
+      gateway.image.uri === undefined && gateway.image.baseDigest === undefined,
+      'gateway.image.baseDigest: the base image is whatever its tag means on the day',
+    ],
+    [gateway.tasks.minimum < 2, 'gateway.tasks.minimum: one task is no task while it is replaced'],
+    [
+      network.existing === undefined && network.natGateways === 'one',
+      'network.natGateways: one zone takes the way out of all',
+    ],
+    [
+      identity.exposure === 'public',
+      'identity.exposure: the authority is on the internet, guarded by proofs alone',
+    ],
+  ]
+  return advice.filter(([applies]) => applies).map(([, text]) => text)
+}

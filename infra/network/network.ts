@@ -74,6 +74,8 @@ export class SallyportNetwork extends Construct {
   readonly subnets: ec2.SubnetSelection
   /** Empty with an existing VPC. */
   readonly egressAddresses: readonly string[]
+  /** Empty with an existing VPC. */
+  readonly natGatewayIds: readonly string[]
   /** By which a private authority is called; null without `authorityEndpoint`. */
   readonly authorityEndpointId: string | null
 
@@ -84,6 +86,7 @@ export class SallyportNetwork extends Construct {
     // CDK's own classes do not fit its interfaces under exactOptionalPropertyTypes.
     this.vpc = (made?.vpc ?? this.#importVpc(props.existing)) as ec2.IVpc
     this.egressAddresses = made?.addresses ?? []
+    this.natGatewayIds = made?.natGatewayIds ?? []
     this.subnets = { subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS }
     const { interfaceEndpoints = false, authorityEndpoint = false } = props
     const accounts = props.trustedAccounts ?? [cdk.Stack.of(this).account]
@@ -104,13 +107,14 @@ export class SallyportNetwork extends Construct {
       throw new Error(`expected an elastic IP for each NAT gateway: ${natGateways}, got ${given.length}`)
     }
     const eips = given === undefined ? this.#makeAddresses(natGateways, props) : []
+    const provider = ec2.NatProvider.gateway({
+      eipAllocationIds: [...(given ?? eips.map((eip) => eip.attrAllocationId))],
+    })
     const vpc = new ec2.Vpc(this, 'Vpc', {
       ipAddresses: ec2.IpAddresses.cidr(this.cidr),
       availabilityZones: [...zones],
       natGateways,
-      natGatewayProvider: ec2.NatProvider.gateway({
-        eipAllocationIds: [...(given ?? eips.map((eip) => eip.attrAllocationId))],
-      }),
+      natGatewayProvider: provider,
       restrictDefaultSecurityGroup: false,
       subnetConfiguration: [
         // NAT gateways alone: nothing of ours ever gets a public address.
@@ -118,7 +122,8 @@ export class SallyportNetwork extends Construct {
         { name: 'Private', subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS, cidrMask: 20 },
       ],
     })
-    return { vpc, addresses: eips.map((eip) => eip.attrPublicIp) }
+    const natGatewayIds = provider.configuredGateways.map(({ gatewayId }) => gatewayId)
+    return { vpc, natGatewayIds, addresses: eips.map((eip) => eip.attrPublicIp) }
   }
 
   #makeAddresses(count: number, { removalPolicy }: SallyportNetworkProps): readonly ec2.CfnEIP[] {
