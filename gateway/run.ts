@@ -6,6 +6,7 @@ import { createStdoutSink } from './audit/sink.ts'
 import { type LoadedGatewayConfig, loadGatewayConfig } from './config/load.ts'
 import { createReadSecret } from './config/secrets-manager.ts'
 import { type Gateway, startGateway } from './gateway.ts'
+import { judgeNode } from './node-version.ts'
 import { compilePolicy } from './policy/compile.ts'
 import { createTrustStore } from './trust-store.ts'
 import { watchTrust } from './trust-watch.ts'
@@ -22,6 +23,12 @@ export async function runGateway(options: RunOptions): Promise<number> {
     { base: null, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination({ dest: 2, sync: true }),
   )
+  const old = judgeNode(process.versions.node, process.env)
+  if (old?.refused === true) {
+    process.stderr.write(`${old.message}\n`)
+    return 1
+  }
+  if (old !== null) log.warn(old.message)
   const readSecret = createReadSecret()
   const loaded = await loadGatewayConfig(options.configFile, { readSecret })
   if (!loaded.ok) return printFaults(loaded.faults)

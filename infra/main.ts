@@ -1,9 +1,9 @@
 // The CDK app: `cdk deploy --all -c environment=prod`. The environment is one of environments.ts, `dev` where none is named.
 import * as cdk from 'aws-cdk-lib'
+import { acknowledgeFindings, addRulePacks } from './acknowledged.ts'
 import { addDeployment } from './app.ts'
 import { findBuilt } from './assets.ts'
 import { ENVIRONMENTS } from './environments.ts'
-import { addRulePacks } from './nag.ts'
 import { adviseOf, readSettings } from './settings.ts'
 
 const app = new cdk.App()
@@ -15,4 +15,4 @@ if (typeof name !== 'string' || input === undefined) {
 const settings = readSettings(name, input)
 for (const advice of adviseOf(settings)) process.stderr.write(`${settings.name}: ${advice}\n`)
 addRulePacks(app)
-addDeployment(app, settings, findBuilt)
+acknowledgeFindings(addDeployment(app, settings, findBuilt), settings)

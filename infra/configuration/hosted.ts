@@ -41,14 +41,20 @@ export class Hosted extends Construct {
       environmentName: names.environment,
       ...(monitors === undefined ? {} : { monitors }),
     })
+    this.strategyId = this.#makeStrategy(props.strategy)
     this.profile = new appconfig.HostedConfiguration(this, 'Profile', {
+      // Named because CDK would make one of its own, which nothing uses.
+      deploymentStrategy: appconfig.DeploymentStrategy.fromDeploymentStrategyId(
+        this,
+        'Named',
+        appconfig.DeploymentStrategyId.fromString(this.strategyId),
+      ),
       application: this.application,
       name: names.profile,
       description,
       content: appconfig.ConfigurationContent.fromInline(props.content, props.contentType),
       ...(validators === undefined ? {} : { validators }),
     })
-    this.strategyId = this.#makeStrategy(props.strategy)
     this.deployment = this.#deploy(props.strategy !== null)
   }
 

@@ -169,7 +169,6 @@ export class SallyportIdentity extends Construct {
         resources: [this.issuing.secret.secretArn],
       }),
     )
-    if (common.encryptionKey === undefined) this.issuing.secret.encryptionKey?.grantDecrypt(handler.role)
     this.tables.grantUse(handler.role)
     return handler
   }

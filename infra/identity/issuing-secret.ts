@@ -86,7 +86,14 @@ export class IssuingSecret extends Construct {
         resources: this.rootKeys.map((key) => key.keyArn),
       }),
     )
-    this.secret.encryptionKey?.grantEncryptDecrypt(rotation.role)
+    if (props.encryptionKey !== undefined) {
+      rotation.role.addToPolicy(
+        new iam.PolicyStatement({
+          actions: ['kms:Decrypt', 'kms:GenerateDataKey'],
+          resources: [props.encryptionKey.keyArn],
+        }),
+      )
+    }
     rotation.function.addPermission('SecretsManager', {
       principal: new iam.ServicePrincipal('secretsmanager.amazonaws.com'),
       sourceAccount: cdk.Stack.of(this).account,
@@ -145,7 +152,11 @@ export class IssuingSecret extends Construct {
         resources: [this.secret.secretArn],
       }),
     )
-    encryptionKey?.grantDecrypt(birth.role)
+    if (encryptionKey !== undefined) {
+      birth.role.addToPolicy(
+        new iam.PolicyStatement({ actions: ['kms:Decrypt'], resources: [encryptionKey.keyArn] }),
+      )
+    }
     const trigger = new triggers.Trigger(this, 'Born', {
       handler: birth.function,
       timeout: cdk.Duration.minutes(10),

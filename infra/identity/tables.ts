@@ -31,7 +31,21 @@ export class AuthorityTables extends Construct {
       )
     allow(this.replay, ['dynamodb:PutItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem'])
     allow(this.issuances, ['dynamodb:PutItem', 'dynamodb:GetItem'])
-    this.#key?.grantEncryptDecrypt(grantee)
+    if (this.#key === undefined) return
+    grantee.grantPrincipal.addToPrincipalPolicy(
+      new iam.PolicyStatement({
+        // Those of grantEncryptDecrypt, without its wildcards.
+        actions: [
+          'kms:Decrypt',
+          'kms:DescribeKey',
+          'kms:Encrypt',
+          'kms:GenerateDataKey',
+          'kms:ReEncryptFrom',
+          'kms:ReEncryptTo',
+        ],
+        resources: [this.#key.keyArn],
+      }),
+    )
   }
 
   #make(id: string, props: AuthorityTablesProps, extra: Partial<dynamodb.TableProps>): dynamodb.Table {
