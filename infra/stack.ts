@@ -1,5 +1,6 @@
 // The base of Sallyport's stacks: environment-bound, and yet synthesized without credentials.
 import * as cdk from 'aws-cdk-lib'
+import type * as logs from 'aws-cdk-lib/aws-logs'
 import type { Construct } from 'constructs'
 import type { Settings } from './settings.ts'
 
@@ -39,4 +40,9 @@ export class SallyportStack extends cdk.Stack {
 
 export function removalPolicyOf({ retain }: Settings): cdk.RemovalPolicy {
   return retain ? cdk.RemovalPolicy.RETAIN : cdk.RemovalPolicy.DESTROY
+}
+
+/** CDK's values are the numbers of days. */
+export function logRetentionOf({ logRetentionDays }: Settings): logs.RetentionDays {
+  return logRetentionDays as logs.RetentionDays
 }

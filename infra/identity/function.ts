@@ -55,7 +55,9 @@ export class SallyportFunction extends Construct {
       logGroup: this.logGroup,
       loggingFormat: lambda.LoggingFormat.JSON,
       ...(props.layers === undefined ? {} : { layers: props.layers }),
-      ...(reservedConcurrency == null ? {} : { reservedConcurrentExecutions: reservedConcurrency }),
+      ...(typeof reservedConcurrency === 'number'
+        ? { reservedConcurrentExecutions: reservedConcurrency }
+        : {}),
       ...(encryptionKey === undefined ? {} : { environmentEncryption: encryptionKey }),
     })
   }

@@ -6,7 +6,7 @@ import { type FindAsset, stageFiles } from '../assets.ts'
 import { SallyportConfiguration } from '../configuration/configuration.ts'
 import type { Settings } from '../settings.ts'
 import type { Sources } from '../sources/read.ts'
-import { SallyportStack } from '../stack.ts'
+import { logRetentionOf, SallyportStack } from '../stack.ts'
 import type { IdentityStack } from './identity.ts'
 import type { NetworkStack } from './network.ts'
 
@@ -43,7 +43,7 @@ export class ConfigurationStack extends SallyportStack {
       },
       refusedPercent,
       encryptionKey: network.encryptionKey,
-      logRetention: settings.logRetentionDays,
+      logRetention: logRetentionOf(settings),
     })
     // A configuration is of use to nobody before there are identities.
     this.addStackDependency(identity, 'the CA is born first')

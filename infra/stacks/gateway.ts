@@ -7,7 +7,7 @@ import type { FindAsset } from '../assets.ts'
 import { SallyportGateway } from '../gateway/gateway.ts'
 import type { Settings } from '../settings.ts'
 import type { Sources } from '../sources/read.ts'
-import { SallyportStack } from '../stack.ts'
+import { logRetentionOf, SallyportStack } from '../stack.ts'
 import type { ConfigurationStack } from './configuration.ts'
 import type { IdentityStack } from './identity.ts'
 import type { NetworkStack } from './network.ts'
@@ -60,7 +60,7 @@ export class GatewayStack extends SallyportStack {
       secretKeyArns: rest.secretKeyArns,
       deploymentAlarms: [configuration.configuration.refusedAlarm],
       encryptionKey: network.encryptionKey,
-      logRetention: settings.logRetentionDays,
+      logRetention: logRetentionOf(settings),
       ...(services === undefined ? {} : { services }),
       ...(privateLink === undefined ? {} : { privateLink }),
     })

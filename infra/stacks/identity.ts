@@ -6,7 +6,7 @@ import { type FindAsset, stageFiles } from '../assets.ts'
 import { SallyportIdentity } from '../identity/identity.ts'
 import type { Settings } from '../settings.ts'
 import type { Sources } from '../sources/read.ts'
-import { removalPolicyOf, SallyportStack } from '../stack.ts'
+import { logRetentionOf, removalPolicyOf, SallyportStack } from '../stack.ts'
 import type { NetworkStack } from './network.ts'
 
 export interface IdentityStackProps {
@@ -33,7 +33,7 @@ export class IdentityStack extends SallyportStack {
       throttle,
       removalPolicy: removalPolicyOf(settings),
       encryptionKey: network.encryptionKey,
-      logRetention: settings.logRetentionDays,
+      logRetention: logRetentionOf(settings),
       ...(customDomain === undefined ? {} : { customDomain }),
       ...(reservedConcurrency === null ? {} : { reservedConcurrency }),
     })

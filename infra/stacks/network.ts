@@ -5,7 +5,7 @@ import * as kms from 'aws-cdk-lib/aws-kms'
 import type { Construct } from 'constructs'
 import { SallyportNetwork } from '../network/network.ts'
 import type { Settings } from '../settings.ts'
-import { removalPolicyOf, SallyportStack, zonesOf } from '../stack.ts'
+import { logRetentionOf, removalPolicyOf, SallyportStack, zonesOf } from '../stack.ts'
 
 export class NetworkStack extends SallyportStack {
   readonly network: SallyportNetwork
@@ -24,7 +24,7 @@ export class NetworkStack extends SallyportStack {
       interfaceEndpoints: endpoints === 'aws',
       authorityEndpoint:
         settings.identity.exposure === 'private' && settings.identity.vpcEndpoints.length === 0,
-      logRetention: settings.logRetentionDays,
+      logRetention: logRetentionOf(settings),
       encryptionKey: this.encryptionKey,
       removalPolicy: removalPolicyOf(settings),
     })

@@ -6,7 +6,7 @@ import * as sns from 'aws-cdk-lib/aws-sns'
 import type { Construct } from 'constructs'
 import { SallyportObservability } from '../observability/observability.ts'
 import type { Settings } from '../settings.ts'
-import { SallyportStack } from '../stack.ts'
+import { logRetentionOf, SallyportStack } from '../stack.ts'
 import type { ConfigurationStack } from './configuration.ts'
 import type { GatewayStack } from './gateway.ts'
 import type { IdentityStack } from './identity.ts'
@@ -35,7 +35,7 @@ export class ObservabilityStack extends SallyportStack {
     const topic = alarmTopicArn === undefined ? null : sns.Topic.fromTopicArn(this, 'Topic', alarmTopicArn)
     this.observability = new SallyportObservability(this, 'Observability', {
       ...{ identity, configuration, gateway, deploymentName: settings.name },
-      logRetention: settings.logRetentionDays,
+      logRetention: logRetentionOf(settings),
       ...(topic === null ? {} : { alarmTopic: topic }),
       ...(archiveDays === null
         ? {}

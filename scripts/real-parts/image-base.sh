@@ -25,5 +25,5 @@ if [ "$(id -u)" -ne 0 ]; then
   exit 1
 fi
 mkdir -p "$root/image"
-nice -n 19 mmdebstrap --quiet --variant=minbase --include=ca-certificates,libstdc++6 bookworm "$base.part"
-mv "$base.part" "$base"
+nice -n 19 mmdebstrap --quiet --variant=minbase --include=ca-certificates,libstdc++6 bookworm "$root/image/part.tar"
+mv "$root/image/part.tar" "$base"

@@ -81,7 +81,7 @@ export function readApp(app: cdk.App, deployment: Deployment, prefix: string): S
       Object.values(resources(part)).filter(({ Type }) => Type === type),
     )
   const messages = assembly.stacks.flatMap((stack) =>
-    stack.messages.map(({ level, id, entry }) => `${level} ${id}: ${String(entry.data)}`),
+    stack.messages.map(({ level, id, entry }) => `${level} ${id}: ${JSON.stringify(entry.data)}`),
   )
   return { deployment, templates, resources, all, messages }
 }
