@@ -1,7 +1,11 @@
 // The deployment goes on when the CA signs and verifies, and fails with the reason when its patience ends.
+import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import type { GetSecretValueCommand } from '@aws-sdk/client-secrets-manager'
 import { waitForBirth } from '../../../../lambdas/birth/wait.ts'
+import { formatAuthorityDocument } from '../../../../lambdas/identity/authority/document.ts'
+import { createCheck } from '../../../../lambdas/rotation/check.ts'
+import { createDocument, TRUST_DOMAIN } from '../identity/support.ts'
 
 const UNBORN = '{"state":"unborn"}'
 
@@ -44,4 +48,19 @@ test('a secret that cannot be read fails with the reason', async () => {
   await expect(waitForBirth({ ...options, client })).rejects.toThrow(
     /AccessDeniedException.*rotation function/,
   )
+})
+
+test('it waits for a CA that signs and verifies, and no longer', async () => {
+  const born = formatAuthorityDocument(await createDocument(new Date(0)))
+  const { options, asked } = scene([UNBORN, UNBORN, born])
+  const check = createCheck({ trustDomain: TRUST_DOMAIN, random: (bytes) => randomBytes(bytes) })
+  await waitForBirth({ ...options, check })
+  expect(asked()).toBe(3)
+})
+
+test('a CA of another trust domain is none', async () => {
+  const born = formatAuthorityDocument(await createDocument(new Date(0)))
+  const { options } = scene([born])
+  const check = createCheck({ trustDomain: 'other.example', random: (bytes) => randomBytes(bytes) })
+  await expect(waitForBirth({ ...options, check })).rejects.toThrow(/authority-other-trust-domain/)
 })
