@@ -44,5 +44,6 @@ export function removalPolicyOf({ retain }: Settings): cdk.RemovalPolicy {
 
 /** CDK's values are the numbers of days. */
 export function logRetentionOf({ logRetentionDays }: Settings): logs.RetentionDays {
-  return logRetentionDays as logs.RetentionDays
+  const days: unknown = logRetentionDays
+  return days as logs.RetentionDays
 }
