@@ -14,7 +14,7 @@ import { saveQueries } from './queries.ts'
 
 export interface SallyportObservabilityProps extends Watched {
   readonly deploymentName: string
-  /** Whom alarms tell. @default - nobody; they still show on the dashboard */
+  /** Whom alarms tell: a topic by its ARN, since alarms of earlier stacks name it. @default - nobody; they still show on the dashboard */
   readonly alarmTopic?: sns.ITopic
   /** How long audit records are locked in S3. @default - there is no archive */
   readonly archive?: { readonly keep: cdk.Duration; readonly encryptionKey: kms.IKey }
@@ -34,8 +34,11 @@ export class SallyportObservability extends Construct {
     countAudit(this, logGroup, metricNamespace(deploymentName))
     saveQueries(this, logGroup, deploymentName)
     this.alarms = createAlarms(this, props)
-    if (alarmTopic !== undefined)
-      for (const alarm of this.alarms) alarm.addAlarmAction(new SnsAction(alarmTopic))
+    if (alarmTopic !== undefined) {
+      // Those of the other stacks too: they are made there because AppConfig and ECS act on them.
+      const all = [...this.alarms, ...gateway.noHealthyTask, props.configuration.refusedAlarm]
+      for (const alarm of all) alarm.addAlarmAction(new SnsAction(alarmTopic))
+    }
     this.dashboard = this.#draw(props)
     const logRetention = props.logRetention ?? logs.RetentionDays.THREE_MONTHS
     this.archive =
