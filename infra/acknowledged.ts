@@ -105,15 +105,21 @@ function acknowledgeGateway({ gateway }: Deployment, settings: Settings): void {
   })
 }
 
-function acknowledgeObservability({ observability }: Deployment): void {
+function acknowledgeEvidence({ gateway, observability }: Deployment): void {
+  const { evidence } = gateway.gateway
   const { archive } = observability.observability
-  if (archive === null) return
-  const bucket = cdk.Stack.of(archive).getLogicalId(archive.bucket.node.defaultChild as cdk.CfnElement)
-  acknowledge(archive, {
-    [solutions(`IAM5[Resource::<${bucket}.Arn>/*]`)]: 'objects that are not there yet',
-    [solutions('S1')]:
-      'one writer, whose deliveries are logged; readers are in CloudTrail data events where wanted',
-    [nist('S3BucketLoggingEnabled')]: 'one writer, whose deliveries are logged',
+  if (evidence === null || archive === null) return
+  const bucket = cdk.Stack.of(evidence).getLogicalId(evidence.bucket.node.defaultChild as cdk.CfnElement)
+  const notThereYet = 'objects that are not there yet'
+  acknowledge(gateway, { [solutions(`IAM5[Resource::<${bucket}.Arn>/checkpoints/*]`)]: notThereYet })
+  for (const folder of ['audit', 'failed']) {
+    acknowledge(archive, {
+      [solutions(`IAM5[Resource::<${bucket}.Arn>/${folder}/*]`)]: notThereYet,
+    })
+  }
+  acknowledge(evidence, {
+    [solutions('S1')]: 'its two writers are logged; readers are in CloudTrail data events where wanted',
+    [nist('S3BucketLoggingEnabled')]: 'its two writers are logged',
     [nist('S3BucketReplicationEnabled')]: 'a second copy in another region is the account’s to decide',
   })
 }
@@ -130,5 +136,5 @@ export function acknowledgeFindings(deployment: Deployment, settings: Settings):
   acknowledgeIdentity(deployment)
   acknowledgeConfiguration(deployment)
   acknowledgeGateway(deployment, settings)
-  acknowledgeObservability(deployment)
+  acknowledgeEvidence(deployment)
 }

@@ -103,7 +103,8 @@ const gateway = z.strictObject({
   scaleOut: z
     .strictObject({
       cpuPercent: z.int().min(10).max(90).default(60),
-      connectionsPerTask: z.int().min(10).max(100_000).default(4000),
+      /** Live sessions of a task, or connections where those are more. */
+      sessionsPerTask: z.int().min(10).max(100_000).default(4000),
     })
     .prefault({}),
   /** Networks that may connect. Default: the VPC's. */
@@ -142,7 +143,7 @@ const configuration = z.strictObject({
 const observability = z.strictObject({
   /** Whom alarms wake. Without one they still show on the dashboard, and prod warns. */
   alarmTopicArn: values.arn('sns').optional(),
-  /** Audit records in S3 under object lock; null = none. A record cannot be deleted before its time, by anybody. */
+  /** Audit records and their checkpoints in S3 under object lock; null = none. Nobody can delete one before its time. */
   archiveDays: z.int().min(1).max(3650).nullable().default(null),
 })
 
@@ -190,6 +191,7 @@ export function adviseOf({ stage, gateway, identity, network, observability }: S
       gateway.image.uri === undefined && gateway.image.baseDigest === undefined,
       'gateway.image.baseDigest: the base image is whatever its tag means on the day',
     ],
+    [observability.archiveDays === null, 'observability.archiveDays: checkpoints have no second place'],
     [gateway.tasks.minimum < 2, 'gateway.tasks.minimum: one task is no task while it is replaced'],
     [
       network.existing === undefined && network.natGateways === 'one',

@@ -15,6 +15,9 @@ const NEEDED = z.looseObject(
     arrivals: true,
     dns: true,
     health: true,
+    audit: true,
+    revocations: true,
+    lastKnownGood: true,
     drain: true,
   }).shape,
 )
@@ -38,6 +41,8 @@ export interface GatewayNeeds {
   readonly dnsServers: readonly { readonly host: string; readonly port: number }[]
   readonly policyFiles: readonly string[]
   readonly drain: { readonly delayMs: number; readonly deadlineMs: number }
+  /** What a file can only name where the deployment has it: a list of revocations, a log, a place for checkpoints, a directory. */
+  readonly places: readonly string[]
   /** Null where the file names no limit of its own: the gateway takes what `nofile` affords. */
   readonly connections: number | null
 }
@@ -49,6 +54,22 @@ function secretsOf({ destinations }: Document): readonly string[] {
     const references = clientCertificates.flatMap(({ certificate, key }) => [certificate, key])
     return [...references, roots].flatMap((value) => (value instanceof SecretReference ? [value.arn] : []))
   })
+}
+
+/** By the words of a fault. What is left out is the deployment's to say, by the environment. */
+function placesOf({ audit, revocations, lastKnownGood }: Document): readonly string[] {
+  const { sink, checkpoints } = audit
+  const source = revocations?.source
+  return [
+    ...(sink.kind === 'file' ? [`audit records in the file ${sink.path}`] : []),
+    ...(checkpoints === undefined
+      ? []
+      : [`checkpoints in ${checkpoints.kind === 's3' ? checkpoints.bucket : checkpoints.path}`]),
+    ...(source === undefined
+      ? []
+      : [`revocations from ${typeof source === 'string' ? source : source.name}`]),
+    ...(lastKnownGood === undefined ? [] : [`the directory ${lastKnownGood.directory}`]),
+  ]
 }
 
 function sorted<T extends string | number>(values: readonly T[]): readonly T[] {
@@ -77,6 +98,7 @@ export function readGatewayNeeds(file: string, text: string): GatewayNeeds {
     egressPorts: sorted(document.destinations.flatMap(({ ports }) => ports)),
     secretArns: sorted(secretsOf(document)),
     dnsServers: (document.dns.servers ?? []).map(splitAddress),
+    places: placesOf(document),
     policyFiles: document.policy.files,
     drain: { delayMs: document.drain.delay, deadlineMs: document.drain.deadline },
     connections: document.arrivals.connections ?? null,

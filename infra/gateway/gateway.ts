@@ -11,6 +11,7 @@ import { LoadBalancerTarget } from 'aws-cdk-lib/aws-route53-targets'
 import { Construct } from 'constructs'
 import type { GatewayNeeds, ListenerNeed } from '../../gateway/config/needs.ts'
 import { Balancer } from './balancer.ts'
+import { Evidence, type EvidenceProps } from './evidence.ts'
 import { planServices } from './plan.ts'
 import { type ScalingOptions, scaleOut } from './scaling.ts'
 import { CONTAINER, createExecutionRole, createLog, createTask, createTaskRole } from './task.ts'
@@ -34,6 +35,10 @@ export interface SallyportGatewayProps {
   readonly image: ecs.ContainerImage
   /** `appconfig:<application>/<environment>/<profile>` */
   readonly configurationSource: string
+  /** `appconfig:<application>/<environment>/<profile>` of the list of revocations. */
+  readonly revocationsSource: string
+  /** Of the metrics that the tasks write. */
+  readonly metricsNamespace: string
   readonly authorityUrl: string
   /** What clients call the gateway; of its certificate, too. */
   readonly dnsName: string
@@ -43,7 +48,7 @@ export interface SallyportGatewayProps {
   readonly clients?: readonly string[]
   /** Names of listeners by service. @default - all in one */
   readonly services?: readonly (readonly string[])[]
-  /** @default - one to four tasks; 60 % of CPU, 4000 connections a task */
+  /** @default - one to four tasks; 60 % of CPU, 4000 sessions a task */
   readonly scaling?: ScalingOptions
   /** @default 2048 */
   readonly memoryMiB?: number
@@ -61,6 +66,8 @@ export interface SallyportGatewayProps {
   readonly deletionProtection?: boolean
   /** KMS keys of the secrets that gateway.yaml names. @default - AWS's own */
   readonly secretKeyArns?: readonly string[]
+  /** A bucket under object lock for checkpoints of the audit. @default - they are in the log alone */
+  readonly evidence?: EvidenceProps
   /** An endpoint service for other VPCs and accounts. @default - none */
   readonly privateLink?: PrivateLinkProps
   /** Alarms that undo a deployment, besides that no task is healthy. @default - none */
@@ -71,7 +78,7 @@ export interface SallyportGatewayProps {
   readonly logRetention?: logs.RetentionDays
 }
 
-const SCALING: ScalingOptions = { minimum: 1, maximum: 4, cpuPercent: 60, connectionsPerTask: 4000 }
+const SCALING: ScalingOptions = { minimum: 1, maximum: 4, cpuPercent: 60, sessionsPerTask: 4000 }
 /** A task is not ready before it has an identity, which the authority may be slow to give. */
 const GRACE = cdk.Duration.minutes(5)
 
@@ -86,6 +93,7 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
   /** Of the tasks: what they may reach. */
   readonly connections: ec2.Connections
   readonly endpointService: ec2.VpcEndpointService | null
+  readonly evidence: Evidence | null
   readonly noHealthyTask: readonly cloudwatch.Alarm[]
   readonly #props: SallyportGatewayProps
   readonly #tasks: ec2.SecurityGroup
@@ -107,6 +115,8 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
     this.taskRole = createTaskRole(this, { roleName, secretArns, secretKeyArns })
     this.grantPrincipal = this.taskRole
     this.#executionRole = createExecutionRole(this)
+    this.evidence = props.evidence === undefined ? null : new Evidence(this, 'Evidence', props.evidence)
+    this.evidence?.grantPutCheckpoints(this)
     this.logGroup = createLog(this, props.logRetention, props.encryptionKey)
     this.#tasks = this.#makeTaskGroup()
     this.connections = new ec2.Connections({ securityGroups: [this.#tasks] })
@@ -202,14 +212,11 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
     listeners: readonly ListenerNeed[],
     limits: { readonly stopTimeout: cdk.Duration; readonly openFiles: number },
   ): ecs.FargateService {
-    const { vpcCidr, needs, image, memoryMiB = 2048, scaling = SCALING, subnets } = this.#props
+    const { needs, image, memoryMiB = 2048, scaling = SCALING, subnets } = this.#props
     const taskDefinition = createTask(this, `Task${index}`, {
       ...{ image, memoryMiB, ...limits },
       command: ['--config', this.#props.configurationSource],
-      environment: {
-        SALLYPORT_AUTHORITY_URL: this.#props.authorityUrl,
-        SALLYPORT_PROXY_PROTOCOL_FROM: vpcCidr,
-      },
+      environment: this.#environment(),
       // Every task listens on all of them: it is one configuration. A service takes connections of its own alone.
       ports: needs.listeners.map(({ port }) => port),
       healthPort: needs.healthPort,
@@ -245,9 +252,32 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
       this.#targetsOf(name).addTarget(target)
     }
     const [first] = listeners
-    if (first !== undefined)
-      scaleOut(service, this.balancer.loadBalancer, this.#targetsOf(first.name), scaling)
+    if (first === undefined) throw new Error(`expected a listener in service ${index}, got none`)
+    scaleOut(
+      {
+        service,
+        balancer: this.balancer.loadBalancer,
+        targets: this.#targetsOf(first.name),
+        listeners: listeners.map(({ name }) => name),
+        metricsNamespace: this.#props.metricsNamespace,
+      },
+      scaling,
+    )
     return service
+  }
+
+  /** What only the deployment knows (docs/deploy.md#environment). */
+  #environment(): Readonly<Record<string, string>> {
+    const { authorityUrl, vpcCidr, revocationsSource, metricsNamespace } = this.#props
+    return {
+      // Fargate sets it too, and no document promises it.
+      AWS_REGION: cdk.Stack.of(this).region,
+      SALLYPORT_AUTHORITY_URL: authorityUrl,
+      SALLYPORT_METRICS_NAMESPACE: metricsNamespace,
+      SALLYPORT_PROXY_PROTOCOL_FROM: vpcCidr,
+      SALLYPORT_REVOCATIONS: revocationsSource,
+      ...(this.evidence === null ? {} : { SALLYPORT_CHECKPOINTS: this.evidence.checkpoints }),
+    }
   }
 
   /** The name in the certificate: clients never use the balancer's, which changes with it. */

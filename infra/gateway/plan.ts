@@ -1,16 +1,19 @@
 // What of a configuration cannot run as a deployment is found here, before anything is made: each of these would be found
 // by nothing else, neither by CDK nor by CloudFormation, and shows in production as sessions that are cut or never begin.
 import type { GatewayNeeds, ListenerNeed } from '../../gateway/config/needs.ts'
+import { STATE_DIRECTORY } from './places.ts'
 
 /** ECS: target groups of one service. */
 const MAX_TARGET_GROUPS = 5
+/** What of gateway.yaml's places a task has. The others the deployment gives by the environment, or there are none. */
+export const PLACES: readonly string[] = [`the directory ${STATE_DIRECTORY}`]
 /** From the end of the drain to the end of the process: what waits in standard output is still written (5 s). */
 const AFTER_DRAIN_SECONDS = 8
 /** Listening sockets, log, DNS, AWS calls. */
 const SPARE_FILES = 1024
 
 export interface PlanOptions {
-  readonly needs: Pick<GatewayNeeds, 'listeners' | 'drain' | 'connections' | 'healthPort'>
+  readonly needs: Pick<GatewayNeeds, 'listeners' | 'drain' | 'connections' | 'healthPort' | 'places'>
   /** Names of listeners; null = all in one. */
   readonly services: readonly (readonly string[])[] | null
   readonly stopTimeoutSeconds: number
@@ -21,6 +24,7 @@ export interface PlanOptions {
 export function planServices(options: PlanOptions): readonly (readonly ListenerNeed[])[] {
   checkDrain(options)
   checkFiles(options)
+  checkPlaces(options)
   const { listeners } = options.needs
   for (const { name, proxyProtocol } of listeners) {
     if (proxyProtocol) continue
@@ -59,6 +63,15 @@ function checkDrain({ needs: { drain }, stopTimeoutSeconds }: PlanOptions): void
   const said = `expected drain.deadline of ${stopTimeoutSeconds - AFTER_DRAIN_SECONDS} s at most`
   throw new Error(
     `${said}, got ${drain.deadlineMs / 1000} s: stopTimeout of ${stopTimeoutSeconds} s would cut it`,
+  )
+}
+
+/** A file of its own would be written nowhere, another list or bucket never be read or written: the task may not. */
+function checkPlaces({ needs: { places } }: PlanOptions): void {
+  const missing = places.find((place) => !PLACES.includes(place))
+  if (missing === undefined) return
+  throw new Error(
+    `expected none of sink, checkpoints, revocations in gateway.yaml and ${STATE_DIRECTORY} as directory, got ${missing}: the deployment says these (docs/deploy.md#environment)`,
   )
 }
 

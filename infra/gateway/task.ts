@@ -6,9 +6,8 @@ import * as iam from 'aws-cdk-lib/aws-iam'
 import * as logs from 'aws-cdk-lib/aws-logs'
 import type * as kms from 'aws-cdk-lib/aws-kms'
 import type { Construct } from 'constructs'
+import { STATE_DIRECTORY } from './places.ts'
 
-/** As the image declares it: a volume that its user owns. */
-export const STATE_DIRECTORY = '/var/lib/sallyport'
 /** Of the image. */
 export const USER = '65532:65532'
 export const CONTAINER = 'gateway'
@@ -115,6 +114,10 @@ export function createTask(scope: Construct, id: string, options: TaskOptions): 
     privileged: false,
     linuxParameters: createLimits(scope, id),
     stopTimeout: options.stopTimeout,
+    // A process that dies starts again where its last known good configuration is; one that cannot start ends its task.
+    enableRestartPolicy: true,
+    restartIgnoredExitCodes: [0],
+    restartAttemptPeriod: cdk.Duration.seconds(60),
     portMappings: [...options.ports, options.healthPort].map((containerPort) => ({ containerPort })),
     logging: ecs.LogDriver.awsLogs({
       logGroup: options.logGroup,

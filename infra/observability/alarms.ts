@@ -27,6 +27,9 @@ const MINUTES_5 = cdk.Duration.minutes(5)
 
 function specs({ identity, configuration, gateway }: Watched): Readonly<Record<string, AlarmSpec>> {
   const audit = (name: string) => configuration.metric(name, { period: MINUTES_5 })
+  // As the tasks write them: the worst of all tasks counts.
+  const gauge = (name: string, options: cloudwatch.MetricOptions = {}) =>
+    configuration.metric(name, { period: MINUTES_5, statistic: 'Maximum', ...options })
   const { balancer, services } = gateway
   const rest = Object.fromEntries(
     services.map((service, index) => [
@@ -81,6 +84,43 @@ function specs({ identity, configuration, gateway }: Watched): Readonly<Record<s
       says: 'Sessions are refused because they cannot be recorded',
     },
     OverLimit: { metric: audit('OverLimit'), threshold: 100, says: 'Many attempts are over a limit' },
+    ConfigurationRejected: {
+      metric: gauge('sallyport_configuration_rejected'),
+      threshold: 0,
+      says: 'A task goes on with the configuration before: it cannot take the newest',
+    },
+    ConfigurationStale: {
+      metric: gauge('sallyport_configuration_age_seconds'),
+      threshold: 3600,
+      says: 'AppConfig cannot be asked for an hour; past lastKnownGood.maxAge new sessions are refused',
+    },
+    RevocationsStale: {
+      metric: gauge('sallyport_revocations_age_seconds'),
+      threshold: 300,
+      says: 'A task has not seen the list of revocations for five minutes',
+    },
+    AuditFailing: {
+      metric: gauge('sallyport_audit_failing'),
+      threshold: 0,
+      says: 'A task can write no audit record',
+    },
+    IdentityAging: {
+      metric: gauge('sallyport_certificate_remaining_seconds', {
+        statistic: 'Minimum',
+        dimensionsMap: { name: 'identity' },
+      }),
+      ...{ threshold: 6 * 3600, below: true },
+      says: "The gateway's own certificate ends within six hours: it gets no new one",
+    },
+    ...(gateway.evidence === null
+      ? {}
+      : {
+          CheckpointsLost: {
+            metric: gauge('sallyport_audit_checkpoint_kept_age_seconds'),
+            threshold: 600,
+            says: 'No checkpoint of the audit has reached its second place for ten minutes',
+          },
+        }),
     PortsExhausted: {
       metric: balancer.loadBalancer.metrics.custom('PortAllocationErrorCount', {
         period: MINUTES_5,

@@ -5,22 +5,20 @@ import * as iam from 'aws-cdk-lib/aws-iam'
 import * as firehose from 'aws-cdk-lib/aws-kinesisfirehose'
 import type * as kms from 'aws-cdk-lib/aws-kms'
 import * as logs from 'aws-cdk-lib/aws-logs'
-import * as s3 from 'aws-cdk-lib/aws-s3'
+import type * as s3 from 'aws-cdk-lib/aws-s3'
 import { Construct } from 'constructs'
 
 export interface AuditArchiveProps {
   readonly logGroup: logs.ILogGroup
-  readonly keep: cdk.Duration
+  /** Under object lock: gateway/evidence.ts. */
+  readonly bucket: s3.IBucket
   readonly encryptionKey: kms.IKey
   readonly logRetention: logs.RetentionDays
 }
 
 export class AuditArchive extends Construct {
-  readonly bucket: s3.Bucket
-
   constructor(scope: Construct, id: string, props: AuditArchiveProps) {
     super(scope, id)
-    this.bucket = this.#makeBucket(props)
     const stream = this.#makeStream(props)
     const { account } = cdk.Stack.of(this)
     const role = new iam.Role(this, 'SubscriptionRole', {
@@ -48,29 +46,7 @@ export class AuditArchive extends Construct {
     subscription.node.addDependency(policy)
   }
 
-  #makeBucket({ keep, encryptionKey }: AuditArchiveProps): s3.Bucket {
-    return new s3.Bucket(this, 'Bucket', {
-      encryption: s3.BucketEncryption.KMS,
-      encryptionKey,
-      bucketKeyEnabled: true,
-      blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
-      enforceSSL: true,
-      minimumTLSVersion: 1.2,
-      versioned: true,
-      objectLockEnabled: true,
-      objectLockDefaultRetention: s3.ObjectLockRetention.compliance(keep),
-      lifecycleRules: [
-        {
-          expiration: cdk.Duration.days(keep.toDays() + 1),
-          noncurrentVersionExpiration: cdk.Duration.days(1),
-        },
-      ],
-      // What is locked cannot be deleted with its stack, so a stack that tried could never go.
-      removalPolicy: cdk.RemovalPolicy.RETAIN,
-    })
-  }
-
-  #makeStream({ encryptionKey, logRetention }: AuditArchiveProps): firehose.CfnDeliveryStream {
+  #makeStream({ bucket, encryptionKey, logRetention }: AuditArchiveProps): firehose.CfnDeliveryStream {
     const { account } = cdk.Stack.of(this)
     const logGroup = new logs.LogGroup(this, 'DeliveryLog', {
       retention: logRetention,
@@ -92,11 +68,11 @@ export class AuditArchive extends Construct {
         new iam.PolicyStatement({
           actions: ['s3:PutObject', 's3:AbortMultipartUpload'],
           // The keys of objects that are not there yet.
-          resources: [this.bucket.arnForObjects('*')],
+          resources: [bucket.arnForObjects('audit/*'), bucket.arnForObjects('failed/*')],
         }),
         new iam.PolicyStatement({
           actions: ['s3:GetBucketLocation', 's3:ListBucket', 's3:ListBucketMultipartUploads'],
-          resources: [this.bucket.bucketArn],
+          resources: [bucket.bucketArn],
         }),
         new iam.PolicyStatement({
           actions: ['kms:GenerateDataKey', 'kms:Decrypt'],
@@ -112,7 +88,7 @@ export class AuditArchive extends Construct {
       deliveryStreamType: 'DirectPut',
       deliveryStreamEncryptionConfigurationInput: { keyType: 'AWS_OWNED_CMK' },
       extendedS3DestinationConfiguration: {
-        bucketArn: this.bucket.bucketArn,
+        bucketArn: bucket.bucketArn,
         roleArn: role.roleArn,
         prefix: 'audit/!{timestamp:yyyy/MM/dd/HH}/',
         errorOutputPrefix: 'failed/!{firehose:error-output-type}/',

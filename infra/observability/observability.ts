@@ -4,6 +4,7 @@ import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch'
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions'
 import type * as kms from 'aws-cdk-lib/aws-kms'
 import * as logs from 'aws-cdk-lib/aws-logs'
+import type * as s3 from 'aws-cdk-lib/aws-s3'
 import type * as sns from 'aws-cdk-lib/aws-sns'
 import { Construct } from 'constructs'
 import { metricNamespace } from '../configuration/names.ts'
@@ -16,8 +17,8 @@ export interface SallyportObservabilityProps extends Watched {
   readonly deploymentName: string
   /** Whom alarms tell: a topic by its ARN, since alarms of earlier stacks name it. @default - nobody; they still show on the dashboard */
   readonly alarmTopic?: sns.ITopic
-  /** How long audit records are locked in S3. @default - there is no archive */
-  readonly archive?: { readonly keep: cdk.Duration; readonly encryptionKey: kms.IKey }
+  /** Of the archive, which there is where the gateway has a bucket of evidence. */
+  readonly encryptionKey: kms.IKey
   /** @default logs.RetentionDays.THREE_MONTHS */
   readonly logRetention?: logs.RetentionDays
 }
@@ -29,7 +30,7 @@ export class SallyportObservability extends Construct {
 
   constructor(scope: Construct, id: string, props: SallyportObservabilityProps) {
     super(scope, id)
-    const { gateway, deploymentName, alarmTopic, archive } = props
+    const { gateway, deploymentName, alarmTopic, encryptionKey } = props
     const { logGroup } = gateway
     countAudit(this, logGroup, metricNamespace(deploymentName))
     saveQueries(this, logGroup, deploymentName)
@@ -41,8 +42,12 @@ export class SallyportObservability extends Construct {
     }
     this.dashboard = this.#draw(props)
     const logRetention = props.logRetention ?? logs.RetentionDays.THREE_MONTHS
+    // CDK's own class does not fit its interface under exactOptionalPropertyTypes.
+    const bucket = gateway.evidence?.bucket as s3.IBucket | undefined
     this.archive =
-      archive === undefined ? null : new AuditArchive(this, 'Archive', { ...archive, logGroup, logRetention })
+      bucket === undefined
+        ? null
+        : new AuditArchive(this, 'Archive', { bucket, encryptionKey, logGroup, logRetention })
   }
 
   #draw({ gateway, identity, configuration }: SallyportObservabilityProps): cloudwatch.Dashboard {

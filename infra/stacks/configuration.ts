@@ -4,6 +4,7 @@ import * as lambda from 'aws-cdk-lib/aws-lambda'
 import type { Construct } from 'constructs'
 import { type FindAsset, stageFiles } from '../assets.ts'
 import { SallyportConfiguration } from '../configuration/configuration.ts'
+import { PLACES } from '../gateway/plan.ts'
 import type { Settings } from '../settings.ts'
 import type { Sources } from '../sources/read.ts'
 import { logRetentionOf, SallyportStack } from '../stack.ts'
@@ -21,7 +22,8 @@ export interface ConfigurationStackProps {
 /** What the validator compares later configurations with. */
 export function describeDeployed({ gateway }: Sources): string {
   const { listeners, healthPort, egressPorts, secretArns, dnsServers } = gateway
-  return `${JSON.stringify({ listeners, healthPort, egressPorts, secretArns, dnsServers }, null, 1)}\n`
+  const deployed = { listeners, healthPort, egressPorts, secretArns, dnsServers, places: PLACES }
+  return `${JSON.stringify(deployed, null, 1)}\n`
 }
 
 export class ConfigurationStack extends SallyportStack {

@@ -4,6 +4,7 @@ import { Platform } from 'aws-cdk-lib/aws-ecr-assets'
 import * as ecs from 'aws-cdk-lib/aws-ecs'
 import type { Construct } from 'constructs'
 import type { FindAsset } from '../assets.ts'
+import { metricNamespace } from '../configuration/names.ts'
 import { SallyportGateway } from '../gateway/gateway.ts'
 import type { Settings } from '../settings.ts'
 import type { Sources } from '../sources/read.ts'
@@ -37,6 +38,7 @@ export class GatewayStack extends SallyportStack {
   constructor(scope: Construct, props: GatewayStackProps) {
     const { settings, sources, network, identity, configuration, findAsset } = props
     super(scope, 'gateway', { settings, description: 'gateway', stateful: false })
+    const { archiveDays } = settings.observability
     const { tasks, scaleOut, services, clients, privateLink, ...rest } = settings.gateway
     this.gateway = new SallyportGateway(this, 'Gateway', {
       vpc: network.network.vpc,
@@ -45,6 +47,8 @@ export class GatewayStack extends SallyportStack {
       needs: sources.gateway,
       image: createImage(settings, findAsset),
       configurationSource: configuration.configuration.source,
+      revocationsSource: configuration.configuration.revocationsSource,
+      metricsNamespace: metricNamespace(settings.name),
       authorityUrl: identity.identity.authorityUrl,
       dnsName: rest.dnsName,
       roleName: sources.identity.gatewayRoleName,
@@ -63,6 +67,9 @@ export class GatewayStack extends SallyportStack {
       logRetention: logRetentionOf(settings),
       ...(services === undefined ? {} : { services }),
       ...(privateLink === undefined ? {} : { privateLink }),
+      ...(archiveDays === null
+        ? {}
+        : { evidence: { keep: cdk.Duration.days(archiveDays), encryptionKey: network.encryptionKey } }),
     })
     configuration.configuration.grantRead(this.gateway)
     this.addStackDependency(configuration, 'the first configuration is deployed before a task asks for it')

@@ -31,15 +31,13 @@ export class ObservabilityStack extends SallyportStack {
       props.configuration.configuration,
       props.gateway.gateway,
     ]
-    const { alarmTopicArn, archiveDays } = settings.observability
+    const { alarmTopicArn } = settings.observability
     const topic = alarmTopicArn === undefined ? null : sns.Topic.fromTopicArn(this, 'Topic', alarmTopicArn)
     this.observability = new SallyportObservability(this, 'Observability', {
       ...{ identity, configuration, gateway, deploymentName: settings.name },
       logRetention: logRetentionOf(settings),
       ...(topic === null ? {} : { alarmTopic: topic }),
-      ...(archiveDays === null
-        ? {}
-        : { archive: { keep: cdk.Duration.days(archiveDays), encryptionKey: network.encryptionKey } }),
+      encryptionKey: network.encryptionKey,
     })
     this.#watchNat(props, topic)
   }

@@ -10,6 +10,7 @@ const DEPLOYED = z.object({
   egressPorts: z.array(z.int()),
   secretArns: z.array(z.string()),
   dnsServers: z.array(z.object({ host: z.string(), port: z.int() })),
+  places: z.array(z.string()),
 })
 
 export type Deployed = z.infer<typeof DEPLOYED>
@@ -33,6 +34,7 @@ function texts(
     `health port ${needs.healthPort}`,
     ...needs.egressPorts.map((port) => `port ${port}`),
     ...needs.secretArns.map((arn) => `secret ${arn}`),
+    ...needs.places,
     ...needs.dnsServers.map(({ host, port }) => `DNS server ${host}:${port}`),
   ]
 }

@@ -1,6 +1,9 @@
 // The properties of a deployment that no linter knows, each read from the synthesized templates of prod.
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { Match } from 'aws-cdk-lib/assertions'
 import { expect, test } from 'vitest'
+import { REPOSITORY } from '../../../infra/assets.ts'
 import { statementsOf } from './iam.ts'
 import { type Resource, settingsOf, synthesize } from './support.ts'
 
@@ -125,15 +128,22 @@ test('nobody of another account can have ECS, Firehose or CloudWatch Logs use ou
   for (const { condition } of trust) expect(JSON.stringify(condition)).toContain('111122223333')
 })
 
-test('the gateway may read its configuration, its list of revocations and nothing else', () => {
-  const statements = statementsOf(prod.resources('gateway')).filter(({ where }) => where.includes('TaskRole'))
-  const actions = new Set(
-    statements.filter(({ kind }) => kind === 'identity').flatMap((statement) => statement.actions),
+test('the gateway may read its configuration and its list of revocations, put checkpoints, and nothing else', () => {
+  const statements = statementsOf(prod.resources('gateway')).filter(
+    ({ where, kind }) => where.includes('TaskRole') && kind === 'identity',
   )
-  expect([...actions].toSorted()).toEqual([
-    'appconfig:GetLatestConfiguration',
-    'appconfig:StartConfigurationSession',
+  const told = statements.map(({ actions, resources }) => [actions.join(), idOf(resources)])
+  expect(told).toEqual([
+    ['s3:PutObject', expect.stringMatching(/GatewayEvidenceBucket\w+","Arn"\]},"\/checkpoints\/\*"/)],
+    ['kms:GenerateDataKey', expect.stringContaining('DataKey')],
+    [
+      'appconfig:GetLatestConfiguration,appconfig:StartConfigurationSession',
+      expect.stringMatching(/GatewayProfile.*RevocationsProfile/),
+    ],
   ])
+  expect(statements[1]?.condition).toEqual({
+    StringEquals: { 'kms:ViaService': { 'Fn::Join': ['', ['s3.eu-west-1.', { Ref: 'AWS::URLSuffix' }]] } },
+  })
 })
 
 test('its role has the name that identity.yaml gives an identity to', () => {
@@ -240,6 +250,7 @@ test('a task: ARM64, read-only, nobody, no capabilities, its own state directory
     StopTimeout: 120,
     Ulimits: [{ Name: 'nofile', SoftLimit: 65_536, HardLimit: 65_536 }],
     MountPoints: [{ ContainerPath: '/var/lib/sallyport', ReadOnly: false, SourceVolume: 'state' }],
+    RestartPolicy: { Enabled: true, IgnoredExitCodes: [0] },
     LinuxParameters: { Capabilities: { Drop: ['ALL'] }, InitProcessEnabled: true },
     LogConfiguration: { LogDriver: 'awslogs', Options: { mode: 'blocking' } },
     Command: ['--config', 'appconfig:sallyport-prod/gateway/gateway'],
@@ -248,10 +259,15 @@ test('a task: ARM64, read-only, nobody, no capabilities, its own state directory
     prod.deployment.sources.gateway.drain.deadlineMs / 1000,
   )
   const environment = container?.Environment as { Name: string; Value: unknown }[]
-  expect(environment.map(({ Name }) => Name)).toEqual([
-    'SALLYPORT_AUTHORITY_URL',
-    'SALLYPORT_PROXY_PROTOCOL_FROM',
-  ])
+  const bucket = Object.keys(prod.resources('gateway')).find((id) => id.startsWith('GatewayEvidenceBucket'))
+  expect(Object.fromEntries(environment.map(({ Name, Value }) => [Name, Value]))).toEqual({
+    AWS_REGION: 'eu-west-1',
+    SALLYPORT_AUTHORITY_URL: expect.anything(),
+    SALLYPORT_CHECKPOINTS: { 'Fn::Join': ['', ['s3://', { Ref: bucket }, '/checkpoints']] },
+    SALLYPORT_METRICS_NAMESPACE: 'Sallyport/sallyport-prod',
+    SALLYPORT_PROXY_PROTOCOL_FROM: '10.64.0.0/16',
+    SALLYPORT_REVOCATIONS: 'appconfig:sallyport-prod-revocations/gateway/revocations',
+  })
 })
 
 test('a service: no shell, no rebalancing, no public address, and a failed deployment goes back', () => {
@@ -325,6 +341,14 @@ test('every alarm for people has an action and says where its page is', () => {
   }
 })
 
+test('alarms on what tasks write name metrics that there are', () => {
+  const known = readFileSync(path.join(REPOSITORY, 'docs/metrics.md'), 'utf8')
+  const named = JSON.stringify(prod.all('AWS::CloudWatch::Alarm')).matchAll(/"(sallyport_\w+)"/g)
+  const names = new Set([...named].map(([, name]) => name))
+  expect(names.size).toBe(7)
+  for (const name of names) expect(known).toContain(`| \`${name}\` |`)
+})
+
 test('the alarm that undoes a roll-out counts what the metric filters write', () => {
   const filters = prod
     .all('AWS::Logs::MetricFilter')
@@ -375,8 +399,8 @@ test('tables can be taken back to any second, and used proofs go by themselves',
   ])
 })
 
-test('the archive cannot be emptied before its time', () => {
-  template('observability').hasResourceProperties('AWS::S3::Bucket', {
+test('evidence cannot be emptied before its time', () => {
+  template('gateway').hasResourceProperties('AWS::S3::Bucket', {
     ObjectLockEnabled: true,
     ObjectLockConfiguration: { Rule: { DefaultRetention: { Mode: 'COMPLIANCE', Days: 400 } } },
     PublicAccessBlockConfiguration: {

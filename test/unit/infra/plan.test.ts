@@ -11,6 +11,7 @@ const good: PlanOptions = {
     healthPort: 9902,
     drain: { delayMs: 0, deadlineMs: 110_000 },
     connections: 20_000,
+    places: ['the directory /var/lib/sallyport'],
   },
   services: null,
   stopTimeoutSeconds: 120,
@@ -48,6 +49,16 @@ test.each<[string, PlanOptions, RegExp]>([
     withNeeds({ drain: { delayMs: 0, deadlineMs: 120_000 } }),
     /expected drain\.deadline of 112 s at most, got 120 s/,
   ],
+  ...[
+    'audit records in the file audit.log',
+    'checkpoints in my-bucket',
+    'revocations from appconfig:a/b/c',
+    'the directory /var/lib/other',
+  ].map((place): [string, PlanOptions, RegExp] => [
+    `gateway.yaml naming ${place}`,
+    withNeeds({ places: [place] }),
+    new RegExp(`got ${place}: the deployment says these`),
+  ]),
   ['more connections than files', { ...good, openFiles: 40_000 }, /expected openFiles of 41024 .*got 40000/],
   [
     'a listener in no service',

@@ -62,6 +62,26 @@ test.each<[string, Record<string, string>, RegExp]>([
     { 'gateway.yaml': `${gateway()}health: { address: "0.0.0.0:9903" }\n` },
     /needs-deploy: health port 9903/,
   ],
+  [
+    'a list of revocations of its own',
+    { 'gateway.yaml': `${gateway()}revocations: { source: "appconfig:a/b/c" }\n` },
+    /needs-deploy: revocations from appconfig:a\/b\/c/,
+  ],
+  [
+    'checkpoints in a bucket of its own',
+    { 'gateway.yaml': `${gateway()}audit: { checkpoints: "s3://mine/x" }\n` },
+    /needs-deploy: checkpoints in mine/,
+  ],
+  [
+    'records in a file',
+    { 'gateway.yaml': `${gateway()}audit: { sink: "file:audit.log" }\n` },
+    /needs-deploy: audit records in the file audit\.log/,
+  ],
+  [
+    'another directory',
+    { 'gateway.yaml': `${gateway()}lastKnownGood: { directory: /tmp }\n` },
+    /needs-deploy: the directory \/tmp/,
+  ],
   ['an unknown key', { 'gateway.yaml': gateway(', prots: [1]') }, /unknown key "prots"/],
   ['no policy', { 'policy.cedar': 'permit (principal, action, resource);\n' }, /policy\.cedar:1: /],
   [
