@@ -11,6 +11,7 @@ import { listenFault } from './reload/listen-fault.ts'
 import type { AcceptedConfig } from './reload/accept.ts'
 import { AppConfigSource } from './reload/appconfig-source.ts'
 import { type ConfigSource, createFileSource } from './reload/source.ts'
+import { judgeNode } from './node-version.ts'
 
 export interface RunOptions {
   readonly configFile: string
@@ -24,6 +25,12 @@ export async function runGateway(options: RunOptions): Promise<number> {
     { base: null, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination({ dest: 2, sync: true }),
   )
+  const old = judgeNode(process.versions.node, process.env)
+  if (old?.refused === true) {
+    process.stderr.write(`${old.message}\n`)
+    return 1
+  }
+  if (old !== null) log.warn(old.message)
   const readSecret = createReadSecret()
   const source = openSource(options.configFile, readSecret)
   if (source === null) return printFaults([wrongName(options.configFile)])

@@ -32,6 +32,8 @@ const WHOLE = [
   { entry: 'gateway/main.ts', out: 'gateway.js', minify: false },
   // Names stay, so that stack traces say something.
   { entry: 'lambdas/rotation/handler.ts', out: 'rotation.js', minify: true },
+  { entry: 'lambdas/birth/handler.ts', out: 'birth.js', minify: true },
+  { entry: 'lambdas/validate-config/handler.ts', out: 'validate-config.js', minify: false },
   { entry: 'cli/main.ts', out: 'cli.js', minify: false },
 ]
 

@@ -17,7 +17,7 @@ metrics: {emf: {namespace: Sallyport, interval: 60s}}
 \`\`\`
 
 writes the same metrics on standard error as CloudWatch Embedded Metric Format, from which CloudWatch Logs makes metrics;
-without the key there is none. Names are the same, labels are dimensions. Differences, since CloudWatch adds up over tasks and
+without the key there is none, unless \`SALLYPORT_METRICS_NAMESPACE\` names a namespace, which wins. Names are the same, labels are dimensions. Differences, since CloudWatch adds up over tasks and
 time by itself: a counter is what was added since the last interval, and left out where that is nothing (say
 \`notBreaching\` for missing data in alarms); a histogram is four metrics, \`…_count\`, \`…_sum\`, \`…_p50\` and \`…_p99\`,
 whose percentiles are the upper bound of their bucket. At the end of the process what is left is written once more. While more than 1 MiB waits on standard error, nothing is added; the next

@@ -41,6 +41,22 @@ function expand(name, rest) {
       ['node', [path.join(root, 'scripts', 'write-docs.ts'), '--check']],
     ]
   }
+  if (name === 'synth') {
+    const synth = (environment) => [
+      'cdk',
+      [
+        'synth',
+        '--strict',
+        '--quiet',
+        '-c',
+        `environment=${environment}`,
+        '-o',
+        `dist/cdk.out/${environment}`,
+        ...rest,
+      ],
+    ]
+    return [['node', [path.join(root, 'scripts', 'build.ts')]], synth('dev'), synth('prod')]
+  }
   return [[name, rest]]
 }
 

@@ -8,7 +8,8 @@ import { decodeText, FileError, MAX_FILE_BYTES, type ReadFile, readRegularFile }
 
 /** Above what AppConfig hosts. */
 const MAX_BUNDLE_BYTES = 4 * 1024 * 1024
-const PRIVATE_KEY = /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/
+/** In PEM, and as a JWK (RFC 7518, 6.2.2 and 6.3.2: `d` is private in each kind). */
+const PRIVATE_KEY = /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----|"d"\s*:\s*"[A-Za-z0-9_-]/
 
 export const ENTRY = 'gateway.yaml'
 

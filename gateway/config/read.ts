@@ -8,6 +8,7 @@ import { ownNetwork } from '../upstream/address-class.ts'
 import type { AppConfigOptions } from './appconfig.ts'
 import type { BuildContext } from './context.ts'
 import { buildDestination } from './destination.ts'
+import { applyEnvironment } from './environment.ts'
 import { describePartners, type PartnerReading, secretsOf } from './partners.ts'
 import { decodeText, FileError, type ReadFile, ReferencedFiles, readRegularFile } from './files.ts'
 import { buildListeners } from './listeners.ts'
@@ -84,7 +85,7 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   if ('faults' in source) return failed(source.faults, file)
   const loaded = loadYamlFile({ file, text: source.text }, GATEWAY_SCHEMA)
   if (!loaded.ok) return failed(loaded.faults, file)
-  const { value: document, lineOf } = loaded
+  const { value: written, lineOf } = loaded
   const faults: Fault[] = []
   const warnings: Fault[] = []
   const overridden: string[] = []
@@ -94,13 +95,15 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
       list.push({ file, line: lineOf(key), key: formatKeyPath(key), message, remedy })
     }
   const report = reportTo(faults)
+  const overriding = (name: string) => void overridden.push(name)
+  const document = applyEnvironment(written, { environment, report, overridden: overriding })
   const files = new ReferencedFiles({ file, bytes: source.bytes, readFile, report })
   checkRules(document, { report, lineOf })
   const secrets = new ReferencedSecrets(readSecret, report)
   const context: BuildContext = {
     ...{ files, secrets, now: now(), report, environment },
     warn: reportTo(warnings),
-    overridden: (name) => void overridden.push(name),
+    overridden: overriding,
   }
   await readSecrets(document, context)
   const built = await build(document, context)

@@ -27,11 +27,12 @@ export interface LambdaLog {
 function count(metrics: Metrics, record: LogRecord): void {
   const counter = COUNTERS[record.event]
   if (counter === undefined) return
-  // Each its own blob: dimensions of one would be those of all that are published together.
-  const single = metrics.singleMetric()
   const value = counter.by === null ? null : record[counter.by]
-  if (counter.by !== null && typeof value === 'string') single.addDimension(counter.by, value)
-  single.addMetric(counter.metric, MetricUnit.Count, 1)
+  if (counter.by !== null && typeof value === 'string') metrics.addDimension(counter.by, value)
+  metrics.addMetric(counter.metric, MetricUnit.Count, 1)
+  // Each its own blob: dimensions of one would be those of all that are published together. Not by `singleMetric()`, which
+  // makes a logger and a console of its own each time.
+  metrics.publishStoredMetrics()
 }
 
 /** Records go to CloudWatch Logs as JSON, counters as EMF beside them. */

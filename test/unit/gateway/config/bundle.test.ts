@@ -42,6 +42,7 @@ describe('no bundle is', () => {
       named('k', '-----BEGIN ENCRYPTED PRIVATE KEY-----'),
       `b: files["k"]: ${told}`,
     ],
+    ['a key as a JWK', named('k', '{"kty":"EC","d": "c2VjcmV0"}'), `b: files["k"]: ${told}`],
     ['a key of OpenSSH', named('k', '-----BEGIN OPENSSH PRIVATE KEY-----'), `b: files["k"]: ${told}`],
   ])('%s', ([, value, fault]) => {
     const result = parse(value)

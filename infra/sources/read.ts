@@ -1,0 +1,60 @@
+// The configuration that is deployed from the repository: gateway.yaml with its policy as one bundle (design §5.5),
+// and identity.yaml with the files beside it. Revocations are not of them: the list has a road of its own.
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { ConfigurationError } from '../../common/fault.ts'
+import { type GatewayNeeds, readGatewayNeeds } from '../../gateway/config/needs.ts'
+import { REPOSITORY } from '../assets.ts'
+import type { Settings } from '../settings.ts'
+import { type IdentityNeeds, readIdentityNeeds } from './identity-file.ts'
+
+/** AppConfig takes a hosted configuration of 2 MB at most with a raised quota, and 1 MB without. */
+const MAX_BUNDLE_BYTES = 1024 * 1024
+
+export interface Sources {
+  readonly gateway: GatewayNeeds
+  readonly identity: IdentityNeeds
+  /** `{"files": {"gateway.yaml": "…", "policy.cedar": "…"}}`, as the gateway takes it from AppConfig. */
+  readonly bundle: string
+  /** By path relative to identity.yaml, itself among them. */
+  readonly identityFiles: ReadonlyMap<string, string>
+}
+
+function fault(file: string, message: string, remedy: string): ConfigurationError {
+  return new ConfigurationError([{ file, line: null, key: null, message, remedy }])
+}
+
+function createReader(directory: string): (name: string) => string {
+  return (name) => {
+    const file = path.join(directory, name)
+    try {
+      return readFileSync(file, 'utf8')
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      throw fault(path.relative(REPOSITORY, file), `cannot be read: ${reason}`, 'settings name its folder')
+    }
+  }
+}
+
+/** @throws ConfigurationError with file, line and key */
+export function readSources({ account, configuration }: Settings): Sources {
+  const directory = path.resolve(REPOSITORY, configuration.directory)
+  const read = createReader(directory)
+  const nameOf = (name: string) => path.relative(REPOSITORY, path.join(directory, name))
+  const text = read('gateway.yaml')
+  const gateway = readGatewayNeeds(nameOf('gateway.yaml'), text)
+  const files = Object.fromEntries(['gateway.yaml', ...gateway.policyFiles].map((name) => [name, read(name)]))
+  const bundle = JSON.stringify({ files })
+  if (Buffer.byteLength(bundle) > MAX_BUNDLE_BYTES) {
+    throw fault(nameOf('gateway.yaml'), `with policy over ${MAX_BUNDLE_BYTES} bytes`, 'split the deployment')
+  }
+  const identityText = read('identity.yaml')
+  const identity = readIdentityNeeds(nameOf('identity.yaml'), identityText, account)
+  if (identity.trustDomain !== gateway.trustDomain) {
+    const message = `trustDomain is ${gateway.trustDomain}, and that of identity.yaml ${identity.trustDomain}`
+    throw fault(nameOf('gateway.yaml'), message, 'one deployment is of one trust domain')
+  }
+  const beside = identity.files.map((name) => [name, read(name)] as const)
+  const identityFiles = new Map([['identity.yaml', identityText], ...beside])
+  return { gateway, identity, bundle, identityFiles }
+}
