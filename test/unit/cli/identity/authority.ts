@@ -1,6 +1,10 @@
 // A real authority in memory behind the client's own `fetch`, on a line that loses answers.
-import type { AuthorityAnswer, AuthorityFetch, AuthorityRequest } from '../../../../cli/identity/request.ts'
-import { IdentityFetchError } from '../../../../cli/identity/errors.ts'
+import type {
+  AuthorityAnswer,
+  AuthorityFetch,
+  AuthorityRequest,
+} from '../../../../common/authority/request.ts'
+import { IdentityFetchError } from '../../../../common/authority/errors.ts'
 import {
   createTestAuthority,
   type TestAuthority,

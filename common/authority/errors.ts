@@ -1,5 +1,5 @@
 // Why an identity could not be fetched, in words for whoever runs the command.
-import { SallyportError } from '../../common/errors.ts'
+import { SallyportError } from '../errors.ts'
 
 export type IdentityFetchErrorCode =
   | 'authority-url'

@@ -1,0 +1,33 @@
+// A token that somebody else keeps in a file and replaces before it ends, as Kubernetes and CI runners do: read anew for
+// each proof. Trusts nothing of it but its form.
+import { readFile } from 'node:fs/promises'
+import { Secret } from '../secret.ts'
+import { IdentityFetchError } from './errors.ts'
+import type { TokenSource } from './proof.ts'
+
+const MAX_TOKEN_FILE = 20 * 1024
+
+/** `name` is what the operator called it by. */
+export function tokenFileSource(file: string, name: string): TokenSource {
+  return { kind: 'token', read: () => readToken(file, name) }
+}
+
+async function readToken(file: string, name: string): Promise<Secret> {
+  const text = (await readNamed(file, name)).trim()
+  // Checked here because a header value with a line break would fail with a message that quotes the token.
+  if (text.length > MAX_TOKEN_FILE || !/^[\w.-]+$/.test(text)) {
+    throw new IdentityFetchError('token-unreadable', `${name} ${file} holds no JWT`)
+  }
+  return new Secret(text)
+}
+
+/** @throws IdentityFetchError `token-unreadable` */
+export async function readNamed(file: string, name: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    const errno: unknown = error instanceof Error && 'code' in error ? error.code : null
+    const reason = typeof errno === 'string' ? errno : 'cannot be read'
+    throw new IdentityFetchError('token-unreadable', `${name} ${file}: ${reason}`)
+  }
+}
