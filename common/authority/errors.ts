@@ -14,6 +14,7 @@ export type IdentityFetchErrorCode =
   | 'answer-untrusted'
   | 'bundle-unreadable'
   | 'bundle-went-back'
+  | 'roots-unreadable'
   | 'token-unreadable'
   | 'aws-unavailable'
   | 'output-unwritable'
