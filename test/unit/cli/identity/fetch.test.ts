@@ -6,7 +6,7 @@ import { type FetchX509SvidOptions, fetchX509Svid } from '../../../../cli/identi
 import { createKeyRing } from '../../../../common/authority/keys.ts'
 import type { MadeSource } from '../../../../common/authority/proof.ts'
 import { AUDIENCE, provider, registration } from '../../lambdas/identity/support.ts'
-import { createLine, type Line, URL_OF_AUTHORITY } from './authority.ts'
+import { createLine, type Line, URL_OF_AUTHORITY } from '../../../fixtures/authority-line.ts'
 
 const POST = '/v1/svid/x509'
 const BUNDLE = '/v1/bundle'
