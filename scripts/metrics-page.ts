@@ -58,6 +58,11 @@ function sample(): string {
   metrics.reload('revocations', 'applied')
   metrics.sampleConfiguration(() => ({ ageSeconds: 0, rejected: false }))
   metrics.sampleRevocations(() => ({ entries: 0, ageSeconds: 0 }))
+  metrics.sampleAuthority(() => ({
+    requests: [{ request: 'svid', result: 'ok', count: 1 }],
+    ageSeconds: 0,
+    renewalFailingSeconds: 0,
+  }))
   metrics.certificate('identity', { validFromDate: new Date(0), validToDate: new Date(0) })
   metrics.partnerReload({ destination: 'partner', part: 'roots' }, 'failed')
   const valid = [{ name: 'x', ageSeconds: 0, remainingSeconds: 0 }]

@@ -34,8 +34,7 @@ type Json = Readonly<Record<string, unknown>>
 /** Before the authority: passes requests on, unless it is shut. */
 async function startDoor(target: () => string) {
   const state = { shut: false, bundle: (json: Json): Json => json, requests: [] as string[] }
-  const server = http.createServer(async (request, response) => {
-    if (state.shut) return void request.socket.destroy()
+  const pass = async (request: http.IncomingMessage, response: http.ServerResponse) => {
     const { method = '', url = '' } = request
     state.requests.push(`${method} ${url}`)
     const body = await readText(request)
@@ -51,6 +50,10 @@ async function startDoor(target: () => string) {
     })
     const changed = url === '/v1/bundle' ? JSON.stringify(state.bundle(JSON.parse(answer.body))) : answer.body
     response.writeHead(answer.status, { 'content-type': 'application/json' }).end(changed)
+  }
+  const server = http.createServer((request, response) => {
+    if (state.shut) request.socket.destroy()
+    else void pass(request, response)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -1,5 +1,5 @@
 // The gateway's own identity over time, against a real authority in memory: when it asks, what it takes, what it keeps.
-import { createHash, X509Certificate } from 'node:crypto'
+import { createHash, type X509Certificate } from 'node:crypto'
 import { afterEach, describe, expect, test } from 'vitest'
 import { tokenFileSource } from '../../../../common/authority/token-file.ts'
 import { Secret } from '../../../../common/secret.ts'
