@@ -4,6 +4,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { IdentityFetchError } from '../../common/authority/errors.ts'
+import type { KeyRing } from '../../common/authority/keys.ts'
 import type { AuthorityFetch } from '../../common/authority/request.ts'
 import { jitter, renewalDelay, retryDelay } from '../../common/authority/timing.ts'
 import type { Bundle } from '../../spiffe/bundle.ts'
@@ -49,6 +50,7 @@ export class IdentityKeeper implements AsyncDisposable {
   #stop = new AbortController()
   #running: Promise<unknown> = Promise.resolve()
   #waiting: (() => void)[] = []
+  #keys: Promise<KeyRing> | null = null
 
   constructor(options: KeeperOptions) {
     this.#options = options
@@ -101,7 +103,8 @@ export class IdentityKeeper implements AsyncDisposable {
   /** Never rejects. */
   async #run(signal: AbortSignal): Promise<void> {
     const plan = { renewAt: 0, refreshAt: Number.POSITIVE_INFINITY, failures: { svid: 0, bundle: 0 } }
-    const keys = await createKeys()
+    // One ring for good: a token that was shown for a key may be good for no other.
+    const keys = await (this.#keys ??= createKeys())
     while (!signal.aborted) {
       const wait = Math.min(plan.renewAt, plan.refreshAt) - this.#now().getTime()
       if (wait > 0) await this.#sleep(Math.min(wait, LONGEST_SLEEP_MS), signal)
@@ -111,12 +114,7 @@ export class IdentityKeeper implements AsyncDisposable {
     }
   }
 
-  async #renew(
-    source: AuthoritySource,
-    keys: Awaited<ReturnType<typeof createKeys>>,
-    plan: Plan,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #renew(source: AuthoritySource, keys: KeyRing, plan: Plan, signal: AbortSignal): Promise<void> {
     const issuance = await askForSvid(source, keys, this.#patience(signal))
     const bundle = await this.#bundleFor(source, signal)
     const judged = judgeSvid(issuance, bundle, this.#now())
