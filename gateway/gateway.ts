@@ -54,10 +54,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     alive: () => toHealth((started?.inForce.policy.failure() ?? null) === null ? null : 'policy-engine'),
   })
   stack.use(health)
-  announce('health', health.address)
+  const waits = config.material === null
+  if (waits) announce('health', health.address)
   const core = await createCore(options, await haveMaterial(options, stack), stack)
   started = core
-  core.ownListeners.add(health.address)
   const { inForce, status, metrics } = core
   const admin = stack.use(
     await startAdmin({ address: config.admin, metrics, configuration: () => status.view() }),
@@ -78,6 +78,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const prepared = await listeners.prepare(config.listeners)
   prepared.commit(config.drain.deadlineMs)
   listening('admin', admin.address)
+  core.ownListeners.add(health.address)
+  if (!waits) announce('health', health.address)
   const watch = stack.use(startConfigWatch(options, core, listeners))
   state.phase = 'ready'
   stdout.line(JSON.stringify({ event: 'ready' }))
