@@ -194,7 +194,7 @@ export class IdentityKeeper implements AsyncDisposable {
   ): Promise<void> {
     try {
       // What a library does for a proof cannot be stopped; nobody waits for it either.
-      if (this.#source !== null) await Promise.race([work(this.#source), ended(signal)])
+      if (this.#source !== null) await unlessEnded(work(this.#source), signal)
       if (signal.aborted) return
       this.#tally.count(request, 'ok')
       plan.failures[request] = 0
@@ -254,8 +254,12 @@ export class IdentityKeeper implements AsyncDisposable {
   }
 }
 
-function ended(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+/** The same signal lives for months, so nothing is left on it. */
+async function unlessEnded(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const stop = () => resolve()
+  signal.addEventListener('abort', stop)
+  await Promise.race([work, promise]).finally(() => signal.removeEventListener('abort', stop))
 }
 
 function isSame(a: Bundle, b: Bundle): boolean {

@@ -1,5 +1,6 @@
 // The gateway's own identity over time, against a real authority in memory: when it asks, what it takes, what it keeps.
 import { createHash, type X509Certificate } from 'node:crypto'
+import { getEventListeners } from 'node:events'
 import { afterEach, describe, expect, test } from 'vitest'
 import { tokenFileSource } from '../../../../common/authority/token-file.ts'
 import { Secret } from '../../../../common/secret.ts'
@@ -148,6 +149,15 @@ describe('in good times', () => {
     expect(line.sent).toHaveLength(before)
     await pass(1)
     expect(line.sent.slice(before)).toEqual([`GET ${BUNDLE}`])
+  })
+
+  test('nothing is left on the signal of a process that lives for months', async () => {
+    const { follow, pass, time } = await start()
+    await follow()
+    for (let day = 0; day < 20; day += 1) await pass(12 * HOUR)
+    const signal = time.signal()
+    // That of the wait itself.
+    expect(signal === null ? [] : getEventListeners(signal, 'abort')).toHaveLength(1)
   })
 
   test('the clock is looked at each minute, so that a machine that slept renews when it wakes', async () => {
