@@ -348,6 +348,19 @@ describe('the bundle', () => {
     })
   })
 
+  test('without any root is refused, whatever its sequence', async () => {
+    const { follow, pass, line, keeper, failures } = await start()
+    await follow()
+    const before = keeper.current()?.bundle
+    serve(line, (json) => ({ ...json, keys: [], spiffe_sequence: 99 }))
+    await pass(300 * SECOND)
+    expect(failures()[0]?.facts).toMatchObject({
+      code: 'answer-untrusted',
+      cause: expect.stringContaining('holds no X.509 root'),
+    })
+    expect(keeper.current()?.bundle).toBe(before)
+  })
+
   test('without the root of the own SVID is believed at once, and the SVID renewed at once', async () => {
     const { follow, pass, line, keeper, serial, failures } = await start()
     await follow()
