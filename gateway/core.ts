@@ -8,7 +8,8 @@ import type { Sink } from './audit/sink.ts'
 import { openAuditSink, startAudit } from './audit/start.ts'
 import { watchCertificates } from './certificates.ts'
 import type { ReadSecret } from './config/secrets.ts'
-import type { Destination, GatewayConfig } from './config/types.ts'
+import type { Destination, GatewayConfig, TrustMaterial } from './config/types.ts'
+import type { IdentityKeeper } from './identity/keeper.ts'
 import { compileDestinations } from './destinations/match.ts'
 import { createDestinationStore, type DestinationStore } from './destinations/store.ts'
 import { createAdmission } from './listeners/arrival/admission.ts'
@@ -54,6 +55,10 @@ export interface GatewayOptions {
   readonly revocations?: FirstRevocations | null
   /** Certificates, keys and roots, to be read again while it runs. Default: those of `config`, for good. */
   readonly sources?: Sources & { readonly readSecret: ReadSecret }
+  /** Gets the identity from the authority; `sources` read what it has. Default: it comes from files. */
+  readonly keeper?: IdentityKeeper
+  /** Ends the wait for the first identity: the start is rejected with its reason. */
+  readonly stop?: AbortSignal
   /** Where the configuration is looked for again while it runs. Default: it is what it is for good. */
   readonly source?: ConfigSource
   /** How long ago it could last be asked, in milliseconds; default 0. */
@@ -72,13 +77,17 @@ export interface GatewayOptions {
 export type Core = Awaited<ReturnType<typeof createCore>>
 
 /** What every session needs and no port is. */
-export async function createCore(options: GatewayOptions, stack: AsyncDisposableStack) {
+export async function createCore(
+  options: GatewayOptions,
+  material: TrustMaterial,
+  stack: AsyncDisposableStack,
+) {
   const { config, policy, stdout, log, auditIntervals } = options
   const now = options.now ?? (() => new Date())
   const opened = await openAuditSink(config.audit, stdout)
   const metrics = createMetrics({ version: VERSION, audit: () => opened.sink.state(), now })
   stack.defer(() => metrics.close())
-  const trust = createTrustStore(config.material)
+  const trust = createTrustStore(material)
   const destinations = createDestinationStore(config.destinations)
   const inForce = createInForce({ config, policy, trust, destinations })
   const status = new ConfigStatus(inForce.revision(), {
@@ -91,6 +100,7 @@ export async function createCore(options: GatewayOptions, stack: AsyncDisposable
     rejected: status.fault !== null,
   }))
   sampleBundles(metrics, trust, now)
+  metrics.sampleAuthority(() => options.keeper?.state() ?? null)
   stack.use(watchCertificates({ trust, destinations, metrics, log, now }))
   const watches = stack.use(startWatches(options, { trust, destinations, metrics, log }))
   if (config.metrics.emf !== null) {
@@ -203,13 +213,13 @@ function startSessions({ connections, log, ...parts }: SessionParts, stack: Asyn
 }
 
 function startWatches(
-  { sources, intervals = {} }: GatewayOptions,
-  what: Omit<WatchesOptions, 'readSecret'>,
+  { sources, keeper, intervals = {} }: GatewayOptions,
+  what: Omit<WatchesOptions, 'readSecret' | 'issued'>,
 ): Watches {
   const { files: filesIntervalMs, secrets: secretsIntervalMs } = intervals
   const readSecret = sources?.readSecret ?? (() => Promise.reject(new Error('no source of secrets')))
   const watches = new Watches({
-    ...{ ...what, readSecret },
+    ...{ ...what, readSecret, issued: () => keeper?.stamp ?? '' },
     ...(filesIntervalMs === undefined ? {} : { filesIntervalMs }),
     ...(secretsIntervalMs === undefined ? {} : { secretsIntervalMs }),
   })

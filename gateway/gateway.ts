@@ -4,7 +4,8 @@ import type { SpiffeIdPattern } from '../spiffe/pattern.ts'
 import { type AdminTls, startAdmin } from './admin/app.ts'
 import { type HealthState, startHealth } from './admin/health.ts'
 import { type Core, createCore, type GatewayOptions } from './core.ts'
-import type { GatewayConfig, HostPort, ListenerConfig } from './config/types.ts'
+import type { GatewayConfig, HostPort, ListenerConfig, TrustMaterial } from './config/types.ts'
+import { awaitMaterial } from './identity/first.ts'
 import { createAttempts } from './listeners/attempts.ts'
 import { startListener } from './listeners/listener.ts'
 import type { AcceptedConfig } from './reload/accept.ts'
@@ -12,7 +13,6 @@ import { type ApplyResult, type ConfigWatch, watchConfig } from './reload/config
 import { listenFault } from './reload/listen-fault.ts'
 import { ListenerSet, type StartedListener } from './reload/listener-set.ts'
 import { needsRestart } from './reload/restart-only.ts'
-import type { RevocationKeeper } from './revocations/keeper.ts'
 import { drain, Hurry } from './sessions/drain.ts'
 import type { SessionRegistry } from './sessions/registry.ts'
 import { createScope } from './sessions/scope.ts'
@@ -44,15 +44,24 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   await using stack = new AsyncDisposableStack()
   const { config, stdout } = options
   const state: State = { phase: 'starting', refusing: false }
-  const core = await createCore(options, stack)
-  const { inForce, status } = core
+  const addresses = new Map<string, HostPort>()
+  const announce = (name: string, address: HostPort) => {
+    addresses.set(name, address)
+    const line = { event: 'listening', listener: name, address: formatAddress(address) }
+    stdout.line(JSON.stringify(line))
+  }
+  let started: Core | null = null
   const health = await startHealth({
     address: config.health,
-    ready: () => toHealth(notReady(state, core.revocations)),
-    alive: () => toHealth(inForce.policy.failure() === null ? null : 'policy-engine'),
+    ready: () => toHealth(notReady(state, started)),
+    alive: () => toHealth((started?.inForce.policy.failure() ?? null) === null ? null : 'policy-engine'),
   })
   stack.use(health)
-  const { metrics } = core
+  const waits = config.material === null
+  if (waits) announce('health', health.address)
+  const core = await createCore(options, await haveMaterial(options, stack), stack)
+  started = core
+  const { inForce, status, metrics } = core
   const admin = stack.use(
     await startAdmin({
       ...{ address: config.admin, metrics, configuration: () => status.view() },
@@ -60,12 +69,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       tls: config.admin.workloads === null ? null : adminTls(config.admin.workloads, core),
     }),
   )
-  const addresses = new Map<string, HostPort>()
   const listening = (name: string, address: HostPort) => {
     core.ownListeners.add(address)
-    addresses.set(name, address)
-    const line = { event: 'listening', listener: name, address: formatAddress(address) }
-    stdout.line(JSON.stringify(line))
+    announce(name, address)
   }
   const listeners = new ListenerSet({
     start: (listener) => startOne(listener, options, core, () => state.refusing),
@@ -79,7 +85,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const prepared = await listeners.prepare(config.listeners)
   prepared.commit(config.drain.deadlineMs)
   listening('admin', admin.address)
-  listening('health', health.address)
+  core.ownListeners.add(health.address)
+  if (!waits) announce('health', health.address)
   const watch = stack.use(startConfigWatch(options, core, listeners))
   state.phase = 'ready'
   stdout.line(JSON.stringify({ event: 'ready' }))
@@ -116,7 +123,7 @@ function startConfigWatch(options: GatewayOptions, core: Core, listeners: Listen
 /** All of it, or nothing: the one step that can fail is to listen, and it comes first. */
 async function applyConfig(
   { loaded, policy }: AcceptedConfig,
-  { config: started, source }: GatewayOptions,
+  { config: started, source, keeper }: GatewayOptions,
   { inForce, watches, revocations }: Core,
   listeners: ListenerSet,
 ): Promise<ApplyResult> {
@@ -130,6 +137,7 @@ async function applyConfig(
     if (fault === null) throw error
     return { ok: false, faults: [fault] }
   }
+  keeper?.follow(loaded.authority)
   watches.watch(loaded)
   const kept = revocations.follow(loaded.revocations)
   return { ok: true, needsRestart: [...needsRestart(started, config), ...kept] }
@@ -193,9 +201,25 @@ function drainAll(
 }
 
 /** Never for what the gateway has had and lost: that would have a balancer reset every session (design §6). */
-function notReady({ phase }: State, { pending }: RevocationKeeper): string | null {
+function notReady({ phase }: State, core: Core | null): string | null {
+  if (core === null) return 'identity'
   if (phase !== 'ready') return phase
-  return pending ? 'revocations' : null
+  return core.revocations.pending ? 'revocations' : null
+}
+
+/** Of files it was read with the rest. The keeper ends with the gateway, and also where that cannot start. */
+async function haveMaterial(
+  { config, keeper, sources, log, stop }: GatewayOptions,
+  stack: AsyncDisposableStack,
+): Promise<TrustMaterial> {
+  if (keeper !== undefined) stack.use(keeper)
+  if (config.material !== null) return config.material
+  if (keeper === undefined || sources === undefined) {
+    throw new TypeError('an identity from the authority needs a keeper, and sources to read it from')
+  }
+  keeper.follow(sources.authority)
+  const { readTrust } = sources
+  return awaitMaterial({ keeper, readTrust, log, ...(stop === undefined ? {} : { stop }) })
 }
 
 /** By the gateway's own identity and the roots of its own trust domain. */

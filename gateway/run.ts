@@ -4,9 +4,10 @@ import pino, { type Logger } from 'pino'
 import { type Fault, formatFault } from '../common/fault.ts'
 import { createStdoutSink } from './audit/sink.ts'
 import { parseAppConfig } from './config/appconfig.ts'
-import type { ReadSecret } from './config/secrets.ts'
+import type { LoadOptions } from './config/load.ts'
 import { createReadSecret } from './config/secrets-manager.ts'
 import { type Gateway, startGateway } from './gateway.ts'
+import { IdentityKeeper } from './identity/keeper.ts'
 import { listenFault } from './reload/listen-fault.ts'
 import type { AcceptedConfig } from './reload/accept.ts'
 import { AppConfigSource } from './reload/appconfig-source.ts'
@@ -32,7 +33,8 @@ export async function runGateway(options: RunOptions): Promise<number> {
   }
   if (old !== null) log.warn(old.message)
   const readSecret = createReadSecret()
-  const source = openSource(options.configFile, readSecret)
+  const keeper = new IdentityKeeper({ log })
+  const source = openSource(options.configFile, { readSecret, issued: () => keeper.current() })
   if (source === null) return printFaults([wrongName(options.configFile)])
   const { result, ageMs, problem } = await source.begin()
   if (!result.ok) return printFaults(result.faults)
@@ -48,19 +50,27 @@ export async function runGateway(options: RunOptions): Promise<number> {
     if (gateway !== null) void takeHangUp(gateway, log)
   }
   process.on('SIGHUP', hangUp)
+  // Listened for before anything is waited for: a signal that comes first would end the process without a drain.
+  const stopping = new AbortController()
+  let impatient = 0
+  const hurry = () => {
+    if (gateway === null) impatient += 1
+    else gateway.hurry()
+  }
+  const stopped = untilStopped(hurry, options.signal, stopping)
   try {
     const { config, revocations } = loaded
     const sources = { ...loaded, readSecret }
-    const from = { source, sources, sourceAgeMs: ageMs }
+    const from = { source, sources, sourceAgeMs: ageMs, keeper, stop: stopping.signal }
     gateway = await startGateway({ config, policy, log, stdout, revocations, ...from })
   } catch (error) {
+    if (stopping.signal.aborted && error === stopping.signal.reason) return 0
     const fault = listenFault(options.configFile, loaded, error)
     if (fault === null) throw error
     return printFaults([fault])
   }
-  // Listened for before anything is waited for: a signal that comes first would end the process without a drain.
   const started = gateway
-  const stopped = untilStopped(() => started.hurry(), options.signal)
+  for (; impatient > 0; impatient--) started.hurry()
   await keep(source, result.accepted, log)
   await stopped
   log.info('draining')
@@ -71,11 +81,13 @@ export async function runGateway(options: RunOptions): Promise<number> {
   return 0
 }
 
+type ReadingOptions = Pick<LoadOptions, 'readSecret' | 'issued'>
+
 /** Null where it begins like a profile of AppConfig and is none. */
-function openSource(name: string, readSecret: ReadSecret): ConfigSource | null {
-  if (!name.startsWith('appconfig:')) return createFileSource(name, { readSecret })
+function openSource(name: string, options: ReadingOptions): ConfigSource | null {
+  if (!name.startsWith('appconfig:')) return createFileSource(name, options)
   const profile = parseAppConfig(name)
-  return profile === null ? null : new AppConfigSource(profile, { readSecret })
+  return profile === null ? null : new AppConfigSource(profile, options)
 }
 
 function wrongName(file: string): Fault {
@@ -112,14 +124,19 @@ function printFaults(faults: readonly Fault[]): 1 {
   return 1
 }
 
-/** Resolves at the first stop signal; each further one makes the drain shorter. */
-async function untilStopped(hurry: () => void, stop?: AbortSignal): Promise<void> {
+/** Resolves at the first stop signal, and aborts `stopping`; each further one makes the drain shorter. */
+async function untilStopped(
+  hurry: () => void,
+  stop: AbortSignal | undefined,
+  stopping: AbortController,
+): Promise<void> {
   await new Promise<void>((resolve) => {
-    let stopping = false
+    let known = false
     const onSignal = (name: NodeJS.Signals) => {
       // Nobody at a terminal wants to wait for a balancer to notice.
-      if (stopping || name === 'SIGINT') hurry()
-      stopping = true
+      if (known || name === 'SIGINT') hurry()
+      known = true
+      stopping.abort()
       resolve()
     }
     process.on('SIGTERM', onSignal)

@@ -1,6 +1,7 @@
 // What the gateway shows and whom it believes, as it is now. Read anew at each handshake and each tunnel, replaced as a
 // whole when files change; a replacement that cannot be read keeps what is there.
-import type { TrustMaterial } from './config/types.ts'
+import { checkX509SvidLeaf } from '../spiffe/x509-svid.ts'
+import type { KeyPair, TrustMaterial } from './config/types.ts'
 
 export interface TrustStore {
   current(): TrustMaterial
@@ -23,4 +24,13 @@ export function createTrustStore(initial: TrustMaterial): TrustStore {
       for (const listener of listeners) listener(next)
     },
   }
+}
+
+const ids = new WeakMap<KeyPair, string>()
+
+/** The gateway's own SPIFFE ID; `identity` was found to be an SVID when it was read. */
+export function ownId(identity: KeyPair): string {
+  const id = ids.get(identity) ?? checkX509SvidLeaf(identity.leaf).uri
+  ids.set(identity, id)
+  return id
 }

@@ -1,5 +1,5 @@
-// Keeps the gateway's certificates and roots as the files have them: looks every other second whether one of them has
-// changed, then reads them all and takes them whole or not at all. A symlink that was swapped is a change too. Trusts what
+// Keeps the gateway's certificates and roots as the files have them, and as the authority issued them: looks every other
+// second whether one of them has changed, then reads them all and takes them whole or not at all. A symlink that was swapped is a change too. Trusts what
 // the configuration's own checks pass.
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
@@ -15,6 +15,8 @@ const INTERVAL_MS = 2_000
 export interface TrustWatchOptions {
   /** Those whose change is a reason to read again. */
   readonly files: readonly string[]
+  /** Another one after each change of what the authority has issued, which is a reason too. */
+  readonly issued: () => string
   readonly readTrust: ReadTrust
   readonly trust: TrustStore
   readonly metrics: Pick<Metrics, 'reload'>
@@ -62,7 +64,8 @@ class TrustWatch {
   /** Never rejects. */
   async look(): Promise<void> {
     try {
-      const stamps = (await Promise.all(this.#options.files.map(stampOf))).join()
+      const { files, issued } = this.#options
+      const stamps = [issued(), ...(await Promise.all(files.map(stampOf)))].join()
       if (stamps === this.#stamps) return
       // Read when it had changed in the middle of the reading, it is read again in a moment; so is what is at fault, since
       // a certificate that is not valid yet becomes so without a change.
@@ -78,6 +81,8 @@ class TrustWatch {
     // By now the files of another configuration may be in force.
     if (this.#stopped) return true
     if (material === null) {
+      // Nothing is wrong: the authority has not issued yet what the new configuration wants.
+      if (faults.length === 0) return false
       this.#complain(faults.map(formatFault).join('; '))
       return false
     }

@@ -61,6 +61,11 @@ function sample(): string {
   metrics.sampleThrottled(() => 0)
   metrics.judgedAgain('kept')
   metrics.sampleJudging(() => 0)
+  metrics.sampleAuthority(() => ({
+    requests: [{ request: 'svid', result: 'ok', count: 1 }],
+    ageSeconds: 0,
+    renewalFailingSeconds: 0,
+  }))
   metrics.certificate('identity', { validFromDate: new Date(0), validToDate: new Date(0) })
   metrics.partnerReload({ destination: 'partner', part: 'roots' }, 'failed')
   const valid = [{ name: 'x', ageSeconds: 0, remainingSeconds: 0 }]

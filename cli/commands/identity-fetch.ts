@@ -1,11 +1,12 @@
 // `sallyport identity fetch`: exchanges a token, or AWS credentials, for an X.509-SVID and keeps it in a directory.
 import { constants } from 'node:os'
 import type { Command } from '@commander-js/extra-typings'
+import { readNamed } from '../../common/authority/token-file.ts'
 import { SallyportError } from '../../common/errors.ts'
 import { type FetchedSvid, fetchX509Svid } from '../identity/fetch.ts'
-import { createKeyRing, type KeyRing } from '../identity/keys.ts'
+import { createKeyRing, type KeyRing } from '../../common/authority/keys.ts'
 import { checkStore, storeIdentity } from '../identity/store.ts'
-import { checkUse, type FetchOptions, readText } from '../identity/use.ts'
+import { checkUse, type FetchOptions } from '../identity/use.ts'
 import { watchIdentity } from '../identity/watch.ts'
 
 const HELP = `
@@ -36,7 +37,7 @@ function print(svid: FetchedSvid, options: FetchOptions): void {
 async function fetchOnce(options: FetchOptions, keys: KeyRing): Promise<Date> {
   const { proof, trustDomain, ...ttl } = checkUse(options)
   const { authorityCa, registration, audience, out } = options
-  const ca = authorityCa === undefined ? null : await readText(authorityCa, '--authority-ca')
+  const ca = authorityCa === undefined ? null : await readNamed(authorityCa, '--authority-ca')
   // Before the proof is shown, which may be good for one showing alone.
   await checkStore(out, trustDomain)
   const svid = await fetchX509Svid({

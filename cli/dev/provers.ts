@@ -2,8 +2,8 @@
 // SigV4 as roles of an STS for development. The authority and the client are those that run in earnest.
 import { Secret } from '../../common/secret.ts'
 import { startFakeSts } from '../../test/fakes/sts/sts.ts'
-import { awsProofSource } from '../identity/aws-proof.ts'
-import type { ProofSource } from '../identity/proof.ts'
+import { awsProofSource } from '../../common/authority/aws-proof.ts'
+import type { ProofSource } from '../../common/authority/proof.ts'
 import { startDevOidcIssuer } from './oidc-issuer.ts'
 import type { Workspace } from './workspace.ts'
 

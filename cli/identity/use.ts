@@ -1,14 +1,11 @@
 // What `identity fetch` was asked for, from its options: what is contradictory or can never work is wrong use, and is
 // said before anything is tried.
-import { readFile } from 'node:fs/promises'
 import { parseDuration } from '../../common/duration.ts'
 import { SallyportError } from '../../common/errors.ts'
-import { Secret } from '../../common/secret.ts'
-import { errnoOf } from '../../lambdas/identity/errno.ts'
 import { parseTrustDomain } from '../../spiffe/id.ts'
-import { type AwsProofKind, awsProofSource } from './aws-proof.ts'
-import { IdentityFetchError } from './errors.ts'
-import type { ProofSource } from './proof.ts'
+import { type AwsProofKind, awsProofSource } from '../../common/authority/aws-proof.ts'
+import { tokenFileSource } from '../../common/authority/token-file.ts'
+import type { ProofSource } from '../../common/authority/proof.ts'
 
 export interface FetchOptions {
   authority: string
@@ -32,7 +29,6 @@ export interface Use {
   readonly ttlSeconds?: number
 }
 
-const MAX_TOKEN_FILE = 20 * 1024
 const MIN_TTL_MS = 60_000
 const MAX_TTL_MS = 24 * 3_600_000
 
@@ -71,7 +67,7 @@ function chooseProof(options: FetchOptions): ProofSource {
     ]) {
       if (value !== undefined) throw new UsageError(`${option} goes with --aws`)
     }
-    return { kind: 'token', read: () => readToken(file) }
+    return tokenFileSource(file, '--oidc-token-file')
   }
   return awsProofSource({
     kind: readAwsKind(options.awsProof),
@@ -91,23 +87,4 @@ export function checkUse(options: FetchOptions): Use {
   } catch (error) {
     throw new UsageError(`--trust-domain: ${error instanceof Error ? error.message : 'malformed'}`)
   }
-}
-
-/** @throws IdentityFetchError `token-unreadable` */
-export async function readText(file: string, option: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (error) {
-    const reason = errnoOf(error) ?? 'cannot be read'
-    throw new IdentityFetchError('token-unreadable', `${option} ${file}: ${reason}`)
-  }
-}
-
-async function readToken(file: string): Promise<Secret> {
-  const text = (await readText(file, '--oidc-token-file')).trim()
-  // Checked here because a header value with a line break would fail with a message that quotes the token.
-  if (text.length > MAX_TOKEN_FILE || !/^[\w.-]+$/.test(text)) {
-    throw new IdentityFetchError('token-unreadable', `--oidc-token-file ${file} holds no JWT`)
-  }
-  return new Secret(text)
 }

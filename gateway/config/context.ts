@@ -6,6 +6,7 @@ import { PemError, readCertificates } from './pem.ts'
 import type { Report } from './rules.ts'
 import { type Reference, SecretReference } from './secret-reference.ts'
 import type { ReferencedSecrets } from './secrets.ts'
+import type { IssuedIdentity } from './types.ts'
 import type { X509Certificate } from 'node:crypto'
 
 /** What reading referenced files takes. */
@@ -20,6 +21,8 @@ export interface FileContext {
 
 export interface BuildContext extends FileContext {
   readonly environment: Readonly<Record<string, string | undefined>>
+  /** What the authority has issued last; null = nothing yet. */
+  readonly issued: () => IssuedIdentity | null
   /** A variable of the environment that won over the file. */
   readonly overridden: (name: string) => void
 }

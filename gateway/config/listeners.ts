@@ -1,12 +1,12 @@
 // Builds the listeners from their entries in gateway.yaml and the environment (design §5.5).
 import ipaddr from 'ipaddr.js'
 import type { KeyPath } from '../../common/schema-faults.ts'
-import { checkX509SvidLeaf } from '../../spiffe/x509-svid.ts'
 import type { BuildContext } from './context.ts'
 import { canonicalRange } from './range.ts'
 import type { GatewayDocument } from './schema.ts'
-import { trustDomainOf } from './trust.ts'
-import type { ListenerConfig, TrustMaterial } from './types.ts'
+import { bundledTrustDomains } from './rules-trust.ts'
+import { type BuiltTrust, trustDomainOf } from './trust.ts'
+import type { ListenerConfig } from './types.ts'
 
 type Entry = GatewayDocument['listeners'][number]
 
@@ -15,25 +15,25 @@ export const PROXY_PROTOCOL_FROM = 'SALLYPORT_PROXY_PROTOCOL_FROM'
 /** Null after a fault. */
 export function buildListeners(
   document: GatewayDocument,
-  material: TrustMaterial,
+  trust: BuiltTrust,
   context: BuildContext,
 ): readonly ListenerConfig[] | null {
   const { report, overridden } = context
   const from = readEnvironment(context)
   if (from === 'fault') return null
   if (from !== null && document.listeners.some(isBehindBalancer)) overridden(PROXY_PROTOCOL_FROM)
-  const audience = checkX509SvidLeaf(material.identity.leaf).uri
-  const listeners = document.listeners.map((entry) => build(entry, document, material, audience, from))
+  const bundled = new Set(bundledTrustDomains(document))
+  const listeners = document.listeners.map((entry) => build(entry, document, trust, from))
   for (const [index, listener] of listeners.entries()) {
     const entry = document.listeners[index]
-    if (entry?.trustDomains === undefined && !admitsAnybody(listener, material)) {
+    if (entry?.trustDomains === undefined && !admitsAnybody(listener, bundled, trust)) {
       report(
         ['listeners', index, 'trustDomains'],
         'missing, and its certificate is of no trust domain in trust, so that nobody could come in',
         'add it',
       )
     }
-    warnOfTokens(listener, material, ['listeners', index, 'clientAuthentication'], context)
+    warnOfTokens(listener, trust, ['listeners', index, 'clientAuthentication'], context)
   }
   return listeners
 }
@@ -63,15 +63,14 @@ function isBehindBalancer({ proxyProtocol }: Entry): boolean {
 function build(
   entry: Entry,
   document: GatewayDocument,
-  material: TrustMaterial,
-  audience: string,
+  trust: BuiltTrust,
   from: readonly string[] | null,
 ): ListenerConfig {
   const { name, address, protocol, proxyProtocol } = entry
-  const trustDomains = entry.trustDomains ?? defaultTrustDomains(entry, document, material)
+  const trustDomains = entry.trustDomains ?? defaultTrustDomains(entry, document, trust)
   const { identity: _shown, ...rest } = entry
   return {
-    fingerprint: JSON.stringify([rest, trustDomains, entry.audience ?? audience, from]),
+    fingerprint: JSON.stringify([rest, trustDomains, from]),
     name,
     address,
     protocol,
@@ -80,7 +79,7 @@ function build(
     proxyProtocol:
       proxyProtocol?.required === true ? { from: createRangeTest(from ?? proxyProtocol.from) } : null,
     clientAuthentication: entry.clientAuthentication ?? 'svid',
-    audience: entry.audience ?? audience,
+    audience: entry.audience ?? null,
     serverNames: new Map(entry.serverNames?.map(({ serverName, destination }) => [serverName, destination])),
     destination: entry.destination ?? null,
     startTls: entry.startTls ?? null,
@@ -92,7 +91,7 @@ function build(
 function defaultTrustDomains(
   { name, protocol, identity }: Entry,
   { trustDomain }: GatewayDocument,
-  { identities, linkerd }: TrustMaterial,
+  { identities, linkerd }: BuiltTrust,
 ): readonly string[] {
   if (protocol === 'passthrough') return []
   const shown = identities.get(name)
@@ -103,21 +102,24 @@ function defaultTrustDomains(
 
 function admitsAnybody(
   { protocol, trustDomains }: ListenerConfig,
-  { bundles, linkerd }: TrustMaterial,
+  bundled: ReadonlySet<string>,
+  { linkerd }: BuiltTrust,
 ): boolean {
-  if (protocol === 'passthrough' || trustDomains.some((name) => bundles.has(name))) return true
+  if (protocol === 'passthrough' || trustDomains.some((name) => bundled.has(name))) return true
   return protocol === 'linkerd' && linkerd !== null
 }
 
 /** PEM roots hold no keys for tokens, so each of them would be refused; certificates come in all the same. */
 function warnOfTokens(
   { protocol, clientAuthentication, trustDomains }: ListenerConfig,
-  { bundles }: TrustMaterial,
+  { bundles, pending }: BuiltTrust,
   at: KeyPath,
   { warn }: BuildContext,
 ): void {
   if (protocol !== 'connect' || clientAuthentication !== 'svid-or-token') return
-  if (trustDomains.some((name) => (bundles.get(name)?.jwtAuthorities.length ?? 0) > 0)) return
+  // The authority's own bundle always has them.
+  const has = (name: string) => name === pending || (bundles.get(name)?.jwtAuthorities.length ?? 0) > 0
+  if (trustDomains.some(has)) return
   warn(
     at,
     `the bundle of ${trustDomains.join(', ')} holds no key for tokens, so none could be verified`,

@@ -1,6 +1,7 @@
 // The configuration as the gateway starts with it: right as a whole, or not at all.
 import type { Fault } from '../../common/fault.ts'
 import type { KeyPath } from '../../common/schema-faults.ts'
+import type { AuthoritySource } from './authority.ts'
 import type { PartnerReading } from './partners.ts'
 import type { PolicySource } from './policy-source.ts'
 import { type ReadOptions, type ReadRevocations, type ReadTrust, readGatewayConfig } from './read.ts'
@@ -18,6 +19,8 @@ export interface LoadedGatewayConfig {
   /** Where certificates, keys and roots for identity and trust are read from. */
   readonly trustFiles: readonly string[]
   readonly readTrust: ReadTrust
+  /** Who issues the gateway's own identity; null = it comes from files. */
+  readonly authority: AuthoritySource | null
   /** What was looked at: gateway.yaml and all that it names, the revocation list apart. */
   readonly files: readonly string[]
   /** Null where the configuration has no list. */

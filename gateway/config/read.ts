@@ -6,6 +6,7 @@ import { formatKeyPath, type KeyPath } from '../../common/schema-faults.ts'
 import { byLine, loadYamlFile } from '../../common/yaml-file.ts'
 import { ownNetwork } from '../upstream/address-class.ts'
 import type { AppConfigOptions } from './appconfig.ts'
+import { type AuthoritySource, buildAuthority } from './authority.ts'
 import type { BuildContext } from './context.ts'
 import { buildDestination } from './destination.ts'
 import { applyEnvironment } from './environment.ts'
@@ -25,8 +26,8 @@ import { checkRules, type Report } from './rules.ts'
 import { GATEWAY_SCHEMA, type GatewayDocument } from './schema.ts'
 import { type ReadSecret, ReferencedSecrets } from './secrets.ts'
 import { createReadSecret } from './secrets-manager.ts'
-import { buildTrust } from './trust.ts'
-import type { CheckpointsConfig, GatewayConfig, TrustMaterial } from './types.ts'
+import { buildTrust, trustFilesOf } from './trust.ts'
+import type { CheckpointsConfig, GatewayConfig, IssuedIdentity, TrustMaterial } from './types.ts'
 
 export interface ReadOptions {
   /** Default: the file system. */
@@ -38,6 +39,8 @@ export interface ReadOptions {
   readonly readSecret?: ReadSecret | null
   /** Default: that of the process. */
   readonly environment?: Readonly<Record<string, string | undefined>>
+  /** What the authority has issued to this gateway; default: nothing. */
+  readonly issued?: () => IssuedIdentity | null
 }
 
 /**
@@ -45,7 +48,7 @@ export interface ReadOptions {
  * of the policy or of a partner's certificate must not keep the gateway from its own new SVID.
  */
 export type ReadTrust = () => Promise<{
-  /** Null where there is any fault. */
+  /** Null where there is any fault, and until the authority has issued the gateway's own identity. */
   readonly material: TrustMaterial | null
   readonly faults: readonly Fault[]
 }>
@@ -67,6 +70,8 @@ export interface GatewayReading {
   /** Where certificates, keys and roots for identity and trust are read from. */
   readonly trustFiles: readonly string[]
   readonly readTrust: ReadTrust
+  /** Who issues the gateway's own identity; null = it comes from files. */
+  readonly authority: AuthoritySource | null
   /** Null where the configuration has no list. */
   readonly revocations: ReadRevocations | null
   /** Certificates, keys and roots of destinations. */
@@ -80,7 +85,7 @@ export interface GatewayReading {
 
 export async function readGatewayConfig(file: string, options: ReadOptions = {}): Promise<GatewayReading> {
   const { readFile = readRegularFile, now = () => new Date(), environment = process.env } = options
-  const { readSecret = createReadSecret() } = options
+  const { readSecret = createReadSecret(), issued = () => null } = options
   const source = await readSource(file, readFile)
   if ('faults' in source) return failed(source.faults, file)
   const loaded = loadYamlFile({ file, text: source.text }, GATEWAY_SCHEMA)
@@ -101,11 +106,12 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
   checkRules(document, { report, lineOf })
   const secrets = new ReferencedSecrets(readSecret, report)
   const context: BuildContext = {
-    ...{ files, secrets, now: now(), report, environment },
+    ...{ files, secrets, now: now(), report, environment, issued },
     warn: reportTo(warnings),
     overridden: overriding,
   }
   await readSecrets(document, context)
+  const authority = await buildAuthority(document, readFile, context)
   const built = await build(document, context)
   const policy = await readPolicySource(document, context)
   const revocations = await readRevocations(document, files, readFile, options.appConfig ?? {})
@@ -118,14 +124,14 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
     const found: Fault[] = []
     const report = reportTo(found)
     const fresh = new ReferencedFiles({ file, bytes: source.bytes, readFile, report })
-    const material = await buildTrust(document, {
+    const built = await buildTrust(document, {
       ...context,
       files: fresh,
       now: now(),
       report,
       warn: () => {},
     })
-    return { material: found.length > 0 ? null : material, faults: byLine(found) }
+    return { material: found.length > 0 ? null : (built?.material ?? null), faults: byLine(found) }
   }
   const partners = describePartners(
     document.destinations,
@@ -149,6 +155,7 @@ export async function readGatewayConfig(file: string, options: ReadOptions = {})
     overridden,
     trustFiles,
     readTrust,
+    authority,
     revocations,
     files: [file, ...files.names],
     partners,
@@ -165,6 +172,7 @@ function failed(faults: readonly Fault[], file: string): GatewayReading {
     overridden: [],
     trustFiles: [],
     readTrust: async () => ({ material: null, faults }),
+    authority: null,
     revocations: null,
     files: [file],
     partners: { parts: [], secretsIntervalMs: 0, read: async () => new Map() },
@@ -215,8 +223,8 @@ type Built = Omit<GatewayConfig, 'policyFiles' | 'revision'>
 
 /** Everything but policy; null after a fault. */
 async function build(document: GatewayDocument, context: BuildContext): Promise<Built | null> {
-  const material = await buildTrust(document, context)
-  const listeners = material === null ? null : buildListeners(document, material, context)
+  const trust = await buildTrust(document, context)
+  const listeners = trust === null ? null : buildListeners(document, trust, context)
   const destinations = []
   const network = ownNetwork(document.addresses.vpcCidrs)
   for (const [index, entry] of document.destinations.entries()) {
@@ -224,13 +232,13 @@ async function build(document: GatewayDocument, context: BuildContext): Promise<
     const destination = await buildDestination(entry, ['destinations', index], context)
     if (destination !== null) destinations.push(destination)
   }
-  if (material === null || listeners === null) return null
+  if (trust === null || listeners === null) return null
   if (destinations.length < document.destinations.length) return null
   const { audit, drain, arrivals, dns, lastKnownGood } = document
   const { timeout: timeoutMs, ...limits } = arrivals
   const { sink } = audit
   return {
-    material,
+    material: trust.material,
     listeners,
     destinations,
     trustDomain: document.trustDomain,
@@ -294,15 +302,4 @@ function checkpointsOf({ audit }: GatewayDocument, context: BuildContext): Check
 
 function emfOf({ metrics: { emf } }: GatewayDocument): GatewayConfig['metrics']['emf'] {
   return emf === undefined ? null : { namespace: emf.namespace, intervalMs: emf.interval }
-}
-
-function trustFilesOf({ identity, trust, listeners }: GatewayDocument): readonly string[] {
-  const { certificate, key, bundle } = identity.files
-  return [
-    ...[certificate, key, bundle],
-    ...trust.flatMap((entry) => entry.bundle ?? entry.linkerd?.trustAnchors ?? []),
-    ...listeners.flatMap((entry) =>
-      entry.identity === undefined ? [] : [entry.identity.certificate, entry.identity.key],
-    ),
-  ]
 }

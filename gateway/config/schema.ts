@@ -1,21 +1,13 @@
-// The form of gateway.yaml: which keys there are, what each holds and what it is where it is left out. What the product
-// will have and this version has not is refused by name, so that nobody relies on a protection that only stands in a file.
+// The form of gateway.yaml: which keys there are, what each holds and what it is where it is left out.
 import * as z from 'zod'
+import { identity } from './schema-identity.ts'
 import { arrivals, listener } from './schema-listeners.ts'
 import { network, trust } from './schema-trust.ts'
 import { START_TLS_NAMES } from '../upstream/starttls/types.ts'
 import { DEFAULT_DIRECTORY } from './last-known-good.ts'
 import * as values from './values.ts'
 
-const { notYet } = values
-
 const tlsVersion = z.enum(['TLSv1.2', 'TLSv1.3'])
-const ON_FILES = 'use identity.files'
-
-const identity = z.strictObject({
-  files: z.strictObject({ certificate: values.filePath, key: values.filePath, bundle: values.filePath }),
-  authority: notYet(`${ON_FILES}; sallyport identity fetch --watch keeps them fresh`),
-})
 
 const clientCertificate = z.strictObject({
   workloads: z.array(values.workloads).min(1).max(256),

@@ -33,8 +33,8 @@ export interface ListenerConfig {
     readonly from: (ip: string) => boolean
   } | null
   readonly clientAuthentication: 'svid' | 'svid-or-token'
-  /** What tokens must be for. */
-  readonly audience: string
+  /** What tokens must be for; null = the gateway's own SPIFFE ID. */
+  readonly audience: string | null
   /** With `sni`: canonical server name to the name of a destination. */
   readonly serverNames: ReadonlyMap<string, string>
   /** With `fixed`: the name of the destination. */
@@ -44,6 +44,12 @@ export interface ListenerConfig {
   readonly port: number | null
   /** Equal where nothing that this listener goes by differs; certificates and roots apart, which it follows by itself. */
   readonly fingerprint: string
+}
+
+/** What the authority has issued to the gateway, and the bundle of their trust domain. */
+export interface IssuedIdentity {
+  readonly keyPair: KeyPair
+  readonly bundle: Bundle
 }
 
 /** Certificates and roots, which change while the gateway runs: always read together, replaced together. */
@@ -169,7 +175,8 @@ export type CheckpointsConfig =
 
 export interface GatewayConfig {
   readonly trustDomain: string
-  readonly material: TrustMaterial
+  /** Null until the authority has issued the gateway's own identity. */
+  readonly material: TrustMaterial | null
   readonly networks: readonly Network[]
   /** `connections` null = as many as the process's open files allow. */
   readonly arrivals: Omit<AdmissionLimits, 'connections'> & {

@@ -34,12 +34,6 @@ export function text<T>(expected: string, read: (value: string) => T | Wrong) {
   })
 }
 
-/** A key or value that the product will have and this version has not: refused, never read over. */
-export function notYet(instead = 'remove it') {
-  const message = 'not available yet in this version of Sallyport'
-  return z.custom<never>(() => false, { error: message, params: { remedy: instead } }).optional()
-}
-
 /** One of `now`; one of `later` is known and refused as such. */
 export function oneOf<const Now extends string>(
   now: readonly [Now, ...Now[]],

@@ -3,8 +3,8 @@
 import { setMaxListeners } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { ListenerConfig, TrustMaterial } from '../config/types.ts'
-import type { TrustStore } from '../trust-store.ts'
 import type { Moments } from '../sessions/moments.ts'
+import { ownId, type TrustStore } from '../trust-store.ts'
 import type { Admission } from './arrival/admission.ts'
 import { type Arrival, ArrivalError, type ArrivalFailure } from './arrival/arrival.ts'
 import { createIntake, type Intake } from './arrival/intake.ts'
@@ -197,7 +197,7 @@ function toConnection(
     byToken: tokens
       ? (shown) =>
           identifyByToken(shown, {
-            audience: config.audience,
+            audience: config.audience ?? ownId(trust.current().identity),
             trust: trustOf(config, trust.current()),
             now: now(),
           })

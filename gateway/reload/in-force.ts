@@ -59,7 +59,8 @@ export function createInForce({ trust, destinations, ...first }: InForceOptions)
     onChange: (listener) => void listeners.push(listener),
     replace(config, policy) {
       current = { config, policy }
-      trust.replace(config.material)
+      // Where the authority is yet to issue what this configuration wants, what is at hand stays till then.
+      if (config.material !== null) trust.replace(config.material)
       destinations.replace(carryOver(destinations.current(), config.destinations))
       for (const listener of listeners) listener()
     },

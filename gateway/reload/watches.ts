@@ -1,6 +1,7 @@
 // What is read again while one configuration is in force: certificates and roots of identity and trust, and those of
 // destinations. With the next configuration the watching begins anew, and what the old watches still read counts no more.
 import type { Logger } from 'pino'
+import type { AuthoritySource } from '../config/authority.ts'
 import type { PartnerReading } from '../config/partners.ts'
 import type { ReadTrust } from '../config/read.ts'
 import type { ReadSecret } from '../config/secrets.ts'
@@ -14,6 +15,7 @@ import { watchTrust } from '../trust-watch.ts'
 export interface Sources {
   readonly trustFiles: readonly string[]
   readonly readTrust: ReadTrust
+  readonly authority: AuthoritySource | null
   readonly partners: PartnerReading
 }
 
@@ -21,6 +23,8 @@ export interface WatchesOptions {
   readonly trust: TrustStore
   readonly destinations: DestinationStore
   readonly readSecret: ReadSecret
+  /** Another one after each change of what the authority has issued. */
+  readonly issued: () => string
   readonly metrics: Pick<Metrics, 'partnerReload' | 'reload'>
   readonly log: Pick<Logger, 'info' | 'error'>
   /** Defaults: every other second; secrets as the configuration says. */
@@ -40,10 +44,10 @@ export class Watches implements AsyncDisposable {
   /** Watches these and no others; to be called when what they were read to is in the stores. */
   watch({ trustFiles, readTrust, partners }: Sources): void {
     this.#stop()
-    const { trust, destinations, filesIntervalMs, metrics, log } = this.#options
+    const { trust, destinations, filesIntervalMs, issued, metrics, log } = this.#options
     const interval = filesIntervalMs === undefined ? {} : { intervalMs: filesIntervalMs }
     this.#running = [
-      watchTrust({ files: trustFiles, readTrust, trust, metrics, log, ...interval }),
+      watchTrust({ files: trustFiles, issued, readTrust, trust, metrics, log, ...interval }),
       watchPartners({ ...this.#options, partners, destinations }),
     ]
   }

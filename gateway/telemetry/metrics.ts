@@ -1,5 +1,6 @@
 // The gateway's metrics, each with its own method, so that a label can only be what the type allows. Names are a
 // contract: dashboards and alarms read them (docs/metrics.md).
+import type { AuthorityState } from '../identity/tally.ts'
 import type { CheckpointResult } from '../audit/checkpointer.ts'
 import { type ReasonCode, REASONS } from '../audit/reasons.ts'
 import type { PolicyMode } from '../policy/types.ts'
@@ -51,6 +52,8 @@ export interface Metrics {
   judgedAgain(result: 'kept' | 'closed'): void
   /** Asked at each scrape. */
   sampleJudging(waiting: () => number): void
+  /** Asked at each scrape; null = no authority is asked for the gateway's own identity. */
+  sampleAuthority(state: () => AuthorityState | null): void
   /** `seconds` for resolving, dialling, TLS and confirmation; `resumed` null where the gateway speaks no TLS. */
   upstreamConnected(seconds: number, resumed: boolean | null): void
   /** A certificate that the gateway shows. */
@@ -249,6 +252,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       const help = 'Live sessions that wait to be judged again.'
       registry.sampled('sallyport_sessions_waiting_judgement', help, 'gauge', waiting)
     },
+    sampleAuthority: (state) => sampleAuthority(registry, state),
     upstreamConnected(seconds, resumed) {
       upstream.observe(seconds)
       if (resumed !== null) upstreamHandshakes.add({ resumed: String(resumed) })
@@ -275,6 +279,35 @@ export function createMetrics(options: MetricsOptions): Metrics {
     render: () => renderPrometheus(registry.collect()),
     close: () => delay.close(),
   }
+}
+
+function sampleAuthority(registry: Registry, state: () => AuthorityState | null): void {
+  registry.sampledSeries(
+    'sallyport_authority_requests_total',
+    'Requests to the authority for the own SVID and the trust bundle: ok, or the code of the failure.',
+    'counter',
+    () =>
+      (state()?.requests ?? []).map(({ request, result, count }) => ({
+        labels: { request, result },
+        value: count,
+      })),
+  )
+  const gauge = (name: string, help: string, of: (state: AuthorityState) => number | null) =>
+    registry.sampledSeries(name, help, 'gauge', () => {
+      const found = state()
+      const value = found === null ? null : of(found)
+      return value === null ? [] : [{ labels: {}, value }]
+    })
+  gauge(
+    'sallyport_authority_age_seconds',
+    'Since the authority last answered as it should; nothing where none is asked.',
+    ({ ageSeconds }) => ageSeconds,
+  )
+  gauge(
+    'sallyport_identity_renewal_failing_seconds',
+    'For how long the renewal of the own SVID has been failing, else 0; nothing where no authority is asked.',
+    ({ renewalFailingSeconds }) => renewalFailingSeconds,
+  )
 }
 
 /** Ages beside moments: an alarm in CloudWatch cannot subtract the time of day. */

@@ -4,7 +4,7 @@ import { checkUnique, type Report } from './config-report.ts'
 import type { IdentityDocument, ProviderDocument } from './config-schema.ts'
 import { findAudienceFault, findUrlFault } from './config-urls.ts'
 import { messageOf } from './log.ts'
-import { KNOWN_REGIONS, partitionOf } from './proofs/aws/regions.ts'
+import { KNOWN_REGIONS, partitionOf } from '../../common/aws-regions.ts'
 
 /** IAM User Guide, "Outbound identity federation": one issuer for each account. */
 const AWS_ISSUER = /^https:\/\/[0-9a-f-]{36}\.tokens\.sts\.global\.api\.aws$/

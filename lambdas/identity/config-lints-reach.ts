@@ -3,7 +3,7 @@
 import type { Report } from './config-report.ts'
 import type { IdentityDocument, RegistrationDocument } from './config-schema.ts'
 import { parseRolePattern, type RoleArn } from './proofs/aws/arn.ts'
-import { partitionOf } from './proofs/aws/regions.ts'
+import { partitionOf } from '../../common/aws-regions.ts'
 
 type AwsDocument = NonNullable<IdentityDocument['proofs']['aws']>
 type AwsMatchDocument = NonNullable<RegistrationDocument['match']['aws']>

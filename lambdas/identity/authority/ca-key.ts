@@ -1,5 +1,5 @@
 // A CA key as something that signs, wherever it lives: in this process, in KMS, or in another secret. P-384 alone.
-import { createHash, createPrivateKey, createPublicKey, type KeyObject, webcrypto } from 'node:crypto'
+import { createPrivateKey, createPublicKey, type KeyObject, webcrypto } from 'node:crypto'
 import { writePemBlock } from '../mint/der.ts'
 import { AuthorityError } from './document.ts'
 import { keyIdentifier } from './key-identifier.ts'
@@ -52,9 +52,4 @@ export async function generateCaKey(): Promise<NewCaKey> {
   const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', privateKey)
   const pem = writePemBlock('PRIVATE KEY', new Uint8Array(pkcs8))
   return { signer: await openCaKey(pem), pem }
-}
-
-/** The base64url SHA-256 of a public key's SPKI DER. */
-export function keyDigest(spki: Uint8Array): string {
-  return createHash('sha256').update(spki).digest('base64url')
 }

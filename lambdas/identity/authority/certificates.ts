@@ -2,7 +2,7 @@
 // of the old one with another key, and SKI and AKI, without which strict verifiers refuse the chain. The root's key may
 // live elsewhere, so signing is a call.
 import { randomSerial } from '../serial.ts'
-import * as x509 from '../x509-library.ts'
+import * as x509 from '../../../common/x509-library.ts'
 import { CA_ALGORITHM, type CaSigner, generateCaKey, keyIdOf } from './ca-key.ts'
 
 /** A root outlives what trusts it; the issuing CA is replaced long before it ends. */

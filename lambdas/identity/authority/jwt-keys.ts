@@ -3,7 +3,7 @@
 import { createPrivateKey, createPublicKey, type JsonWebKey, webcrypto } from 'node:crypto'
 import { calculateJwkThumbprint } from 'jose'
 import { writePemBlock } from '../mint/der.ts'
-import { keyDigest } from './ca-key.ts'
+import { keyDigest } from '../../../common/key-digest.ts'
 import { AuthorityError, type JwtKeyEntry } from './document.ts'
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const

@@ -1,5 +1,5 @@
 // Where root keys live, as the rest of the authority sees it, and the CA tools that work with any of them.
-import * as x509 from '../x509-library.ts'
+import * as x509 from '../../../common/x509-library.ts'
 import type { CaTools } from './advance.ts'
 import type { CaSigner } from './ca-key.ts'
 import { createIssuingCa, createRootCa, pemOf } from './certificates.ts'

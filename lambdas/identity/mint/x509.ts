@@ -2,7 +2,7 @@
 // alone. The subject is empty and the SAN critical (RFC 5280 §4.1.2.6): a CN would be a second name for the workload,
 // cut at 64 characters, that somebody would one day authorise by.
 import type { SpiffeId } from '../../../spiffe/id.ts'
-import { keyDigest } from '../authority/ca-key.ts'
+import { keyDigest } from '../../../common/key-digest.ts'
 import type { AuthorityState } from '../authority/state.ts'
 import { randomSerial } from '../serial.ts'
 import { CsrError } from './csr-error.ts'

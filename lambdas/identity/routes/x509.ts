@@ -1,6 +1,6 @@
 // POST /v1/svid/x509: a proof and a CSR for an X.509-SVID.
 import * as z from '../schema-library.ts'
-import { keyDigest } from '../authority/ca-key.ts'
+import { keyDigest } from '../../../common/key-digest.ts'
 import { issueX509 } from '../issue/x509.ts'
 import { MAX_CSR_BYTES, readCsr } from '../mint/csr.ts'
 import { MIN_TTL_SECONDS } from '../mint/lifetime.ts'

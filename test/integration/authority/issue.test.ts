@@ -2,7 +2,7 @@
 // refusal says nothing.
 import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import * as x509 from '../../../lambdas/identity/x509-library.ts'
+import * as x509 from '../../../common/x509-library.ts'
 import { createCsr, createKeys, type CsrKey } from '../../unit/lambdas/identity/support.ts'
 import { type BothWays, startBothWays, type Way } from './both-ways.ts'
 

@@ -31,6 +31,16 @@ test('examples/mesh', async () => {
   expect(await checkGatewayConfig(file)).toEqual({ faults: [], warnings: [] })
 })
 
+test('examples/aws', async () => {
+  await using world = await createWorld()
+  await cp(path.join(EXAMPLES, 'aws'), world.directory, { recursive: true })
+  const { faults, warnings } = await checkGatewayConfig(path.join(world.directory, 'gateway.yaml'))
+  expect(faults).toEqual([])
+  expect(warnings.map(({ message }) => message)).toEqual([
+    'secrets are not read here: of 2 reference(s) to Secrets Manager the form alone is checked',
+  ])
+})
+
 test('examples/database', async () => {
   await using world = await createWorld()
   await cp(path.join(EXAMPLES, 'database'), world.directory, { recursive: true })

@@ -22,14 +22,18 @@ afterEach(() => stack.disposeAsync())
 async function start(file = 'everything.yaml', now = () => new Date()) {
   const loaded = await loadGatewayConfig(path.join(place.path, file), { now })
   if (!loaded.ok) throw new Error(loaded.faults.map(formatFault).join('\n'))
-  const trust = createTrustStore(loaded.config.material)
+  const { material } = loaded.config
+  if (material === null) throw new Error('no identity')
+  const trust = createTrustStore(material)
   const taken: TrustMaterial[] = []
   trust.onChange((material) => void taken.push(material))
   const told: string[] = []
   const log = { info: vi.fn(), error: ({ faults }: { faults: string }) => void told.push(faults) }
   const metrics = { reload: vi.fn() }
   const readTrust = vi.fn(loaded.readTrust)
-  stack.use(watchTrust({ files: loaded.trustFiles, readTrust, trust, metrics, log, intervalMs: 5 }))
+  stack.use(
+    watchTrust({ files: loaded.trustFiles, issued: () => '', readTrust, trust, metrics, log, intervalMs: 5 }),
+  )
   await expect.poll(() => readTrust.mock.calls.length).toBeGreaterThan(0)
   return {
     ...{ trust, taken, log, metrics, readTrust },

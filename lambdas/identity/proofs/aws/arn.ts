@@ -1,9 +1,6 @@
 // ARNs of IAM roles: as AWS writes them in answers and tokens, and as registrations name them. What is not exactly one
 // of these forms is refused, which leaves out root, IAM users and federated users.
 
-/** A partition, as in `arn:aws:…`. */
-export type Partition = 'aws' | 'aws-cn' | 'aws-us-gov'
-
 const PARTITION = '(aws|aws-cn|aws-us-gov)'
 /** IAM's own limits (IAM API reference, CreateRole: RoleName and Path). */
 const NAME = '[A-Za-z0-9_+=,.@-]{1,64}'

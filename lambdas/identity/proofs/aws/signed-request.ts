@@ -3,11 +3,9 @@
 // caller's (https://words.filippo.io/dispatches/reconstruct-vs-validate/). A signature made for another audience or key
 // is simply wrong for this request, so STS itself compares them.
 import { createHash } from 'node:crypto'
+import { CALL_AUDIENCE, CALL_BODY, CALL_CONTENT_TYPE, CALL_KEY } from '../../../../common/signed-call.ts'
 import * as z from '../../schema-library.ts'
-import { STS_ENDPOINTS, stsHost } from './regions.ts'
-
-export const REQUEST_BODY = 'Action=GetCallerIdentity&Version=2011-06-15'
-const CONTENT_TYPE = 'application/x-www-form-urlencoded; charset=utf-8'
+import { STS_ENDPOINTS, stsHost } from '../../../../common/aws-regions.ts'
 
 /** Headers that some signers add by themselves: `@smithy/signature-v4` the first, aws-sdk-go-v2 the second. */
 const EXTRA = ['x-amz-content-sha256', 'content-length'] as const
@@ -42,8 +40,8 @@ export interface SignedValues {
 
 function extraHeaders(signed: SigV4Fields['signed']): Record<string, string> {
   const values = {
-    'content-length': String(Buffer.byteLength(REQUEST_BODY)),
-    'x-amz-content-sha256': createHash('sha256').update(REQUEST_BODY).digest('hex'),
+    'content-length': String(Buffer.byteLength(CALL_BODY)),
+    'x-amz-content-sha256': createHash('sha256').update(CALL_BODY).digest('hex'),
   }
   return Object.fromEntries((signed ?? []).map((name) => [name, values[name]]))
 }
@@ -53,11 +51,11 @@ export function buildSignedRequest(fields: SigV4Fields, values: SignedValues): S
   const host = stsHost(fields.region, fields.endpoint ?? null)
   if (host === null) return null
   const signed: Record<string, string> = {
-    'content-type': CONTENT_TYPE,
+    'content-type': CALL_CONTENT_TYPE,
     host,
     'x-amz-date': fields.date,
-    'x-sallyport-audience': values.audience,
-    'x-sallyport-key': values.binding,
+    [CALL_AUDIENCE]: values.audience,
+    [CALL_KEY]: values.binding,
     ...(fields.sessionToken === undefined ? {} : { 'x-amz-security-token': fields.sessionToken }),
     ...extraHeaders(fields.signed),
   }
@@ -65,9 +63,9 @@ export function buildSignedRequest(fields: SigV4Fields, values: SignedValues): S
   const names = Object.keys(signed).sort().join(';')
   return {
     host,
-    body: REQUEST_BODY,
+    body: CALL_BODY,
     headers: {
-      'content-length': String(Buffer.byteLength(REQUEST_BODY)),
+      'content-length': String(Buffer.byteLength(CALL_BODY)),
       ...signed,
       accept: 'application/json',
       authorization: `AWS4-HMAC-SHA256 Credential=${fields.accessKeyId}/${scope}, SignedHeaders=${names}, Signature=${fields.signature}`,

@@ -5,7 +5,7 @@ import type { Fetch } from '../guarded-fetch.ts'
 import { type AwsPrincipal, type Proof, ProofError } from '../proof.ts'
 import { type AssumedRoleArn, parseAssumedRoleArn } from './arn.ts'
 import { createHash } from 'node:crypto'
-import { partitionOf } from './regions.ts'
+import { partitionOf } from '../../../../common/aws-regions.ts'
 import { buildSignedRequest, type SigV4Fields } from './signed-request.ts'
 import { type CallerIdentity, getCallerIdentity } from './sts.ts'
 

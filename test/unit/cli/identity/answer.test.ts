@@ -2,8 +2,10 @@
 // that it was asked for.
 import { webcrypto } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { readAnswer, readProblem } from '../../../../cli/identity/answer.ts'
-import * as x509 from '../../../../lambdas/identity/x509-library.ts'
+import { readAnswer } from '../../../../cli/identity/answer.ts'
+import { readProblem } from '../../../../common/authority/answer.ts'
+import { Secret } from '../../../../common/secret.ts'
+import * as x509 from '../../../../common/x509-library.ts'
 import { createCsr, createDocument, createKeys, createTestAuthority } from '../../lambdas/identity/support.ts'
 import { buildAuthorityState } from '../../../../lambdas/identity/authority/state.ts'
 
@@ -11,8 +13,9 @@ interface Issued {
   readonly [field: string]: string
 }
 
-async function pemOf(keys: CryptoKeyPair): Promise<string> {
-  return x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey), 'PRIVATE KEY')
+async function pemOf(keys: CryptoKeyPair): Promise<Secret> {
+  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)
+  return new Secret(x509.PemConverter.encode(pkcs8, 'PRIVATE KEY'))
 }
 
 /** A good answer, with what it takes to judge it. */

@@ -1,7 +1,8 @@
 // When an identity is renewed, and what happens while it cannot be.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { jitter, renewalDelay, retryDelay, watchIdentity } from '../../../../cli/identity/watch.ts'
+import { watchIdentity } from '../../../../cli/identity/watch.ts'
+import { jitter, renewalDelay, retryDelay } from '../../../../common/authority/timing.ts'
 
 const NOW = new Date('2026-11-24T12:00:00.000Z')
 const after = (ms: number) => new Date(NOW.getTime() + ms)

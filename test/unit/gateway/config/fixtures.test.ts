@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { formatFault } from '../../../../common/fault.ts'
 import { checkGatewayConfig } from '../../../../gateway/config/check.ts'
+import { AUTHORITY_URL } from '../../../../gateway/config/authority.ts'
 import { PROXY_PROTOCOL_FROM } from '../../../../gateway/config/listeners.ts'
 import { loadGatewayConfig } from '../../../../gateway/config/load.ts'
 import {
@@ -211,6 +212,69 @@ describe(PROXY_PROTOCOL_FROM, () => {
         `${file}: ${PROXY_PROTOCOL_FROM}: expected ranges such as 10.0.0.0/16,10.1.0.0/16, ${found}`,
       ])
     }
+  })
+})
+
+describe(AUTHORITY_URL, () => {
+  const load = async (name: string, value: string) => {
+    const loaded = await loadGatewayConfig(path.join(place.path, name), {
+      environment: { [AUTHORITY_URL]: value },
+    })
+    if (!loaded.ok) throw new Error(loaded.faults.map(formatFault).join('\n'))
+    return loaded
+  }
+
+  test('wins over the file, and is told', async () => {
+    const loaded = await load('authority.yaml', 'https://other.example.org')
+    expect(loaded.overridden).toEqual([AUTHORITY_URL])
+    expect(loaded.authority?.settings).toEqual({
+      url: 'https://other.example.org',
+      trustDomain: 'example.org',
+      proof: { tokenFile: '/var/run/secrets/sallyport/token' },
+      roots: { file: path.join(place.path, 'pki/bundle.pem') },
+      audience: 'https://identity.example.org',
+      registration: 'gateway',
+      ttlSeconds: 86_400,
+    })
+    expect(loaded.config.material).toBeNull()
+    expect((await loaded.readTrust()).faults).toEqual([])
+  })
+
+  test('that is empty is not there', async () => {
+    const loaded = await load('authority.yaml', '')
+    expect([loaded.overridden, loaded.authority?.settings.url]).toEqual([
+      [],
+      'https://identity.example.org/prod',
+    ])
+  })
+
+  test('is enough where the file has no URL', async () => {
+    await place.write(
+      'no-url.yaml',
+      (await readFile(path.join(place.path, 'authority.yaml'), 'utf8')).replace(/ +url: .*\n/, ''),
+    )
+    const loaded = await load('no-url.yaml', 'http://127.0.0.1:8080')
+    expect(loaded.authority?.settings.url).toBe('http://127.0.0.1:8080')
+  })
+
+  test('is a warning where the identity comes from files', async () => {
+    const loaded = await load('smallest.yaml', 'https://identity.example.org')
+    expect([loaded.overridden, loaded.authority]).toEqual([[], null])
+    expect(loaded.warnings.map(formatFault)).toEqual([
+      `${path.join(place.path, 'smallest.yaml')}:4: identity: ${AUTHORITY_URL} is set and not used, since identity.files is (use identity.authority, or unset it)`,
+    ])
+  })
+
+  test.each<[string, string]>([
+    ['http://identity.example.org', 'http is for loopback alone'],
+    ['identity.example.org', 'set it right or not at all'],
+    ['https://user:secret@identity.example.org', 'set it right or not at all'],
+  ])('%s is a fault that does not quote it', async (value, remedy) => {
+    const file = path.join(place.path, 'authority.yaml')
+    const loaded = await loadGatewayConfig(file, { environment: { [AUTHORITY_URL]: value } })
+    expect(loaded.ok ? [] : loaded.faults.map(formatFault)).toEqual([
+      `${file}: ${AUTHORITY_URL}: expected the URL of the authority, such as https://identity.example.org (${remedy})`,
+    ])
   })
 })
 

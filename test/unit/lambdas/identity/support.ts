@@ -25,7 +25,7 @@ import type { AwsMatch } from '../../../../lambdas/identity/registrations/match.
 import type { Registration } from '../../../../lambdas/identity/registrations/registration.ts'
 import { parseTemplate } from '../../../../lambdas/identity/registrations/template.ts'
 import { createMemoryReplayStore } from '../../../../lambdas/identity/replay/memory.ts'
-import * as x509 from '../../../../lambdas/identity/x509-library.ts'
+import * as x509 from '../../../../common/x509-library.ts'
 import { createFakeIssuer, type FakeIssuer, fetchOf, goodClaims } from '../../../fakes/oidc-issuer.ts'
 
 export const TRUST_DOMAIN = 'example.org'

@@ -3,7 +3,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
 import { describe, expect, it } from 'vitest'
 import { hostOf } from '../../../../../lambdas/identity/aws-json/endpoint.ts'
-import { KNOWN_REGIONS } from '../../../../../lambdas/identity/proofs/aws/regions.ts'
+import { KNOWN_REGIONS } from '../../../../../common/aws-regions.ts'
 
 const sdk = {
   dynamodb: new DynamoDBClient({ region: 'eu-west-1' }),

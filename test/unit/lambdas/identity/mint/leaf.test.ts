@@ -6,7 +6,7 @@ import { CA_ALGORITHM } from '../../../../../lambdas/identity/authority/ca-key.t
 import type { AuthorityState } from '../../../../../lambdas/identity/authority/state.ts'
 import { writeInteger, writeTime } from '../../../../../lambdas/identity/mint/der.ts'
 import { type LeafFields, signLeaf, writeTbs } from '../../../../../lambdas/identity/mint/leaf.ts'
-import * as x509 from '../../../../../lambdas/identity/x509-library.ts'
+import * as x509 from '../../../../../common/x509-library.ts'
 import { readAll, readOne, TAG } from '../../../../../spiffe/der.ts'
 import { createState } from '../support.ts'
 

@@ -7,7 +7,7 @@ import type { AuthorityState } from '../../../../../lambdas/identity/authority/s
 import { mintJwt } from '../../../../../lambdas/identity/mint/jwt.ts'
 import { checkSigned, type Intended } from '../../../../../lambdas/identity/mint/self-check.ts'
 import { type MintOptions, mintX509 } from '../../../../../lambdas/identity/mint/x509.ts'
-import * as x509 from '../../../../../lambdas/identity/x509-library.ts'
+import * as x509 from '../../../../../common/x509-library.ts'
 import { parseSpiffeId } from '../../../../../spiffe/id.ts'
 import { createClock, createCsr, createKeys, createState, createTestAuthority, random } from '../support.ts'
 

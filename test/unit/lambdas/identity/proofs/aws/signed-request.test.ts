@@ -1,9 +1,9 @@
 // The request to STS is a pure function of a few values (attacks 1 to 6): nothing else of the caller's is in it.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { CALL_BODY } from '../../../../../../common/signed-call.ts'
 import {
   buildSignedRequest,
-  REQUEST_BODY,
   SIGV4_PROOF,
   type SigV4Fields,
 } from '../../../../../../lambdas/identity/proofs/aws/signed-request.ts'
@@ -93,7 +93,7 @@ describe('buildSignedRequest', () => {
       fc.property(fields, (found) => {
         const request = buildSignedRequest(SIGV4_PROOF.parse(found), VALUES)
         if (request === null) throw new Error('no host')
-        expect(request.body).toBe(REQUEST_BODY)
+        expect(request.body).toBe(CALL_BODY)
         expect(Object.keys(request.headers).sort()).toEqual([
           'accept',
           'authorization',

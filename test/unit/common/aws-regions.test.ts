@@ -1,7 +1,7 @@
 // STS hosts come from a table (attack 5): nothing that a caller writes becomes part of a host name.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { KNOWN_REGIONS, partitionOf, stsHost } from '../../../../../../lambdas/identity/proofs/aws/regions.ts'
+import { KNOWN_REGIONS, partitionOf, stsHost } from '../../../common/aws-regions.ts'
 
 describe('stsHost', () => {
   test.each<[string, 'fips' | 'dualstack' | null, string | null]>([

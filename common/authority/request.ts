@@ -13,6 +13,7 @@ export interface AuthorityRequest {
   readonly body: string | null
   /** PEM; null = the system's roots. */
   readonly ca: string | null
+  readonly signal?: AbortSignal
 }
 
 export interface AuthorityAnswer {
@@ -45,7 +46,10 @@ export const requestAuthority: AuthorityFetch = async (wanted) => {
     method: wanted.method,
     headers: { ...wanted.headers },
     agent: false,
-    signal: AbortSignal.timeout(TIMEOUT_MS),
+    signal: AbortSignal.any([
+      AbortSignal.timeout(TIMEOUT_MS),
+      ...(wanted.signal === undefined ? [] : [wanted.signal]),
+    ]),
     ...(wanted.ca === null ? {} : { ca: wanted.ca }),
   }
   try {

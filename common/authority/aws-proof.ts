@@ -1,11 +1,10 @@
 // AWS proofs, from the credentials that the SDK finds: an outbound web identity token where the account gives one, else
-// a signed GetCallerIdentity. Trusts AWS's own SDK with the credentials; none of them leaves but inside the proof.
-import { GetWebIdentityTokenCommand, STSClient } from '@aws-sdk/client-sts'
-import { Hash } from '@smithy/hash-node'
-import { SignatureV4 } from '@smithy/signature-v4'
-import { Secret } from '../../common/secret.ts'
-import { REQUEST_BODY, type SigV4Fields } from '../../lambdas/identity/proofs/aws/signed-request.ts'
-import { stsHost } from '../../lambdas/identity/proofs/aws/regions.ts'
+// a signed GetCallerIdentity. Trusts AWS's own SDK with the credentials; none of them leaves but inside the proof. The SDK
+// is loaded when the first proof is made, since most gateways make none.
+import type { STSClient } from '@aws-sdk/client-sts'
+import { Secret } from '../secret.ts'
+import { CALL_AUDIENCE, CALL_BODY, CALL_CONTENT_TYPE, CALL_KEY, type SignedCall } from '../signed-call.ts'
+import { stsHost } from '../aws-regions.ts'
 import { IdentityFetchError } from './errors.ts'
 import type { MadeSource, ProofWanted, ShownProof } from './proof.ts'
 
@@ -53,6 +52,7 @@ function unavailable(error: unknown): IdentityFetchError {
 }
 
 async function requestToken(client: STSClient, { audience, binding }: ProofWanted): Promise<Secret> {
+  const { GetWebIdentityTokenCommand } = await import('@aws-sdk/client-sts')
   const command = new GetWebIdentityTokenCommand({
     // Bound to the key: a token that is stolen on its way certifies no key of the thief's.
     Audience: [`${audience}#${binding}`],
@@ -71,10 +71,14 @@ function amzDate(now: Date): string {
   return now.toISOString().replaceAll(/[-:]|\.\d{3}/g, '')
 }
 
-async function sign(region: string, client: STSClient, wanted: ProofWanted, now: Date): Promise<SigV4Fields> {
+async function sign(region: string, client: STSClient, wanted: ProofWanted, now: Date): Promise<SignedCall> {
   const host = stsHost(region, null)
   if (host === null) throw new IdentityFetchError('aws-unavailable', `AWS: there is no region ${region}`)
   const credentials = await client.config.credentials()
+  const [{ Hash }, { SignatureV4 }] = await Promise.all([
+    import('@smithy/hash-node'),
+    import('@smithy/signature-v4'),
+  ])
   const signer = new SignatureV4({
     credentials,
     region,
@@ -83,10 +87,10 @@ async function sign(region: string, client: STSClient, wanted: ProofWanted, now:
     applyChecksum: false,
   })
   const headers = {
-    'content-type': 'application/x-www-form-urlencoded; charset=utf-8',
+    'content-type': CALL_CONTENT_TYPE,
     host,
-    'x-sallyport-audience': wanted.audience,
-    'x-sallyport-key': wanted.binding,
+    [CALL_AUDIENCE]: wanted.audience,
+    [CALL_KEY]: wanted.binding,
   }
   const request = {
     method: 'POST',
@@ -94,7 +98,7 @@ async function sign(region: string, client: STSClient, wanted: ProofWanted, now:
     hostname: host,
     path: '/',
     headers,
-    body: REQUEST_BODY,
+    body: CALL_BODY,
   }
   const signed = await signer.sign(request, { signingDate: now })
   const [signature] = /[0-9a-f]{64}$/.exec(signed.headers.authorization ?? '') ?? []
@@ -108,6 +112,7 @@ async function sign(region: string, client: STSClient, wanted: ProofWanted, now:
 
 async function withClient<T>(options: AwsProofOptions, work: (client: STSClient) => Promise<T>): Promise<T> {
   // Without `credentials` the client uses the SDK's whole chain: environment, shared files, container, instance.
+  const { STSClient } = await import('@aws-sdk/client-sts')
   const client = new STSClient({
     maxAttempts: 2,
     ...(options.region === undefined ? {} : { region: options.region }),

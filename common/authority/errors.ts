@@ -1,5 +1,5 @@
 // Why an identity could not be fetched, in words for whoever runs the command.
-import { SallyportError } from '../../common/errors.ts'
+import { SallyportError } from '../errors.ts'
 
 export type IdentityFetchErrorCode =
   | 'authority-url'
@@ -14,6 +14,7 @@ export type IdentityFetchErrorCode =
   | 'answer-untrusted'
   | 'bundle-unreadable'
   | 'bundle-went-back'
+  | 'roots-unreadable'
   | 'token-unreadable'
   | 'aws-unavailable'
   | 'output-unwritable'

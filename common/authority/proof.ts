@@ -1,6 +1,6 @@
 // What a caller shows the authority: a token that is at hand, or a proof that is made for this audience and key.
-import type { Secret } from '../../common/secret.ts'
-import type { SigV4Fields } from '../../lambdas/identity/proofs/aws/signed-request.ts'
+import type { Secret } from '../secret.ts'
+import type { SignedCall } from '../signed-call.ts'
 
 export interface ProofWanted {
   /** The authority's audience. */
@@ -9,7 +9,7 @@ export interface ProofWanted {
   readonly binding: string
 }
 
-export type ShownProof = { readonly token: Secret } | { readonly aws: SigV4Fields }
+export type ShownProof = { readonly token: Secret } | { readonly aws: SignedCall }
 
 /** A token that somebody else made, for no key in particular; the same one may be read again and again. */
 export interface TokenSource {

@@ -1,7 +1,10 @@
-// The STS hosts that the authority may call, from a table of its own. No part of a host name comes from a caller: a
+// The regions of AWS and the STS hosts that may be called, from a table of our own: the authority asks them, and who
+// proves itself to it signs for them. No part of a host name comes from a caller: a
 // region that is not in here is refused, and so `sts.<anything>.amazonaws.com` cannot be made to exist.
 // Source: AWS General Reference, "AWS STS endpoints and quotas", and IAM "Regions and endpoints".
-import type { Partition } from './arn.ts'
+
+/** A partition, as in `arn:aws:…`. */
+export type Partition = 'aws' | 'aws-cn' | 'aws-us-gov'
 
 export const STS_ENDPOINTS = ['fips', 'dualstack'] as const
 export type StsEndpoint = (typeof STS_ENDPOINTS)[number]

@@ -9,12 +9,14 @@ import {
   type AuthorityRequest,
   requestAuthority,
 } from './request.ts'
-import { jitter } from './watch.ts'
+import { jitter } from './timing.ts'
 
 export interface PatienceOptions {
   readonly fetch?: AuthorityFetch
   readonly random?: () => number
   readonly sleep?: (ms: number) => Promise<unknown>
+  /** Ends the request, and the waiting for another try. */
+  readonly signal?: AbortSignal
 }
 
 /** Milliseconds before the second and the third try. */
@@ -34,9 +36,10 @@ export async function send(
   expected: 200 | 201,
   options: PatienceOptions,
 ): Promise<AuthorityAnswer> {
-  const { fetch = requestAuthority, random = Math.random, sleep = setTimeout } = options
+  const { fetch = requestAuthority, random = Math.random, signal } = options
+  const { sleep = (ms: number) => setTimeout(ms, undefined, { signal }) } = options
   const once = async (): Promise<AuthorityAnswer> => {
-    const answer = await fetch(request)
+    const answer = await fetch(signal === undefined ? request : { ...request, signal })
     if (answer.status !== expected) throw readProblem(answer)
     return answer
   }
@@ -44,7 +47,7 @@ export async function send(
     try {
       return await once()
     } catch (error) {
-      if (!mayPass(error)) throw error
+      if (!mayPass(error) || signal?.aborted === true) throw error
       await sleep(jitter(pause, random()))
     }
   }

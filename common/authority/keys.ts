@@ -2,15 +2,15 @@
 // is good for no other, so as long as a token stays the same its key does: a try that failed after the authority had
 // the token, or a renewal before the platform replaced it, would else lock the caller out.
 import { webcrypto } from 'node:crypto'
-import type { Secret } from '../../common/secret.ts'
-import { keyDigest } from '../../lambdas/identity/authority/ca-key.ts'
-import * as x509 from '../../lambdas/identity/x509-library.ts'
+import { Secret } from '../secret.ts'
+import { keyDigest } from '../key-digest.ts'
+import * as x509 from '../x509-library.ts'
 
 const KEY_ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 
 export interface RequestKey {
-  /** PKCS #8. */
-  readonly pem: string
+  /** PKCS #8 PEM. */
+  readonly pem: Secret
   /** `x509:` and the digest of its SPKI, which proofs may be bound to (design §5.4). */
   readonly binding: string
   readonly csr: string
@@ -25,7 +25,7 @@ export async function createKey(): Promise<RequestKey> {
   const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)
   const spki = new Uint8Array(await webcrypto.subtle.exportKey('spki', keys.publicKey))
   return {
-    pem: `${x509.PemConverter.encode(pkcs8, 'PRIVATE KEY')}\n`,
+    pem: new Secret(`${x509.PemConverter.encode(pkcs8, 'PRIVATE KEY')}\n`),
     binding: `x509:${keyDigest(spki)}`,
     csr: request.toString('pem'),
   }
