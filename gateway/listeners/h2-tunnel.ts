@@ -70,7 +70,9 @@ export class H2Tunnel implements Tunnel {
   accept(): RelaySide {
     const stream = this.#stream
     this.#onAccepted()
+    // Nobody asks the signal any more, and each abort makes an exception with a stack.
     stream.off('close', this.#onGone)
+    stream.off('aborted', this.#onGone)
     stream.respond({ [HTTP2_HEADER_STATUS]: 200 })
     return {
       stream,

@@ -150,18 +150,18 @@ interface Ended {
   readonly outcome: { readonly code: string }
 }
 
-async function ended(world: World): Promise<readonly Ended[]> {
+async function ended(world: World): Promise<readonly string[]> {
   const text = await readFile(path.join(world.directory, 'audit.jsonl'), 'utf8')
-  const lines = text.split('\n').filter((line) => line.startsWith('{"event":"session"'))
-  return lines.map((line) => JSON.parse(line) as Ended)
+  return text.split('\n').filter((line) => line.startsWith('{"event":"session"'))
 }
 
 /** Polls until `count` more have ended. */
 async function closed(world: World, before: number, count: number): Promise<readonly Ended[]> {
   for (;;) {
     const all = await ended(world)
-    if (all.length >= before + count) return all.slice(before)
-    await new Promise((resolve) => setTimeout(resolve, 250))
+    if (all.length >= before + count) return all.slice(before).map((line) => JSON.parse(line) as Ended)
+    // Not oftener: this process shares the machine with the gateway.
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
   }
 }
 
