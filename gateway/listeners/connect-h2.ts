@@ -3,6 +3,7 @@ import http2 from 'node:http2'
 import type { ReasonCode } from '../audit/reasons.ts'
 import { meantByOctets, parseHostPort } from '../destinations/host.ts'
 import { NO_FACTS, type TunnelFacts } from '../sessions/tunnel.ts'
+import { Allowance } from './allowance.ts'
 import { type ClientConnection, type RequestHandler, requestTimeout } from './connection.ts'
 import { namesTarget } from './h1-request.ts'
 import { H2Guard, H2LimitError, MAX_STREAMS, SESSION_LIMITS } from './h2-guard.ts'
@@ -12,6 +13,12 @@ import { answer, type H2Request, H2Tunnel } from './h2-tunnel.ts'
 import { readMeshHints } from './mesh-hints.ts'
 
 const MAX_HEADER_LIST_BYTES = 16 * 1024
+
+/**
+ * Requests of one connection that are refused, each a decision and a record. Past that it takes no more, which costs who
+ * goes on asking a handshake, and whoever meant no harm nothing but that: open tunnels go on.
+ */
+const REFUSED = { burst: 500, perSecond: 50 } as const
 
 const { HTTP2_HEADER_METHOD, HTTP2_HEADER_AUTHORITY, NGHTTP2_NO_ERROR } = http2.constants
 
@@ -47,6 +54,7 @@ class ServedH2 {
   readonly #onClosing = () => this.#noRequest('session-drained', null)
   /** What each stream holds of bytes that nobody reads. */
   readonly #inboxes = new Map<http2.ServerHttp2Stream, H2Inbox>()
+  readonly #refused = new Allowance(REFUSED, () => performance.now())
   #requested = false
   /** A certificate is good, or a token was: the connection belongs to somebody. */
   #admitted = false
@@ -105,7 +113,9 @@ class ServedH2 {
     const inbox = new H2Inbox(stream, (bytes) => this.#options.memory.grew(bytes))
     this.#inboxes.set(stream, inbox)
     stream.once('close', () => this.#inboxes.delete(stream))
-    this.#take({ stream, inbox, headers, onAccepted: () => this.#admit() }, raw)
+    const onAccepted = () => this.#admit()
+    const onRefused = () => this.#countRefused()
+    this.#take({ stream, inbox, headers, onAccepted, onRefused }, raw)
     const identity = this.#connection.identity()
     if (identity.ok) return this.#admit()
     // Told once; nobody whose certificate is refused gets a second stream. Who shows tokens shows one for each, and as
@@ -114,17 +124,22 @@ class ServedH2 {
     if (!asked || (!this.#admitted && ++this.#strangers > MAX_STREAMS)) this.#session.close()
   }
 
+  #countRefused(): void {
+    if (!this.#refused.take()) this.#session.close()
+  }
+
   #admit(): void {
     this.#admitted = true
     clearTimeout(this.#deadline)
   }
 
   #take(request: H2Request, raw: readonly string[]): void {
-    const { stream, headers } = request
+    const { stream, headers, onRefused } = request
     const target = readTarget(headers, raw)
     if ('code' in target) {
       const { id, code } = this.#handler.refusedRequest(this.#connection, target.code, target.detail)
-      return answer(stream, code, id)
+      answer(stream, code, id)
+      return onRefused()
     }
     const facts: TunnelFacts = this.#options.hints ? { ...NO_FACTS, hints: readMeshHints(headers) } : NO_FACTS
     this.#handler.tunnel(this.#connection, new H2Tunnel(this.#connection, request, target, facts))

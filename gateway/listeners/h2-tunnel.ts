@@ -29,6 +29,7 @@ export interface H2Request {
   readonly inbox: H2Inbox
   readonly headers: http2.IncomingHttpHeaders
   readonly onAccepted: () => void
+  readonly onRefused: () => void
 }
 
 export class H2Tunnel implements Tunnel {
@@ -40,12 +41,13 @@ export class H2Tunnel implements Tunnel {
   readonly #stream: http2.ServerHttp2Stream
   readonly #inbox: H2Inbox
   readonly #onAccepted: () => void
+  readonly #onRefused: () => void
   readonly #gone = new AbortController()
   readonly #onGone = () => this.#gone.abort()
 
   constructor(
     connection: ClientConnection,
-    { stream, inbox, headers, onAccepted }: H2Request,
+    { stream, inbox, headers, onAccepted, onRefused }: H2Request,
     requested: { readonly host: string; readonly port: number },
     facts: TunnelFacts,
   ) {
@@ -53,6 +55,7 @@ export class H2Tunnel implements Tunnel {
     this.#stream = stream
     this.#inbox = inbox
     this.#onAccepted = onAccepted
+    this.#onRefused = onRefused
     this.requested = requested
     this.facts = facts
     this.#proxyAuthorization = headers['proxy-authorization'] ?? null
@@ -70,7 +73,9 @@ export class H2Tunnel implements Tunnel {
   accept(): RelaySide {
     const stream = this.#stream
     this.#onAccepted()
+    // Nobody asks the signal any more, and each abort makes an exception with a stack.
     stream.off('close', this.#onGone)
+    stream.off('aborted', this.#onGone)
     stream.respond({ [HTTP2_HEADER_STATUS]: 200 })
     return {
       stream,
@@ -83,8 +88,9 @@ export class H2Tunnel implements Tunnel {
   }
 
   refuse(code: ReasonCode, attemptId: string): void {
-    if (REASONS[code].status === null) return resetStream(this.#stream)
-    answer(this.#stream, code, attemptId)
+    if (REASONS[code].status === null) resetStream(this.#stream)
+    else answer(this.#stream, code, attemptId)
+    this.#onRefused()
   }
 }
 

@@ -28,6 +28,8 @@ export interface Statement {
   readonly text: string
   /** 1-based line of the first token. */
   readonly line: number
+  /** Of its last character and one, in the text of the file. */
+  readonly end: number
   readonly strings: readonly StringLiteral[]
   readonly nesting: number
   readonly operators: number
@@ -75,7 +77,7 @@ function note(open: OpenStatement, token: string, line: number): void {
 
 function finish(open: OpenStatement, text: string, end: number): Statement {
   const { file, line, strings, nesting, operators } = open
-  return { file, line, strings, nesting, operators, text: text.slice(open.start, end) }
+  return { file, line, end, strings, nesting, operators, text: text.slice(open.start, end) }
 }
 
 function isBlank(token: string): boolean {

@@ -7,26 +7,30 @@ import { uncachedReads } from './decide.ts'
 import { applies, type Facts, type PrincipalFacts, scopeApplies } from './partial.ts'
 import type { NamedPolicy } from './rules.ts'
 import { scopeOf } from './scope.ts'
+import type { Steps } from './steps.ts'
 
 type Complaint = { readonly message: string; readonly remedy: string | null }
 
 /** `told` are the policies about which Cedar has said already that they cannot apply. */
-export function warningsOf(
+export function* warningsOf(
   policies: readonly NamedPolicy[],
   known: Known,
   now: Date,
   told: ReadonlySet<string>,
-): readonly Fault[] {
+): Steps<readonly Fault[]> {
   const forbids = policies.filter(({ json }) => json.effect === 'forbid')
-  return policies.flatMap((policy) => {
+  const warnings: Fault[] = []
+  for (const policy of policies) {
     const { file, line } = policy.statement
     const never = told.has(policy.id) ? null : neverApplies(policy, forbids, known, now.getTime())
-    return [never, uncached(policy)].flatMap((complaint) => {
-      if (complaint === null) return []
+    for (const complaint of [never, uncached(policy)]) {
+      if (complaint === null) continue
       const message = `policy ${JSON.stringify(policy.id)}: ${complaint.message}`
-      return [{ file, line, key: null, message, remedy: complaint.remedy }]
-    })
-  })
+      warnings.push({ file, line, key: null, message, remedy: complaint.remedy })
+    }
+    yield
+  }
+  return warnings
 }
 
 function uncached({ json }: NamedPolicy): Complaint | null {

@@ -2,7 +2,7 @@
 // has any fault is not accepted, so that a bad configuration never replaces a good one.
 import type { Fault } from '../../common/fault.ts'
 import { type LoadedGatewayConfig, loadGatewayConfig, type LoadOptions } from '../config/load.ts'
-import { compilePolicy } from '../policy/compile.ts'
+import { compilePolicyInSlices } from '../policy/compile.ts'
 import type { Policy } from '../policy/types.ts'
 
 export interface AcceptedConfig {
@@ -24,7 +24,7 @@ export type AcceptResult =
 export async function acceptConfig(file: string, options: LoadOptions = {}): Promise<AcceptResult> {
   const loaded = await loadGatewayConfig(file, options)
   if (!loaded.ok) return loaded
-  const compiled = compilePolicy(loaded.config.policyFiles, loaded.policy)
+  const compiled = await compilePolicyInSlices(loaded.config.policyFiles, loaded.policy)
   if (!compiled.ok) return { ok: false, faults: compiled.faults, files: loaded.files }
   const warnings = [...loaded.warnings, ...compiled.warnings]
   return { ok: true, accepted: { loaded, policy: compiled.policy, warnings } }

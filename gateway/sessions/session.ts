@@ -309,8 +309,8 @@ class Session {
   /** Ends the session from outside: what is still opening is cancelled, what relays is reset. */
   close(why: Refusal): void {
     this.#closing ??= why
-    this.#relaying?.close(why.code, why.detail)
-    this.#cancel.abort()
+    if (this.#relaying === null) this.#cancel.abort()
+    else this.#relaying.close(why.code, why.detail)
   }
 
   refuse({ code, detail }: Refusal): void {

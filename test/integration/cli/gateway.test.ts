@@ -1,10 +1,11 @@
 // `sallyport gateway` as a process: start lines, a session, drain by signals, and what stops it from starting.
+import { readFile, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { connect } from '../../fixtures/connect-client.ts'
 import { startPartner } from '../../fixtures/partner.ts'
 import { runSallyport, type Sallyport, startSallyport } from '../../fixtures/sallyport.ts'
-import { readToEnding } from '../../fixtures/sockets.ts'
+import { connectRaw, readToEnding } from '../../fixtures/sockets.ts'
 import { createWorld, type World } from '../../fixtures/world.ts'
 
 interface Ports {
@@ -70,6 +71,38 @@ describe('sallyport gateway', () => {
       outcome: { code: 'closed' },
     })
     expect(gateway.events('session.opened')).toHaveLength(1)
+  })
+
+  test('a further SIGTERM ends the delay of its drain, the next one the deadline, and each session has its record', async () => {
+    await using world = await createWorld()
+    await using partner = await startPartner(world, (socket) => socket.pipe(socket), {
+      name: 'partner.localhost',
+    })
+    const file = await writeConfig(world, { partner: partner.port })
+    const text = await readFile(file, 'utf8')
+    await writeFile(file, text.replace(/^drain: .*$/m, 'drain: {delay: 1h, deadline: 1h}'))
+    await using gateway = startSallyport(['gateway', '--config', file])
+    const health = await portOf(gateway, 'health')
+    const proxy = await portOf(gateway, 'proxy')
+    const target = `partner.localhost:${partner.port}`
+    const svid = await world.svid('/payments/api')
+    const { status, socket } = await connect(world, proxy, { svid, target })
+    expect(status).toBe(200)
+    const ending = readToEnding(socket)
+    gateway.signal('SIGTERM')
+    await expect.poll(() => statusOf(health, '/readyz')).toBe(503)
+    const taken = async () => ((await connectRaw(proxy)).destroyed ? 'refused' : 'taken')
+    expect(await taken()).toBe('taken')
+    gateway.signal('SIGTERM')
+    await expect.poll(taken).toBe('refused')
+    expect(gateway.events('session').map(({ workload }) => workload)).not.toContain(
+      'spiffe://example.org/payments/api',
+    )
+    gateway.signal('SIGTERM')
+    expect((await ending).how).toBe('reset')
+    expect(await gateway.exited).toBe(0)
+    const records = gateway.events('session').filter(({ destination }) => destination !== null)
+    expect(records).toMatchObject([{ outcome: { code: 'session-drained', by: 'gateway' } }])
   })
 
   test('standard output holds start lines and events alone, in order; logs are on standard error', async () => {

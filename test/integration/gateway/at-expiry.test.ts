@@ -1,7 +1,7 @@
 // What the end of an SVID means for the sessions that were opened with it. The gateway's clock is the test's.
 import { describe, expect, test } from 'vitest'
 import { connect, connectTls } from '../../fixtures/connect-client.ts'
-import { RawH2 } from '../../fixtures/h2-raw.ts'
+import { FRAME, RawH2 } from '../../fixtures/h2-raw.ts'
 import { outcome, scene } from './living-scene.ts'
 
 const MINUTE = 60_000
@@ -117,3 +117,34 @@ test('atExpiry: keep lets it live, and the HTTP/2 connection takes no new tunnel
   await open.alive()
   expect(s.gateway.records()).toEqual([])
 })
+
+test.for<[string, boolean]>([
+  ['renewed', true],
+  ['renewed', false],
+  ['close', true],
+])(
+  'atExpiry: %s, a newer SVID shown: %s: the HTTP/2 connection takes no new tunnel',
+  async ([atExpiry, shown]) => {
+    await using s = await timed(atExpiry)
+    const svid = await s.until(30)
+    const h2 = new RawH2(await connectTls(s.world, s.gateway.port, { svid, tls: { ALPNProtocols: ['h2'] } }))
+    const target = `partner.test:${s.partner.port}`
+    h2.connect(1, target)
+    await expect.poll(() => h2.isConnected(1)).toBe(true)
+    s.at(29)
+    if (shown) await s.open(await s.until(120))
+    expect(h2.goAwayCode()).toBe(null)
+    s.at(30)
+    await expect.poll(() => h2.goAwayCode()).toBe(0)
+    if (atExpiry === 'renewed' && shown) {
+      h2.send(FRAME.DATA, 0, 1, 'goes on')
+      await expect.poll(() => h2.data(1).toString()).toBe('goes on')
+    } else await expect.poll(() => h2.resetCode(1)).not.toBe(null)
+    const accepted = s.partner.accepted()
+    h2.connect(3, target)
+    expect(await connect(s.world, s.gateway.port, { svid: await s.until(120), target })).toMatchObject({
+      status: 200,
+    })
+    expect(s.partner.accepted()).toBe(accepted + 1)
+  },
+)

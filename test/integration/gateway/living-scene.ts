@@ -1,6 +1,7 @@
 // Sessions that stay open through a gateway whose configuration, roots and clock change under them.
 import { rename } from 'node:fs/promises'
 import path from 'node:path'
+import type { TLSSocket } from 'node:tls'
 import { expect } from 'vitest'
 import { connect } from '../../fixtures/connect-client.ts'
 import { partnerDestination, startPartner, toLoopback } from '../../fixtures/partner.ts'
@@ -15,9 +16,17 @@ export interface Open {
   close(): void
 }
 
-export async function scene(options: Partial<TestGatewayOptions> & { readonly more?: string } = {}) {
+export interface SceneOptions extends Partial<TestGatewayOptions> {
+  /** YAML of the destination. */
+  readonly more?: string
+  /** Files that must be there before the gateway starts. */
+  readonly prepare?: (world: World) => Promise<void>
+}
+
+export async function scene({ prepare, ...options }: SceneOptions = {}) {
   const stack = new AsyncDisposableStack()
   const world = stack.use(await createWorld())
+  await prepare?.(world)
   const partner = stack.use(
     await startPartner(world, (socket) => {
       socket.on('data', (chunk) => socket.write(chunk))
@@ -45,7 +54,7 @@ export async function scene(options: Partial<TestGatewayOptions> & { readonly mo
   }
 }
 
-export function follow(socket: Awaited<ReturnType<typeof connect>>['socket']): Open {
+export function follow(socket: TLSSocket): Open {
   let heard = 0
   socket.on('data', (chunk: Buffer) => {
     heard += chunk.length

@@ -360,6 +360,28 @@ describe('the stream is refused, and the connection goes on, for', () => {
 describe('nothing grows where', () => {
   afterEach(() => void vi.useRealTimers())
 
+  test('asks without end for what it is refused: no more requests are taken, and its open tunnel goes on', async () => {
+    await using s = await scene((socket) => void socket.pipe(socket))
+    const { client } = s
+    let asked = 0
+    while (client.goAwayCode() === null && asked < 2_000) {
+      const streams = Array.from({ length: 50 }, (_, at) => 3 + 2 * (asked + at))
+      for (const stream of streams) client.connect(stream, 'nowhere.test:443')
+      asked += streams.length
+      const answered = () => streams.every((stream) => client.data(stream).length > 0)
+      await expect.poll(() => answered() || client.goAwayCode() !== null).toBe(true)
+      for (const stream of streams) client.reset(stream, CANCEL)
+    }
+    await expect.poll(() => client.goAwayCode()).toBe(0)
+    expect(asked).toBeLessThan(1_200)
+    client.send(FRAME.DATA, 0, 1, 'still here')
+    await expect.poll(() => client.data(1).toString()).toBe('still here')
+    client.connect(9_001, 'nowhere.test:443')
+    await s.echo('a bystander')
+    expect(client.data(9_001)).toHaveLength(0)
+    expect(s.gateway.records().length).toBeLessThanOrEqual(asked)
+  })
+
   test('a client reads nothing at all, asks for all the more, and is gone without a word', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
     const chunk = Buffer.alloc(64 * 1024)
