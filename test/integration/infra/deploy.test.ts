@@ -2,7 +2,7 @@
 // nothing, again, and again after it was destroyed and the CA was kept.
 import { ScanCommand } from '@aws-sdk/client-dynamodb'
 import { createHash, X509Certificate } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { appendFile, mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -11,6 +11,7 @@ import { type Account, type RunningAccount, startAccount } from '../../fakes/clo
 import { httpApiEvent } from '../../fakes/http-api.ts'
 import { signAwsProof } from '../../fixtures/aws-proof.ts'
 import { createCsr, createKeys } from '../../unit/lambdas/identity/support.ts'
+import type { FindAsset } from '../../../infra/assets.ts'
 import { synthesize } from '../../unit/infra/support.ts'
 
 const STACKS = ['sallyport-dev-network', 'sallyport-dev-identity']
@@ -22,10 +23,13 @@ let running: RunningAccount
 let account: Account
 let outputs: Readonly<Record<string, string>> = {}
 
+const find: FindAsset = (name) => path.join(dist, 'deploy', name)
+
 beforeAll(async () => {
   dist = await mkdtemp(path.join(os.tmpdir(), 'sallyport-deploy-'))
   await buildAll(dist)
-  assembly = synthesize('dev', {}, (name) => path.join(dist, 'deploy', name)).directory
+  // As in prod: what cannot be made again stays.
+  assembly = synthesize('dev', { retain: true }, find).directory
   running = await startAccount()
   account = running.account
   outputs = await account.deploy(assembly, STACKS)
@@ -79,4 +83,82 @@ test('the gateway gets its own certificate by its role, and it is recorded', asy
 
 test('a role of no registration gets nothing', async () => {
   expect((await certify('somebody')).statusCode).toBe(403)
+})
+
+const ca = () => JSON.parse(stored()?.current ?? '') as { roots: { certificate: string; key: string }[] }
+const TABLES = ['ReplayTable', 'IssuancesTable'] as const
+
+test('again, with nothing new: nothing is changed, and nothing happens to the CA', async () => {
+  const [events, before] = [account.events.length, stored()?.current]
+  await account.deploy(assembly, STACKS)
+  expect(account.stack(IDENTITY).changes).toEqual([])
+  expect(account.events.slice(events)).toEqual([])
+  expect(stored()?.current).toBe(before)
+})
+
+test('an upgrade: functions are new, birth is seen again, and the CA goes on', async () => {
+  const [events, before] = [account.events.length, stored()?.current]
+  for (const name of ['identity', 'rotation', 'birth']) {
+    await appendFile(path.join(dist, 'deploy', name, `${name}.js`), '\n// another version\n')
+  }
+  await account.deploy(synthesize('dev', { retain: true }, find).directory, STACKS)
+  expect(account.events.slice(events)).toEqual(['born'])
+  expect(stored()?.current).toBe(before)
+  expect((await certify('sallyport-gateway')).statusCode).toBe(201)
+})
+
+test('the day after: rotation gives a new issuing CA under the same root', async () => {
+  const { roots } = ca()
+  await account.rotate(
+    outputs.IssuingSecret ?? '',
+    arnOf(account.stack(IDENTITY).idOf('IdentityIssuingRotationFunction4')),
+  )
+  expect(account.events.at(-1)).toBe('rotated')
+  expect(ca().roots.map(({ certificate }) => certificate)).toEqual(
+    roots.map(({ certificate }) => certificate),
+  )
+})
+
+test('destroyed, and deployed with what was kept: the same CA, the same records', async () => {
+  const { roots } = ca()
+  for (const name of STACKS.toReversed()) await account.stack(name).destroy()
+  expect(account.functions.size).toBe(0)
+  const adopt = {
+    dataKeyArn: outputs.DataKeyArn ?? '',
+    issuingSecretArn: outputs.IssuingSecret ?? '',
+    rootKeyArns: (outputs.RootKeys ?? '').split(','),
+    replayTable: outputs.ReplayTable ?? '',
+    issuancesTable: outputs.IssuancesTable ?? '',
+  }
+  const events = account.events.length
+  const again = await account.deploy(synthesize('dev', { retain: true, adopt }, find).directory, STACKS)
+  expect(TABLES.map((name) => again[name])).toEqual(TABLES.map((name) => outputs[name]))
+  expect(again.IssuingSecret).toBe(outputs.IssuingSecret)
+  expect(account.services.secrets.secrets.size).toBe(1)
+  outputs = again
+  expect(account.events.slice(events)).toEqual(['rotated', 'born'])
+  expect(ca().roots.map(({ certificate }) => certificate)).toEqual(
+    roots.map(({ certificate }) => certificate),
+  )
+  const { statusCode, json } = await certify('sallyport-gateway')
+  expect(statusCode).toBe(201)
+  const chain = String(json.certificateChain).match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g) ?? []
+  const [, issuing = ''] = chain
+  expect(
+    new X509Certificate(issuing).verify(new X509Certificate(roots[0]?.certificate ?? '').publicKey),
+  ).toBe(true)
+  const { Items = [] } = await account.services.dynamo.client.send(
+    new ScanCommand({ TableName: outputs.IssuancesTable ?? '' }),
+  )
+  expect(Items).toHaveLength(3)
+})
+
+test('destroyed, and deployed without what was kept: another CA, whose root nobody trusts yet', async () => {
+  const { roots } = ca()
+  const kept = outputs.IssuingSecret
+  for (const name of STACKS.toReversed()) await account.stack(name).destroy()
+  outputs = await account.deploy(assembly, STACKS)
+  expect(outputs.IssuingSecret).not.toBe(kept)
+  expect(ca().roots[0]?.certificate).not.toBe(roots[0]?.certificate)
+  expect(account.services.secrets.secrets.get(kept ?? '')?.current).toContain('roots')
 })
