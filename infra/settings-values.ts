@@ -31,6 +31,11 @@ export const deploymentName = z
   .regex(/^[a-z][a-z0-9-]{1,30}[a-z0-9]$/, 'expected 3 to 32 lower-case letters, digits and hyphens')
 export const listenerName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'expected a listener name')
 
+/** Of DynamoDB. */
+export const tableName = z
+  .string()
+  .regex(/^[A-Za-z0-9_.-]{3,255}$/, 'expected the name of a table, not its ARN')
+
 /** The id of an AWS resource such as `vpc-0abc`. */
 export function resourceId(prefix: string) {
   return z

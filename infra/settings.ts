@@ -147,6 +147,17 @@ const observability = z.strictObject({
   archiveDays: z.int().min(1).max(3650).nullable().default(null),
 })
 
+/** What an earlier deployment left (its outputs name it): the new one goes on with its CA in place of making another. */
+const adopt = z.strictObject({
+  /** It encrypts all of the others. */
+  dataKeyArn: values.arn('kms'),
+  issuingSecretArn: values.arn('secretsmanager'),
+  /** A and B, in this order. */
+  rootKeyArns: z.array(values.arn('kms')).length(2),
+  replayTable: values.tableName,
+  issuancesTable: values.tableName,
+})
+
 export const SETTINGS_SCHEMA = z.strictObject({
   name: values.deploymentName,
   account: values.account,
@@ -161,6 +172,8 @@ export const SETTINGS_SCHEMA = z.strictObject({
   gateway: gateway.prefault({}),
   configuration: configuration.prefault({}),
   observability: observability.prefault({}),
+  /** Default: nothing; then a deployment makes a CA of its own. */
+  adopt: adopt.optional(),
   tags: z.record(z.string(), z.string()).default({}),
 })
 

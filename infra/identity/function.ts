@@ -20,6 +20,8 @@ export interface SallyportFunctionProps {
   /** @default - none is reserved */
   readonly reservedConcurrency?: number | null
   readonly layers?: lambda.ILayerVersion[]
+  /** @default - CloudFormation's */
+  readonly roleName?: string
   /** @default logs.RetentionDays.THREE_MONTHS */
   readonly logRetention?: logs.RetentionDays
   /** @default - CloudWatch Logs' own */
@@ -40,7 +42,10 @@ export class SallyportFunction extends Construct {
       ...(encryptionKey === undefined ? {} : { encryptionKey }),
     })
     // Not the managed policy, which may write into any log group there is.
-    this.role = new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') })
+    this.role = new iam.Role(this, 'Role', {
+      assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+      ...(props.roleName === undefined ? {} : { roleName: props.roleName }),
+    })
     this.logGroup.grantWrite(this.role)
     this.function = new lambda.Function(this, 'Function', {
       description: props.description,

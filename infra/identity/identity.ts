@@ -8,7 +8,7 @@ import * as lambda from 'aws-cdk-lib/aws-lambda'
 import type * as logs from 'aws-cdk-lib/aws-logs'
 import { Construct } from 'constructs'
 import { SallyportFunction } from './function.ts'
-import { IssuingSecret } from './issuing-secret.ts'
+import { type AdoptedCa, IssuingSecret } from './issuing-secret.ts'
 import { PrivateApi } from './private-api.ts'
 import { type CustomDomain, PublicApi } from './public-api.ts'
 import { AuthorityTables } from './tables.ts'
@@ -25,6 +25,16 @@ export interface SallyportIdentityProps {
   readonly configuration: lambda.Code
   /** DNS names of the gateway's certificate: what its clients call it. */
   readonly gatewayDnsNames: readonly string[]
+  /**
+   * CA and tables of an earlier deployment, which go on.
+   * @default - a CA is born, and tables are made
+   */
+  readonly adopt?: AdoptedCa & { readonly replayTable: string; readonly issuancesTable: string }
+  /**
+   * Of the function that alone signs with the root keys: their policy names it, and they outlive it.
+   * @default - CloudFormation's, by which no later deployment can go on with the CA
+   */
+  readonly rotationRoleName?: string
   /**
    * VPC endpoints of API Gateway, by which alone the API is called then; discovery and the keys of JWT-SVIDs stay public.
    * @default - the API is public
@@ -71,12 +81,15 @@ export class SallyportIdentity extends Construct {
       ...common,
       removalPolicy,
       trustDomain: props.trustDomain,
+      adopt: props.adopt,
+      rotationRoleName: props.rotationRoleName,
       rotationCode: props.code.rotation,
       birthCode: props.code.birth,
     })
     this.tables = new AuthorityTables(this, 'Tables', {
       removalPolicy,
       deletionProtection: retained,
+      adopt: adoptedTables(props),
       ...(encryptionKey === undefined ? {} : { encryptionKey }),
     })
     const throttle = props.throttle ?? { rate: 50, burst: 100 }
@@ -172,4 +185,8 @@ export class SallyportIdentity extends Construct {
     this.tables.grantUse(handler.role)
     return handler
   }
+}
+
+function adoptedTables({ adopt }: SallyportIdentityProps) {
+  return adopt === undefined ? undefined : { replay: adopt.replayTable, issuances: adopt.issuancesTable }
 }

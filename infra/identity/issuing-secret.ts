@@ -13,8 +13,19 @@ import { SallyportFunction } from './function.ts'
 /** The only value that rotation replaces by a new CA (docs/authority.md). A changed one would overwrite a living CA. */
 export const UNBORN = '{"state":"unborn"}'
 
+/** The CA of an earlier deployment. */
+export interface AdoptedCa {
+  readonly secretArn: string
+  /** A and B. */
+  readonly rootKeyArns: readonly string[]
+}
+
 export interface IssuingSecretProps {
   readonly trustDomain: string
+  /** A CA that is there. @default - one is born */
+  readonly adopt?: AdoptedCa | undefined
+  /** Named by the policy of the root keys, which outlive the role. @default - CloudFormation's */
+  readonly rotationRoleName?: string | undefined
   readonly rotationCode: lambda.Code
   readonly birthCode: lambda.Code
   readonly removalPolicy: cdk.RemovalPolicy
@@ -23,27 +34,38 @@ export interface IssuingSecretProps {
 }
 
 export class IssuingSecret extends Construct {
-  readonly secret: secretsmanager.Secret
+  readonly secret: secretsmanager.ISecret
   /** A and B, for succession. */
-  readonly rootKeys: readonly kms.Key[]
+  readonly rootKeys: readonly kms.IKey[]
   readonly rotation: SallyportFunction
   /** Done when the CA is there: what relies on it depends on this. */
   readonly birth: triggers.Trigger
 
   constructor(scope: Construct, id: string, props: IssuingSecretProps) {
     super(scope, id)
-    const { removalPolicy, encryptionKey } = props
-    this.secret = new secretsmanager.Secret(this, 'Secret', {
+    const { removalPolicy } = props
+    const { adopt } = props
+    // CDK's own class does not fit its interface under exactOptionalPropertyTypes.
+    this.secret =
+      adopt === undefined
+        ? (this.#makeSecret(props) as secretsmanager.ISecret)
+        : secretsmanager.Secret.fromSecretAttributes(this, 'Secret', { secretCompleteArn: adopt.secretArn })
+    this.rootKeys =
+      adopt?.rootKeyArns.map((arn, index) => kms.Key.fromKeyArn(this, `Root${index + 1}`, arn)) ??
+      ['A', 'B'].map((name) => this.#makeRootKey(name, removalPolicy))
+    this.rotation = this.#makeRotation(props)
+    this.#guardRootKeys()
+    const schedule = this.#schedule()
+    this.birth = this.#awaitBirth(props, schedule)
+  }
+
+  #makeSecret({ removalPolicy, encryptionKey }: IssuingSecretProps): secretsmanager.Secret {
+    return new secretsmanager.Secret(this, 'Secret', {
       description: 'The CA of Sallyport: roots, issuing CA, JWT keys. Written by its rotation alone',
       secretStringValue: cdk.SecretValue.unsafePlainText(UNBORN),
       removalPolicy,
       ...(encryptionKey === undefined ? {} : { encryptionKey }),
     })
-    this.rootKeys = ['A', 'B'].map((name) => this.#makeRootKey(name, removalPolicy))
-    this.rotation = this.#makeRotation(props)
-    this.#guardRootKeys()
-    const schedule = this.#schedule()
-    this.birth = this.#awaitBirth(props, schedule)
   }
 
   #makeRootKey(name: string, removalPolicy: cdk.RemovalPolicy): kms.Key {
@@ -66,6 +88,7 @@ export class IssuingSecret extends Construct {
         SALLYPORT_TRUST_DOMAIN: trustDomain,
         SALLYPORT_ROOT_KEYS: this.rootKeys.map((key) => key.keyArn).join(','),
       },
+      ...(props.rotationRoleName === undefined ? {} : { roleName: props.rotationRoleName }),
       ...(props.encryptionKey === undefined ? {} : { encryptionKey: props.encryptionKey }),
       ...(props.logRetention === undefined ? {} : { logRetention: props.logRetention }),
     })
@@ -101,7 +124,10 @@ export class IssuingSecret extends Construct {
     return rotation
   }
 
-  /** Whoever may write IAM policies could allow himself to sign: the key says itself who may, and root may only manage. */
+  /**
+   * Whoever may write IAM policies could allow himself to sign: the key says itself who may, and root may only manage. Of a
+   * key that is adopted the policy stands already, and names the role as it is named here.
+   */
   #guardRootKeys(): void {
     for (const key of this.rootKeys) {
       key.addToResourcePolicy(

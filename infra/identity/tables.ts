@@ -8,24 +8,33 @@ import { Construct } from 'constructs'
 export interface AuthorityTablesProps {
   readonly removalPolicy: cdk.RemovalPolicy
   readonly deletionProtection: boolean
+  /** Names of tables that are there. @default - they are made */
+  readonly adopt?: { readonly replay: string; readonly issuances: string } | undefined
   readonly encryptionKey?: kms.IKey
 }
 
 export class AuthorityTables extends Construct {
-  readonly replay: dynamodb.Table
-  readonly issuances: dynamodb.Table
+  readonly replay: dynamodb.ITable
+  readonly issuances: dynamodb.ITable
   readonly #key: kms.IKey | undefined
 
   constructor(scope: Construct, id: string, props: AuthorityTablesProps) {
     super(scope, id)
     this.#key = props.encryptionKey
-    this.replay = this.#make('Replay', props, { timeToLiveAttribute: 'expiresAt' })
-    this.issuances = this.#make('Issuances', props, {})
+    const { adopt } = props
+    const find = (name: 'Replay' | 'Issuances', table: string) =>
+      dynamodb.Table.fromTableName(this, name, table)
+    this.replay =
+      adopt === undefined
+        ? this.#make('Replay', props, { timeToLiveAttribute: 'expiresAt' })
+        : find('Replay', adopt.replay)
+    this.issuances =
+      adopt === undefined ? this.#make('Issuances', props, {}) : find('Issuances', adopt.issuances)
   }
 
   /** What the identity function does (docs/authority.md), and no reading of all that was issued. */
   grantUse(grantee: iam.IGrantable): void {
-    const allow = (table: dynamodb.Table, actions: string[]) =>
+    const allow = (table: dynamodb.ITable, actions: string[]) =>
       grantee.grantPrincipal.addToPrincipalPolicy(
         new iam.PolicyStatement({ actions, resources: [table.tableArn] }),
       )
@@ -48,7 +57,8 @@ export class AuthorityTables extends Construct {
     )
   }
 
-  #make(id: string, props: AuthorityTablesProps, extra: Partial<dynamodb.TableProps>): dynamodb.Table {
+  #make(id: string, props: AuthorityTablesProps, extra: Partial<dynamodb.TableProps>): dynamodb.ITable {
+    // CDK's own class does not fit its interface under exactOptionalPropertyTypes.
     return new dynamodb.Table(this, id, {
       partitionKey: { name: 'id', type: dynamodb.AttributeType.STRING },
       billingMode: dynamodb.BillingMode.PAY_PER_REQUEST,
@@ -59,6 +69,6 @@ export class AuthorityTables extends Construct {
         ? { encryption: dynamodb.TableEncryption.AWS_MANAGED }
         : { encryption: dynamodb.TableEncryption.CUSTOMER_MANAGED, encryptionKey: this.#key }),
       ...extra,
-    })
+    }) as dynamodb.ITable
   }
 }

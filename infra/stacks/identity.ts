@@ -22,6 +22,7 @@ export class IdentityStack extends SallyportStack {
   constructor(scope: Construct, { settings, sources, network, findAsset }: IdentityStackProps) {
     super(scope, 'identity', { settings, description: 'authority', stateful: true })
     const { customDomain, throttle, reservedConcurrency } = settings.identity
+    const { adopt } = settings
     const endpoints = endpointsOf(settings, network)
     const code = (name: 'identity' | 'rotation' | 'birth') => lambda.Code.fromAsset(findAsset(name))
     this.identity = new SallyportIdentity(this, 'Identity', {
@@ -34,6 +35,8 @@ export class IdentityStack extends SallyportStack {
       removalPolicy: removalPolicyOf(settings),
       encryptionKey: network.encryptionKey,
       logRetention: logRetentionOf(settings),
+      rotationRoleName: `${settings.name}-rotation`,
+      ...(adopt === undefined ? {} : { adopt: { ...adopt, secretArn: adopt.issuingSecretArn } }),
       ...(customDomain === undefined ? {} : { customDomain }),
       ...(reservedConcurrency === null ? {} : { reservedConcurrency }),
     })
@@ -41,7 +44,7 @@ export class IdentityStack extends SallyportStack {
   }
 
   #output(): void {
-    const { authorityUrl, issuer, issuing, publicApi } = this.identity
+    const { authorityUrl, issuer, issuing, publicApi, tables } = this.identity
     new cdk.CfnOutput(this, 'AuthorityUrl', {
       description: 'Where identities are asked for',
       value: authorityUrl,
@@ -51,6 +54,14 @@ export class IdentityStack extends SallyportStack {
       description: 'The CA: rotate it by hand with this ARN',
       value: issuing.secret.secretArn,
     })
+    const kept = {
+      RootKeys: issuing.rootKeys.map(({ keyArn }) => keyArn).join(','),
+      ReplayTable: tables.replay.tableName,
+      IssuancesTable: tables.issuances.tableName,
+    }
+    for (const [name, value] of Object.entries(kept)) {
+      new cdk.CfnOutput(this, name, { description: 'Of adopt in a later deployment', value })
+    }
     if (publicApi.domainTarget !== null) {
       new cdk.CfnOutput(this, 'DomainTarget', {
         description: 'The DNS name of the authority must point here',

@@ -10,11 +10,17 @@ import { logRetentionOf, removalPolicyOf, SallyportStack, zonesOf } from '../sta
 export class NetworkStack extends SallyportStack {
   readonly network: SallyportNetwork
   /** Of the issuing secret, the tables, the configuration and every log. */
-  readonly encryptionKey: kms.Key
+  readonly encryptionKey: kms.IKey
 
   constructor(scope: Construct, settings: Settings) {
     super(scope, 'network', { settings, description: 'network', stateful: true })
-    this.encryptionKey = makeKey(this, settings)
+    const { adopt } = settings
+    this.encryptionKey =
+      adopt === undefined ? makeKey(this, settings) : kms.Key.fromKeyArn(this, 'DataKey', adopt.dataKeyArn)
+    new cdk.CfnOutput(this, 'DataKeyArn', {
+      description: 'It encrypts what is kept: adopt.dataKeyArn of a later deployment',
+      value: this.encryptionKey.keyArn,
+    })
     const { existing, cidr, natGateways, egressAllocationIds, endpoints, flowLogs } = settings.network
     this.network = new SallyportNetwork(this, 'Network', {
       ...{ cidr, flowLogs, availabilityZones: zonesOf(settings) },

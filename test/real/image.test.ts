@@ -1,31 +1,25 @@
 // The very Dockerfile, built by podman on a base made here, and the gateway in it as ECS runs it: nobody, read-only, without
 // capabilities, under Node's permission model.
 import { spawn } from 'node:child_process'
-import { chmod, copyFile, cp, mkdir, readFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { buildWhole } from '../../scripts/bundles.ts'
-import { REPOSITORY } from '../fixtures/sallyport.ts'
+import { buildAll } from '../../scripts/deployed.ts'
 import { freePort, run } from '../fixtures/process.ts'
 import { createWorld, type World } from '../fixtures/world.ts'
 import { AS_IN_ECS, build, createPodman, type Podman } from './podman.ts'
 
 const IMAGE = 'localhost/sallyport-gateway:test'
-const WASM = 'node_modules/@cedar-policy/cedar-wasm/nodejs/cedar_wasm_bg.wasm'
 
 let podman: Podman
 let world: World
 
 /** The context that `npm run build` makes. */
 async function makeContext(): Promise<string> {
-  const [dist, context] = [path.join(world.directory, 'dist'), path.join(world.directory, 'image')]
-  await buildWhole(dist)
-  await mkdir(context)
-  await copyFile(path.join(dist, 'gateway.js'), path.join(context, 'gateway.js'))
-  await copyFile(path.join(REPOSITORY, WASM), path.join(context, path.basename(WASM)))
-  await copyFile(path.join(REPOSITORY, 'gateway/Dockerfile'), path.join(context, 'Dockerfile'))
-  await world.file('image/package.json', '{"type":"module"}\n')
-  return context
+  const dist = path.join(world.directory, 'dist')
+  await mkdir(dist)
+  await buildAll(dist)
+  return path.join(dist, 'deploy/image')
 }
 
 beforeAll(async () => {

@@ -146,13 +146,13 @@ test('the gateway may read its configuration and its list of revocations, put ch
   })
 })
 
-test('its role has the name that identity.yaml gives an identity to', () => {
+test('roles that something outlives them names have settled names: its own by identity.yaml, rotation’s by the root keys', () => {
   expect(
     prod
       .all('AWS::IAM::Role')
       .map(({ Properties }) => Properties.RoleName)
       .filter(Boolean),
-  ).toEqual(['sallyport-gateway'])
+  ).toEqual(['sallyport-prod-rotation', 'sallyport-gateway'])
 })
 
 interface Rule {

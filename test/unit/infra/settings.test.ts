@@ -74,6 +74,16 @@ test.each<[string, object, RegExp]>([
     /identity\.vpcEndpoints: are for exposure: private alone/,
   ],
   [
+    'a CA that is adopted in part',
+    { adopt: { issuingSecretArn: 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:a-AbCdEf' } },
+    /adopt\.dataKeyArn: /,
+  ],
+  [
+    'a table by its ARN',
+    { adopt: { replayTable: 'arn:aws:dynamodb:eu-west-1:111122223333:table/a' } },
+    /adopt\.replayTable: expected the name of a table/,
+  ],
+  [
     'a digest of the base image that is none',
     { gateway: { image: { baseDigest: 'sha256:abc' } } },
     /gateway\.image\.baseDigest: expected sha256:/,

@@ -27,6 +27,8 @@ export interface Synthesized {
   readonly all: (type: string) => readonly Resource[]
   /** Annotations, by construct path. */
   readonly messages: readonly string[]
+  /** Of the assembly: templates and assets. */
+  readonly directory: string
 }
 
 const folders: string[] = []
@@ -59,10 +61,14 @@ export function settingsOf(name: string, changes: Partial<SettingsInput> = {}) {
   return readSettings(name, { ...ENVIRONMENTS[name], ...changes })
 }
 
-export function synthesize(name: string, changes: Partial<SettingsInput> = {}): Synthesized {
+export function synthesize(
+  name: string,
+  changes: Partial<SettingsInput> = {},
+  findAsset: FindAsset = emptyAssets,
+): Synthesized {
   const app = createApp()
   const settings = settingsOf(name, changes)
-  return readApp(app, addDeployment(app, settings, emptyAssets), settings.name)
+  return readApp(app, addDeployment(app, settings, findAsset), settings.name)
 }
 
 export function readApp(app: cdk.App, deployment: Deployment, prefix: string): Synthesized {
@@ -83,5 +89,5 @@ export function readApp(app: cdk.App, deployment: Deployment, prefix: string): S
   const messages = assembly.stacks.flatMap((stack) =>
     stack.messages.map(({ level, id, entry }) => `${level} ${id}: ${JSON.stringify(entry.data)}`),
   )
-  return { deployment, templates, resources, all, messages }
+  return { deployment, templates, resources, all, messages, directory: assembly.directory }
 }
