@@ -31,7 +31,6 @@ export async function runGateway(options: RunOptions): Promise<number> {
     process.stderr.write(`${old.message}\n`)
     return 1
   }
-  if (old !== null) log.warn(old.message)
   const readSecret = createReadSecret()
   const keeper = new IdentityKeeper({ log })
   const source = openSource(options.configFile, { readSecret, issued: () => keeper.current() })
@@ -69,6 +68,7 @@ export async function runGateway(options: RunOptions): Promise<number> {
     if (fault === null) throw error
     return printFaults([fault])
   }
+  if (old !== null) log.warn(old.message)
   const started = gateway
   for (; impatient > 0; impatient--) started.hurry()
   await keep(source, result.accepted, log)
