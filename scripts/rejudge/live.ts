@@ -100,11 +100,11 @@ class Running {
   }
 
   /** Since the last call. */
-  async watched(): Promise<{ longestMs: number; cpuMs: number }> {
+  async watched(): Promise<Watched> {
     const after = this.log.length
     this.child.kill('SIGUSR2')
     const line = await this.said('loopWatch', after)
-    return (JSON.parse(line) as { loopWatch: { longestMs: number; cpuMs: number } }).loopWatch
+    return (JSON.parse(line) as { loopWatch: Watched }).loopWatch
   }
 }
 
@@ -142,6 +142,12 @@ function openOne(connection: http2.ClientHttp2Session, authority: string): Promi
       else reject(new Error(`the gateway answered ${headers[':status']}`))
     })
   })
+}
+
+interface Watched {
+  readonly longestMs: number
+  readonly heldCpuMs: number
+  readonly cpuMs: number
 }
 
 interface Ended {
@@ -182,15 +188,13 @@ export async function measureLive(one: LiveCase): Promise<void> {
     await gateway.watched()
     const inForceAt = Date.parse((JSON.parse(await change()) as { time: string }).time)
     const gone = await closed(world, before, denied * each)
-    const { longestMs, cpuMs } = await gateway.watched()
+    const { longestMs, heldCpuMs, cpuMs } = await gateway.watched()
     if (gone.some(({ outcome }) => outcome.code !== code))
       throw new Error(`closed by something else than ${code}`)
     const afterMs = gone.length === 0 ? null : Math.max(...gone.map(at)) - inForceAt
     const figures = {
-      closed: gone.length,
-      afterMs,
-      longestMs: Math.round(longestMs),
-      cpuMs: Math.round(cpuMs),
+      ...{ closed: gone.length, afterMs, longestMs: Math.round(longestMs) },
+      ...{ heldCpuMs: Math.round(heldCpuMs), cpuMs: Math.round(cpuMs) },
     }
     console.log(JSON.stringify({ live: sessions, policies: one.policies, what, ...figures }))
   }
