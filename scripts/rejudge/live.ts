@@ -64,6 +64,7 @@ class Running {
   readonly child: ChildProcess
   log = ''
   port = 0
+  admin = 0
 
   constructor(config: string, cwd: string) {
     const root = path.resolve(import.meta.dirname, '../..')
@@ -84,7 +85,10 @@ class Running {
         if (output.includes('"event":"ready"')) resolve()
       })
     })
-    this.port = Number(/"listener":"proxy","address":"127\.0\.0\.1:(\d+)"/.exec(output)?.[1])
+    const portOf = (name: string) =>
+      Number(new RegExp(`"listener":"${name}","address":"127\\.0\\.0\\.1:(\\d+)"`).exec(output)?.[1])
+    this.port = portOf('proxy')
+    this.admin = portOf('admin')
   }
 
   async said(text: string, after: number): Promise<string> {
@@ -96,6 +100,15 @@ class Running {
         .find((one) => one.includes(text))
       if (line !== undefined) return line
       await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+  }
+
+  /** Resolves when nobody waits to be judged any more. */
+  async judged(): Promise<void> {
+    for (;;) {
+      const text = await (await fetch(`http://127.0.0.1:${this.admin}/metrics`)).text()
+      if (/^sallyport_sessions_waiting_judgement 0$/m.test(text)) return
+      await new Promise((resolve) => setTimeout(resolve, 50))
     }
   }
 
@@ -188,6 +201,7 @@ export async function measureLive(one: LiveCase): Promise<void> {
     await gateway.watched()
     const inForceAt = Date.parse((JSON.parse(await change()) as { time: string }).time)
     const gone = await closed(world, before, denied * each)
+    await gateway.judged()
     const { longestMs, heldCpuMs, cpuMs } = await gateway.watched()
     if (gone.some(({ outcome }) => outcome.code !== code))
       throw new Error(`closed by something else than ${code}`)
