@@ -86,7 +86,8 @@ export async function measureJudging(one: Case): Promise<void> {
   })
   for (let n = 0; n < one.sessions; n += 1) {
     const workload = n % one.workloads
-    const destination = destinations[workload % DESTINATIONS] as Destination
+    const destination = destinations[workload % DESTINATIONS]
+    if (destination === undefined) throw new Error('no destination')
     const at = { host: `${destination.name}.test`, port: 443 }
     const id = `s${n}`
     registry.add({

@@ -64,6 +64,7 @@ class Running {
   readonly child: ChildProcess
   log = ''
   port = 0
+  admin = 0
 
   constructor(config: string, cwd: string) {
     const root = path.resolve(import.meta.dirname, '../..')
@@ -84,7 +85,10 @@ class Running {
         if (output.includes('"event":"ready"')) resolve()
       })
     })
-    this.port = Number(/"listener":"proxy","address":"127\.0\.0\.1:(\d+)"/.exec(output)?.[1])
+    const portOf = (name: string) =>
+      Number(new RegExp(`"listener":"${name}","address":"127\\.0\\.0\\.1:(\\d+)"`).exec(output)?.[1])
+    this.port = portOf('proxy')
+    this.admin = portOf('admin')
   }
 
   async said(text: string, after: number): Promise<string> {
@@ -99,12 +103,21 @@ class Running {
     }
   }
 
+  /** Resolves when nobody waits to be judged any more. */
+  async judged(): Promise<void> {
+    for (;;) {
+      const text = await (await fetch(`http://127.0.0.1:${this.admin}/metrics`)).text()
+      if (/^sallyport_sessions_waiting_judgement 0$/m.test(text)) return
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+
   /** Since the last call. */
-  async watched(): Promise<{ longestMs: number; cpuMs: number }> {
+  async watched(): Promise<Watched> {
     const after = this.log.length
     this.child.kill('SIGUSR2')
     const line = await this.said('loopWatch', after)
-    return (JSON.parse(line) as { loopWatch: { longestMs: number; cpuMs: number } }).loopWatch
+    return (JSON.parse(line) as { loopWatch: Watched }).loopWatch
   }
 }
 
@@ -142,6 +155,12 @@ function openOne(connection: http2.ClientHttp2Session, authority: string): Promi
       else reject(new Error(`the gateway answered ${headers[':status']}`))
     })
   })
+}
+
+interface Watched {
+  readonly longestMs: number
+  readonly heldCpuMs: number
+  readonly cpuMs: number
 }
 
 interface Ended {
@@ -182,15 +201,14 @@ export async function measureLive(one: LiveCase): Promise<void> {
     await gateway.watched()
     const inForceAt = Date.parse((JSON.parse(await change()) as { time: string }).time)
     const gone = await closed(world, before, denied * each)
-    const { longestMs, cpuMs } = await gateway.watched()
+    await gateway.judged()
+    const { longestMs, heldCpuMs, cpuMs } = await gateway.watched()
     if (gone.some(({ outcome }) => outcome.code !== code))
       throw new Error(`closed by something else than ${code}`)
     const afterMs = gone.length === 0 ? null : Math.max(...gone.map(at)) - inForceAt
     const figures = {
-      closed: gone.length,
-      afterMs,
-      longestMs: Math.round(longestMs),
-      cpuMs: Math.round(cpuMs),
+      ...{ closed: gone.length, afterMs, longestMs: Math.round(longestMs) },
+      ...{ heldCpuMs: Math.round(heldCpuMs), cpuMs: Math.round(cpuMs) },
     }
     console.log(JSON.stringify({ live: sessions, policies: one.policies, what, ...figures }))
   }
