@@ -7,5 +7,6 @@ if (values.config === undefined) {
   process.stderr.write('usage: gateway --config gateway.yaml\n')
   process.exitCode = 2
 } else {
-  process.exitCode = await runGateway({ configFile: values.config })
+  // All is written by then. Left to itself, Node closes what is still open first, and spins where a handle cannot be closed.
+  process.exit(await runGateway({ configFile: values.config }))
 }

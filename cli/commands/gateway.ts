@@ -5,7 +5,7 @@ const HELP = `
 Takes mTLS connections of workloads with a SPIFFE identity, decides by policy where each may go, and opens TLS or mTLS
 to the destination. Standard output carries start lines and audit events, one JSON object a line; logs go to standard
 error. SIGTERM drains: readiness off, listeners open for the configured delay, live sessions until the deadline, exit 0;
-a second signal cuts the delay short. A configuration that changes is taken as a whole while it runs, every other second or
+each further signal ends the delay or the deadline. A configuration that changes is taken as a whole while it runs, every other second or
 at SIGHUP; one that is wrong is reported, and the last one stays. SIGHUP also opens the audit file anew where it was renamed.
 
 Exit status: 0 after a drain, 1 where the configuration is wrong or a port cannot be had, 2 wrong use.
@@ -24,6 +24,7 @@ export function registerGateway(program: Command): void {
     .action(async ({ config }) => {
       // Not at the top: the policy engine alone takes longer to load than `--help` may take.
       const { runGateway } = await import('../../gateway/run.ts')
-      process.exitCode = await runGateway({ configFile: config })
+      // As in gateway/main.ts.
+      process.exit(await runGateway({ configFile: config }))
     })
 }

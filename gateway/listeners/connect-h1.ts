@@ -13,6 +13,7 @@ import {
   readH1Request,
 } from './h1-request.ts'
 import { writeFirst } from './lost-reset.ts'
+import { resetSocket } from '../reset.ts'
 
 /** After a refusal, what the client still sends is read and dropped for this long, else the reset eats the answer. */
 const DISCARD_MS = 2_000
@@ -41,7 +42,7 @@ export function serveH1(connection: ClientConnection, handler: RequestHandler): 
     stop()
     handler.noRequest(connection, 'session-drained', null)
     tls.on('error', () => {})
-    connection.raw.resetAndDestroy()
+    resetSocket(connection.raw)
   }
   const onData = (chunk: Buffer) => {
     buffered =
@@ -138,7 +139,7 @@ class H1Tunnel implements Tunnel {
       stream: tls,
       end: () => tls.end(),
       // destroy() on the TLS socket would reach the peer as a clean end (nodejs/node#49484).
-      reset: () => raw.resetAndDestroy(),
+      reset: () => resetSocket(raw),
       endIsReal: () => true,
       holdEnd,
       closeIsClean: () => tls.writableFinished,

@@ -5,6 +5,7 @@ import { NO_FACTS } from '../sessions/tunnel.ts'
 import { type ClientConnection, type RequestHandler, requestTimeout } from './connection.ts'
 import { type LinkerdHeaderResult, readLinkerdHeader } from './linkerd-header.ts'
 import { StreamTunnel } from './stream-tunnel.ts'
+import { resetSocket } from '../reset.ts'
 
 type Refused = Extract<LinkerdHeaderResult, { kind: 'refused' }>
 
@@ -24,7 +25,7 @@ export function serveLinkerd(connection: ClientConnection, handler: RequestHandl
     stop()
     if (detail === null) handler.noRequest(connection, code, null)
     else handler.refusedRequest(connection, code, detail)
-    raw.resetAndDestroy()
+    resetSocket(raw)
   }
   const onGone = () => refuse(buffered.length === 0 ? 'client-closed' : 'request-malformed', null)
   const onClosing = () => refuse('session-drained', null)

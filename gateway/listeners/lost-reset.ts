@@ -3,6 +3,7 @@
 // it would live until its idle time-out, and the service would be told of an end that was none.
 import type net from 'node:net'
 import type tls from 'node:tls'
+import { resetSocket } from '../reset.ts'
 
 /** The first bytes behind a handshake always fit into an empty socket: a write that takes longer will never end. */
 const STUCK_MS = 5_000
@@ -12,7 +13,7 @@ const STUCK_MS = 5_000
  * Gives what calls its argument once they are written: an end that was read before may be a lost reset.
  */
 export function writeFirst(tls: tls.TLSSocket, raw: net.Socket, bytes: string): (then: () => void) => void {
-  const stuck = setTimeout(() => raw.resetAndDestroy(), STUCK_MS)
+  const stuck = setTimeout(() => resetSocket(raw), STUCK_MS)
   let written = false
   let waiting = () => {}
   tls.write(bytes, (error) => {

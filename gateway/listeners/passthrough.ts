@@ -9,6 +9,7 @@ import type { ClientHello } from './client-hello.ts'
 import type { ConnectionFacts } from './connection.ts'
 import type { IdentifyNetwork } from './networks.ts'
 import { StreamTunnel } from './stream-tunnel.ts'
+import { resetSocket } from '../reset.ts'
 
 /** The port of HTTPS: what is meant by a name alone, where a destination has it among several. */
 const HTTPS = 443
@@ -57,7 +58,7 @@ export function servePassthrough(arrival: Arrival, hello: ClientHello, options: 
   arrival.arrive()
   if (serverName === null) {
     options.handler.refused(connection, arrival, 'request-server-name-missing', null)
-    return void raw.resetAndDestroy()
+    return resetSocket(raw)
   }
   const port = options.choosePort(serverName, options.listenerPort, proxiedPort)
   // The session finds no destination for it, and that is what the record says.

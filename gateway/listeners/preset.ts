@@ -9,6 +9,7 @@ import type { ClientConnection, RequestHandler } from './connection.ts'
 import type { Identity } from './identify.ts'
 import type { Cancellable, PlainCancels } from './plain-cancels.ts'
 import { StreamTunnel } from './stream-tunnel.ts'
+import { resetSocket } from '../reset.ts'
 
 export interface SingleTarget {
   readonly host: string
@@ -51,7 +52,7 @@ export function servePreset(
   tls.on('error', () => {})
   const refuse = (code: 'request-server-name-missing' | 'destination-unknown', detail: string) => {
     handler.refusedRequest(connection, code, detail)
-    raw.resetAndDestroy()
+    resetSocket(raw)
   }
   if (config.protocol === 'sni' && serverName === null) {
     return refuse('request-server-name-missing', 'the ClientHello names no server')

@@ -9,6 +9,7 @@ import type { StartTls } from '../upstream/starttls/types.ts'
 import type { Identity } from './identify.ts'
 import { writeFirst } from './lost-reset.ts'
 import { refusalWords, tellRefusal } from './protocol-refusal.ts'
+import { resetSocket } from '../reset.ts'
 
 export interface StreamTunnelOptions {
   readonly requested: { readonly host: string; readonly port: number }
@@ -56,7 +57,7 @@ export class StreamTunnel implements Tunnel {
       stream,
       end: () => stream.end(),
       // destroy() on a TLS socket would reach the peer as a clean end (nodejs/node#49484).
-      reset: () => this.#raw.resetAndDestroy(),
+      reset: () => resetSocket(this.#raw),
       endIsReal: () => true,
       ...holdEnd,
       closeIsClean: () => stream.writableFinished,
@@ -65,7 +66,7 @@ export class StreamTunnel implements Tunnel {
 
   /** A reset is of the raw socket alone: touching the TLS socket too, in the turn of its handshake, crashes Node 24.21. */
   refuse(code: ReasonCode, attemptId: string): void {
-    if (this.#refusal === null || this.signal.aborted) this.#raw.resetAndDestroy()
+    if (this.#refusal === null || this.signal.aborted) resetSocket(this.#raw)
     else tellRefusal(this.#stream, this.#raw, this.#refusal(refusalWords(code, attemptId)))
   }
 }

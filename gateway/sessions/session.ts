@@ -18,6 +18,7 @@ import { type Grounds, type LiveSession, principalOf, upstreamGrounds } from './
 import type { Judged, Living } from './living.ts'
 import type { SessionRegistry } from './registry.ts'
 import type { RelaySide, Tunnel } from './tunnel.ts'
+import { resetSocket } from '../reset.ts'
 
 export interface SessionDependencies {
   readonly listener: string
@@ -232,7 +233,7 @@ class Session {
     const { stream, raw, judgeLateError } = upstream
     const late = this.#judgeLate(upstream)
     if (late !== null || this.#tunnel.signal.aborted || this.#closing !== null || stream.destroyed) {
-      raw.resetAndDestroy()
+      resetSocket(raw)
       return this.refuse(late ?? this.#tooLate(stream.errored ?? null, judgeLateError))
     }
     this.#deps.audit.opened(this.#facts)

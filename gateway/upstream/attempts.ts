@@ -5,7 +5,8 @@ import type { Socket } from 'node:net'
 import { type Budget, interruption, openBudget, within } from './budget.ts'
 import { type Endpoints, type Lease, SILENCE_MS } from './endpoints.ts'
 import type { Progress } from './progress.ts'
-import { formatEndpoint, ignoreErrors, resetSocket } from './sockets.ts'
+import { formatEndpoint, ignoreErrors } from './sockets.ts'
+import { resetSocket } from '../reset.ts'
 import { type AttemptResult, type Dial, UpstreamError } from './types.ts'
 
 /** The next address is dialled after this, while the ones before are still silent (RFC 8305 §8: 250 ms). */

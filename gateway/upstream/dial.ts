@@ -3,7 +3,8 @@
 import { connect, isIP, type Socket } from 'node:net'
 import type { ReasonCode } from '../audit/reasons.ts'
 import { interruption } from './budget.ts'
-import { formatEndpoint, ignoreErrors, resetSocket } from './sockets.ts'
+import { formatEndpoint, ignoreErrors } from './sockets.ts'
+import { resetSocket } from '../reset.ts'
 import { type LockedDial, UpstreamError } from './types.ts'
 
 /** NAT gateways and NLB forget a TCP connection that was idle for 350 s; Linux would begin to probe after 7200 s. */

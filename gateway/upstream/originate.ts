@@ -1,10 +1,11 @@
 // Speaks TLS to the server over a connected socket: sends the name, presents the workload's client certificate,
 // verifies chain, name and pins. Node sends our certificate before it judges the server's, so an impostor learns the
 // certificate (which is public) and never gets a byte of the session.
-import { isIP, type Socket } from 'node:net'
+import { isIP, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect, type PeerCertificate, type TLSSocket } from 'node:tls'
 import type { ClientCertificateEntry } from '../config/types.ts'
+import { laidOver } from '../reset.ts'
 import { within } from './budget.ts'
 import { secureContextFor, selectClientCertificate } from './client-certificates.ts'
 import { describePlaintext } from './plaintext.ts'
@@ -90,7 +91,7 @@ function startTls(
   name: string,
   { session }: Resumption,
 ): TLSSocket {
-  return connect({
+  const tls = connect({
     socket: below,
     secureContext: secureContextFor(destination, entry),
     // RFC 6066 §3: an IP address is never sent as server name; the certificate must have it as IP SAN.
@@ -103,6 +104,8 @@ function startTls(
     checkServerIdentity: (_name: string, peer: PeerCertificate) =>
       judgeServerCertificate({ name, pins: destination.pins }, peer),
   })
+  if (below instanceof Socket) laidOver(below, tls)
+  return tls
 }
 
 async function handshake(socket: TLSSocket, watch: TlsWatch, presented: boolean): Promise<void> {

@@ -1,6 +1,5 @@
 // How sockets of the way out end without leaving anything behind.
 import type { EventEmitter } from 'node:events'
-import type { Socket } from 'node:net'
 
 const ignore = (): void => {}
 
@@ -10,13 +9,6 @@ const ignore = (): void => {}
  */
 export function ignoreErrors(emitter: EventEmitter): void {
   emitter.on('error', ignore)
-}
-
-/** Ends a raw socket so that the peer sees a reset, also where TLS lies above it (nodejs/node#49484). */
-export function resetSocket(raw: Socket): void {
-  // resetAndDestroy() on a socket that is still connecting waits for the connection, which may never come.
-  if (raw.connecting || raw.destroyed) raw.destroy()
-  else raw.resetAndDestroy()
 }
 
 /** `203.0.113.9:443`, `[2001:db8::1]:443`. */

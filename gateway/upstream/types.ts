@@ -113,7 +113,7 @@ export interface ProvenUpstream {
 }
 
 export interface UpstreamConnection {
-  /** The raw TCP socket: only `raw.resetAndDestroy()` gives a reset (nodejs/node#49484). */
+  /** The raw TCP socket: only `resetSocket(raw)` gives a reset. */
   readonly raw: Socket
   /**
    * Where bytes are read and written: the TLS socket over `raw`, or `raw` itself. Paused; early data is still in it.

@@ -5,6 +5,7 @@ import type net from 'node:net'
 import type { SourceFacts } from '../../audit/events.ts'
 import type { ReasonCode } from '../../audit/reasons.ts'
 import type { ClientHello } from '../client-hello.ts'
+import { resetSocket } from '../../reset.ts'
 
 /** What is being waited for; it decides which code a time-out has. */
 export type ArrivalStage = 'first-byte' | 'proxy-header' | 'client-hello' | 'queue' | 'handshake' | 'arrived'
@@ -125,7 +126,7 @@ export class Arrival {
     if (answer !== null) return this.#answer(answer)
     // Where nobody can be told why, a reset at least says that it was no ordinary end.
     if (code === 'client-closed') this.raw.destroy()
-    else this.raw.resetAndDestroy()
+    else resetSocket(this.raw)
   }
 
   #answer(answer: Uint8Array): void {
