@@ -48,12 +48,17 @@ export const emptyAssets: FindAsset = (name) => {
   return folder
 }
 
-export function createApp(): cdk.App {
+/** Of cdk.json. */
+export function contextOf(): Record<string, unknown> {
   const { context } = JSON.parse(readFileSync(path.join(REPOSITORY, 'cdk.json'), 'utf8')) as {
     context: Record<string, unknown>
   }
+  return context
+}
+
+export function createApp(): cdk.App {
   // `npm run synth` validates; here it would take most of the time, once for each app.
-  return new cdk.App({ context, outdir: temporary(), builtinCloudFormationValidation: false })
+  return new cdk.App({ context: contextOf(), outdir: temporary(), builtinCloudFormationValidation: false })
 }
 
 /** The settings of an environment with parts replaced; `dev` and `prod` are those of the repository. */
