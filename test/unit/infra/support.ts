@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import * as cdk from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
+import { afterAll } from 'vitest'
 import { addDeployment, type Deployment } from '../../../infra/app.ts'
 import { type FindAsset, REPOSITORY } from '../../../infra/assets.ts'
 import { ENVIRONMENTS } from '../../../infra/environments.ts'
@@ -32,7 +33,7 @@ export interface Synthesized {
 }
 
 const folders: string[] = []
-process.once('exit', () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })))
+afterAll(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })))
 
 function temporary(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-synth-'))
