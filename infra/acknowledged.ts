@@ -5,6 +5,7 @@ import { AwsSolutionsChecks, NIST80053R5Checks } from 'cdk-nag'
 import type { IConstruct } from 'constructs'
 import type { Deployment } from './app.ts'
 import type { Settings } from './settings.ts'
+import { partitionOf } from './stack.ts'
 
 export function addRulePacks(app: cdk.App): void {
   cdk.Validations.of(app).addPlugins(new AwsSolutionsChecks(app), new NIST80053R5Checks(app))
@@ -81,7 +82,7 @@ function acknowledgeConfiguration({ configuration }: Deployment): void {
       hosted.environment.node.defaultChild as cdk.CfnElement,
     )
     const { region, account } = configuration.settings
-    const arn = `arn:aws:appconfig:${region}:${account}:application/<${application}>/environment/<${environment}>/deployment/*`
+    const arn = `arn:${partitionOf(region)}:appconfig:${region}:${account}:application/<${application}>/environment/<${environment}>/deployment/*`
     acknowledge(hosted, {
       [solutions(`IAM5[Resource::${arn}]`)]: 'a deployment is numbered only when it is made',
     })
@@ -95,7 +96,8 @@ function acknowledgeGateway({ gateway }: Deployment, settings: Settings): void {
   acknowledge(gateway.gateway, {
     [solutions('ECS2')]: 'the variables name places; secrets are read by the gateway itself',
     [solutions('ELB2')]: 'a TCP listener has no access log; the audit record says more',
-    [solutions('IAM5[Resource::*]')]: 'ecr:GetAuthorizationToken is asked of no resource',
+    [solutions('IAM5[Resource::*]')]:
+      'ecr:GetAuthorizationToken, and describing balancers for blue/green, are asked of no resource',
     [nist('ELBLoggingEnabled')]: 'a TCP listener has no access log; the audit record says more',
     [nist('ELBv2ACMCertificateRequired')]:
       'TLS ends in the gateway: only it may see the client’s certificate',

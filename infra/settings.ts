@@ -111,6 +111,14 @@ const gateway = z.strictObject({
   clients: z.array(values.clientCidr).max(40).default([]),
   /** Which listeners run in one service. Default: one service of all; five is what a service takes. */
   services: z.array(z.array(values.listenerName).min(1)).min(1).max(8).optional(),
+  /** `blueGreen`: all new tasks, then a switch, which takes 20 minutes more behind a TCP balancer, and a way back at once. */
+  deployment: z
+    .strictObject({
+      strategy: z.enum(['rolling', 'blueGreen']).default('rolling'),
+      /** With `blueGreen`: how long the old tasks are kept after the switch. */
+      bakeMinutes: z.int().min(0).max(1440).default(10),
+    })
+    .prefault({}),
   /** `nofile` of a task. A session takes two. */
   openFiles: z.int().min(4096).max(1_048_576).default(65_536),
   /** From SIGTERM to SIGKILL; Fargate gives 120 at most and takes more in silence. */

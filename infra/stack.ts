@@ -1,6 +1,7 @@
 // The base of Sallyport's stacks: environment-bound, and yet synthesized without credentials.
 import * as cdk from 'aws-cdk-lib'
 import type * as logs from 'aws-cdk-lib/aws-logs'
+import { RegionInfo } from 'aws-cdk-lib/region-info'
 import type { Construct } from 'constructs'
 import type { Settings } from './settings.ts'
 
@@ -40,6 +41,11 @@ export class SallyportStack extends cdk.Stack {
 
 export function removalPolicyOf({ retain }: Settings): cdk.RemovalPolicy {
   return retain ? cdk.RemovalPolicy.RETAIN : cdk.RemovalPolicy.DESTROY
+}
+
+/** Of a region, as its name tells; CDK's own would be a token, which no name can be compared with. */
+export function partitionOf(region: string): string {
+  return RegionInfo.get(region).partition ?? 'aws'
 }
 
 /** CDK's values are the numbers of days. */

@@ -19,13 +19,22 @@ export interface BalancerProps {
   readonly deletionProtection: boolean
   readonly deregistrationDelay: cdk.Duration
   readonly idleTimeout: cdk.Duration
+  /** A second target group for each listener, between which deployments switch. */
+  readonly blueGreen: boolean
+}
+
+export interface Way {
+  readonly listener: elb.NetworkListener
+  readonly targets: elb.NetworkTargetGroup
+  /** Null where deployments are rolling. */
+  readonly alternate: elb.NetworkTargetGroup | null
 }
 
 export class Balancer extends Construct {
   readonly loadBalancer: elb.NetworkLoadBalancer
   readonly securityGroup: ec2.SecurityGroup
   /** By the listener's name. */
-  readonly targetGroups: ReadonlyMap<string, elb.NetworkTargetGroup>
+  readonly ways: ReadonlyMap<string, Way>
 
   constructor(scope: Construct, id: string, props: BalancerProps) {
     super(scope, id)
@@ -46,9 +55,7 @@ export class Balancer extends Construct {
       enforceSecurityGroupInboundRulesOnPrivateLinkTraffic: true,
     })
     this.#writeRules(props)
-    this.targetGroups = new Map(
-      props.listeners.map((listener) => [listener.name, this.#listen(listener, props)]),
-    )
+    this.ways = new Map(props.listeners.map((listener) => [listener.name, this.#listen(listener, props)]))
   }
 
   #writeRules({ clients, tasks, listeners, healthPort }: BalancerProps): void {
@@ -61,8 +68,20 @@ export class Balancer extends Construct {
     this.securityGroup.connections.allowTo(tasks, ec2.Port.tcp(healthPort), 'health checks')
   }
 
-  #listen({ name, port }: ListenerNeed, props: BalancerProps): elb.NetworkTargetGroup {
-    const group = new elb.NetworkTargetGroup(this, `Targets-${name}`, {
+  #listen({ name, port }: ListenerNeed, props: BalancerProps): Way {
+    const targets = this.#makeTargets(`Targets-${name}`, port, props)
+    const alternate = props.blueGreen ? this.#makeTargets(`Alternate-${name}`, port, props) : null
+    const listener = this.loadBalancer.addListener(`Listener-${name}`, {
+      port,
+      protocol: elb.Protocol.TCP,
+      tcpIdleTimeout: props.idleTimeout,
+      defaultTargetGroups: [targets],
+    })
+    return { listener, targets, alternate }
+  }
+
+  #makeTargets(id: string, port: number, props: BalancerProps): elb.NetworkTargetGroup {
+    const group = new elb.NetworkTargetGroup(this, id, {
       vpc: props.vpc,
       port,
       protocol: elb.Protocol.TCP,
@@ -87,12 +106,6 @@ export class Balancer extends Construct {
     // Its default cuts every session of a task that turns unhealthy for a moment.
     group.setAttribute('target_health_state.unhealthy.connection_termination.enabled', 'false')
     group.setAttribute('target_health_state.unhealthy.draining_interval_seconds', '300')
-    this.loadBalancer.addListener(`Listener-${name}`, {
-      port,
-      protocol: elb.Protocol.TCP,
-      tcpIdleTimeout: props.idleTimeout,
-      defaultTargetGroups: [group],
-    })
     return group
   }
 }

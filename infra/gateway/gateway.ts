@@ -3,6 +3,7 @@ import * as cdk from 'aws-cdk-lib'
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch'
 import * as ec2 from 'aws-cdk-lib/aws-ec2'
 import * as ecs from 'aws-cdk-lib/aws-ecs'
+import type { NetworkTargetGroup } from 'aws-cdk-lib/aws-elasticloadbalancingv2'
 import * as iam from 'aws-cdk-lib/aws-iam'
 import type * as kms from 'aws-cdk-lib/aws-kms'
 import type * as logs from 'aws-cdk-lib/aws-logs'
@@ -10,7 +11,8 @@ import * as route53 from 'aws-cdk-lib/aws-route53'
 import { LoadBalancerTarget } from 'aws-cdk-lib/aws-route53-targets'
 import { Construct } from 'constructs'
 import type { GatewayNeeds, ListenerNeed } from '../../gateway/config/needs.ts'
-import { Balancer } from './balancer.ts'
+import { Balancer, type Way } from './balancer.ts'
+import { alternateOf, createSwitchRole } from './blue-green.ts'
 import { Evidence, type EvidenceProps } from './evidence.ts'
 import { planServices } from './plan.ts'
 import { type ScalingOptions, scaleOut } from './scaling.ts'
@@ -50,6 +52,8 @@ export interface SallyportGatewayProps {
   readonly services?: readonly (readonly string[])[]
   /** @default - one to four tasks; 60 % of CPU, 4000 sessions a task */
   readonly scaling?: ScalingOptions
+  /** New tasks all at once, then a switch, and the old ones kept for so long. @default - task by task */
+  readonly blueGreen?: { readonly bake: cdk.Duration }
   /** @default 2048 */
   readonly memoryMiB?: number
   /** @default 65536 */
@@ -98,6 +102,7 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
   readonly #props: SallyportGatewayProps
   readonly #tasks: ec2.SecurityGroup
   readonly #executionRole: iam.Role
+  readonly #switchRole: iam.Role | null
 
   constructor(scope: Construct, id: string, props: SallyportGatewayProps) {
     super(scope, id)
@@ -109,7 +114,9 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
         `expected stopTimeout of 120 s at most, which Fargate takes, got ${stopTimeoutSeconds} s`,
       )
     }
-    const groups = planServices({ needs, services: props.services ?? null, stopTimeoutSeconds, openFiles })
+    const services = props.services ?? null
+    const blueGreen = props.blueGreen !== undefined
+    const groups = planServices({ needs, services, stopTimeoutSeconds, openFiles, blueGreen })
     const { secretArns } = needs
     const { roleName, secretKeyArns = [] } = props
     this.taskRole = createTaskRole(this, { roleName, secretArns, secretKeyArns })
@@ -121,6 +128,8 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
     this.#tasks = this.#makeTaskGroup()
     this.connections = new ec2.Connections({ securityGroups: [this.#tasks] })
     this.balancer = this.#makeBalancer()
+    this.#switchRole =
+      props.blueGreen === undefined ? null : createSwitchRole(this, [...this.balancer.ways.values()])
     this.noHealthyTask = needs.listeners.map((listener) => this.#makeAlarm(listener))
     this.cluster = new ecs.Cluster(this, 'Cluster', {
       vpc: props.vpc,
@@ -145,14 +154,33 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
   }
 
   /** Tasks that take connections of a listener. @throws Error where there is none of that name */
-  metricHealthyTasks(listener: string, options: cloudwatch.MetricOptions = {}): cloudwatch.Metric {
-    return this.#targetsOf(listener).metrics.healthyHostCount({ statistic: 'Minimum', ...options })
+  metricHealthyTasks(listener: string, options: cloudwatch.MetricOptions = {}): cloudwatch.IMetric {
+    const { targets, alternate } = this.#wayOf(listener)
+    // By names: of a group that is on no listener at synth, CDK gives none.
+    const of = (group: NetworkTargetGroup) =>
+      new cloudwatch.Metric({
+        namespace: 'AWS/NetworkELB',
+        metricName: 'HealthyHostCount',
+        dimensionsMap: {
+          LoadBalancer: this.balancer.loadBalancer.loadBalancerFullName,
+          TargetGroup: group.targetGroupFullName,
+        },
+        statistic: 'Minimum',
+        ...options,
+      })
+    if (alternate === null) return of(targets)
+    return new cloudwatch.MathExpression({
+      expression: 'FILL(blue, 0) + FILL(green, 0)',
+      usingMetrics: { blue: of(targets), green: of(alternate) },
+      label: 'healthy tasks',
+      ...(options.period === undefined ? {} : { period: options.period }),
+    })
   }
 
-  #targetsOf(name: string) {
-    const targets = this.balancer.targetGroups.get(name)
-    if (targets === undefined) throw new Error(`expected the name of a listener, got ${name}`)
-    return targets
+  #wayOf(name: string): Way {
+    const way = this.balancer.ways.get(name)
+    if (way === undefined) throw new Error(`expected the name of a listener, got ${name}`)
+    return way
   }
 
   #makeTaskGroup(): ec2.SecurityGroup {
@@ -187,6 +215,7 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
       clients: [...new Set([...clients, ...(privateLink?.consumerCidrs ?? [])])],
       crossZone: this.#props.crossZone ?? true,
       deletionProtection: this.#props.deletionProtection ?? true,
+      blueGreen: this.#props.blueGreen !== undefined,
       deregistrationDelay: this.#props.deregistrationDelay ?? cdk.Duration.seconds(300),
       idleTimeout: this.#props.idleTimeout ?? cdk.Duration.seconds(3900),
     })
@@ -194,17 +223,14 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
 
   /** Of the balancer's own metrics: those of the service would make a circle with its deployment. */
   #makeAlarm({ name }: ListenerNeed): cloudwatch.Alarm {
-    return this.metricHealthyTasks(name, { period: cdk.Duration.minutes(1) }).createAlarm(
-      this,
-      `NoHealthy-${name}`,
-      {
-        alarmDescription: `No task takes connections of listener ${name}. docs/deploy.md#alarms`,
-        threshold: 1,
-        comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
-        evaluationPeriods: 5,
-        treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
-      },
-    )
+    return new cloudwatch.Alarm(this, `NoHealthy-${name}`, {
+      metric: this.metricHealthyTasks(name, { period: cdk.Duration.minutes(1) }),
+      alarmDescription: `No task takes connections of listener ${name}. docs/deploy.md#alarms`,
+      threshold: 1,
+      comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+      evaluationPeriods: 5,
+      treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
+    })
   }
 
   #serve(
@@ -212,7 +238,7 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
     listeners: readonly ListenerNeed[],
     limits: { readonly stopTimeout: cdk.Duration; readonly openFiles: number },
   ): ecs.FargateService {
-    const { needs, image, memoryMiB = 2048, scaling = SCALING, subnets } = this.#props
+    const { blueGreen, needs, image, memoryMiB = 2048, scaling = SCALING, subnets } = this.#props
     const taskDefinition = createTask(this, `Task${index}`, {
       ...{ image, memoryMiB, ...limits },
       command: ['--config', this.#props.configurationSource],
@@ -234,6 +260,9 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
       assignPublicIp: false,
       enableExecuteCommand: false,
       healthCheckGracePeriod: GRACE,
+      ...(blueGreen === undefined
+        ? {}
+        : { deploymentStrategy: ecs.DeploymentStrategy.BLUE_GREEN, bakeTime: blueGreen.bake }),
       minHealthyPercent: 100,
       maxHealthyPercent: 200,
       // It would move tasks, and end their sessions, to even out zones.
@@ -248,8 +277,15 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
       propagateTags: ecs.PropagatedTagSource.SERVICE,
     })
     for (const { name, port } of listeners) {
-      const target = service.loadBalancerTarget({ containerName: CONTAINER, containerPort: port })
-      this.#targetsOf(name).addTarget(target)
+      const way = this.#wayOf(name)
+      const alternateTarget = alternateOf(`Alternate-${name}`, way, this.#switchRole)
+      way.targets.addTarget(
+        service.loadBalancerTarget({
+          containerName: CONTAINER,
+          containerPort: port,
+          ...(alternateTarget === undefined ? {} : { alternateTarget }),
+        }),
+      )
     }
     const [first] = listeners
     if (first === undefined) throw new Error(`expected a listener in service ${index}, got none`)
@@ -257,7 +293,7 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
       {
         service,
         balancer: this.balancer.loadBalancer,
-        targets: this.#targetsOf(first.name),
+        tasks: this.metricHealthyTasks(first.name, { period: cdk.Duration.minutes(1) }),
         listeners: listeners.map(({ name }) => name),
         metricsNamespace: this.#props.metricsNamespace,
       },

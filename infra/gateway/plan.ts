@@ -18,6 +18,8 @@ export interface PlanOptions {
   readonly services: readonly (readonly string[])[] | null
   readonly stopTimeoutSeconds: number
   readonly openFiles: number
+  /** Each listener takes two target groups then. */
+  readonly blueGreen: boolean
 }
 
 /** The listeners of each service. @throws Error */
@@ -44,8 +46,9 @@ export function planServices(options: PlanOptions): readonly (readonly ListenerN
     if (count !== 1) throw new Error(`expected listener ${name} in one service, got ${count}`)
   }
   return groups.map((names) => {
-    if (names.length > MAX_TARGET_GROUPS) {
-      const said = `expected at most ${MAX_TARGET_GROUPS} listeners in a service, got ${names.length}`
+    const most = options.blueGreen ? Math.floor(MAX_TARGET_GROUPS / 2) : MAX_TARGET_GROUPS
+    if (names.length > most) {
+      const said = `expected at most ${most} listeners in a service, got ${names.length}`
       throw new Error(`${said}: ECS takes no more target groups; name several in gateway.services`)
     }
     return listeners.filter(({ name }) => names.includes(name))

@@ -15,8 +15,8 @@ export interface ScalingOptions {
 export interface ScaledService {
   readonly service: ecs.FargateService
   readonly balancer: elb.NetworkLoadBalancer
-  /** Of one of its listeners: they have the same tasks. */
-  readonly targets: elb.NetworkTargetGroup
+  /** Those that are healthy. */
+  readonly tasks: cloudwatch.IMetric
   /** Names of its listeners. */
   readonly listeners: readonly string[]
   /** Where its tasks write metrics. */
@@ -44,7 +44,7 @@ export function scaleOut(scaled: ScaledService, options: ScalingOptions): void {
  * Many sessions may be in one connection (HTTP/2), and many connections may have none. The balancer counts these, so that it
  * holds whatever tasks say of themselves; each task says its sessions, so that their average is that of a task.
  */
-function loadOfTask({ balancer, targets, listeners, metricsNamespace }: ScaledService): cloudwatch.IMetric {
+function loadOfTask({ balancer, tasks, listeners, metricsNamespace }: ScaledService): cloudwatch.IMetric {
   const sessions = listeners.map(
     (listener) =>
       new cloudwatch.Metric({
@@ -61,7 +61,7 @@ function loadOfTask({ balancer, targets, listeners, metricsNamespace }: ScaledSe
     expression: `MAX([IF(tasks > 0, connections / tasks, 0), ${sum}])`,
     usingMetrics: {
       connections: balancer.metrics.activeFlowCount({ period: PERIOD, statistic: 'Average' }),
-      tasks: targets.metrics.healthyHostCount({ period: PERIOD, statistic: 'Minimum' }),
+      tasks,
       ...Object.fromEntries(sessions.map((metric, index) => [names[index], metric])),
     },
     period: PERIOD,

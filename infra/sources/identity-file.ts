@@ -13,7 +13,7 @@ export interface IdentityNeeds {
 }
 
 // A role with a path is never matched by SigV4, which is how the gateway proves itself.
-const ROLE_ARN = /^arn:aws[a-z-]*:iam::(\d{12}):role\/([\w+=,.@-]{1,64})$/
+const ROLE_ARN = /^arn:(aws[a-z-]*):iam::(\d{12}):role\/([\w+=,.@-]{1,64})$/
 
 function filesOf({ proofs }: IdentityDocument): readonly string[] {
   return proofs.oidc.flatMap(({ jwks, bundle }) => {
@@ -23,7 +23,11 @@ function filesOf({ proofs }: IdentityDocument): readonly string[] {
 }
 
 /** @throws ConfigurationError, also where the gateway would get no identity in this account */
-export function readIdentityNeeds(file: string, text: string, account: string): IdentityNeeds {
+export function readIdentityNeeds(
+  file: string,
+  text: string,
+  { account, partition }: { readonly account: string; readonly partition: string },
+): IdentityNeeds {
   const loaded = loadYamlFile({ file, text }, IDENTITY_SCHEMA)
   if (!loaded.ok) throw new ConfigurationError(loaded.faults)
   const { value: document, lineOf } = loaded
@@ -34,7 +38,7 @@ export function readIdentityNeeds(file: string, text: string, account: string): 
   const id = `spiffe://${document.trustDomain}/sallyport/gateway`
   const index = document.registrations.findIndex(({ spiffeId }) => spiffeId === id)
   const role = document.registrations[index]?.match.aws?.role ?? ''
-  const [, roleAccount, gatewayRoleName] = ROLE_ARN.exec(role) ?? []
+  const [, rolePartition, roleAccount, gatewayRoleName] = ROLE_ARN.exec(role) ?? []
   if (index < 0) fail(['registrations'], `none gives ${id}, the gateway's own identity`, 'add one')
   const at = ['registrations', index, 'match', 'aws', 'role']
   if (gatewayRoleName === undefined || gatewayRoleName === '') {
@@ -43,6 +47,9 @@ export function readIdentityNeeds(file: string, text: string, account: string): 
       `expected the ARN of one role without a path, found "${role}"`,
       'the stack makes this role',
     )
+  }
+  if (rolePartition !== partition) {
+    fail(at, `a role of partition ${rolePartition}, and the region is of ${partition}`, 'name the right one')
   }
   if (roleAccount !== account) {
     fail(at, `a role of account ${roleAccount}, and the settings say ${account}`, 'name the right account')

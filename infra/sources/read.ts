@@ -6,6 +6,7 @@ import { ConfigurationError } from '../../common/fault.ts'
 import { type GatewayNeeds, readGatewayNeeds } from '../../gateway/config/needs.ts'
 import { REPOSITORY } from '../assets.ts'
 import type { Settings } from '../settings.ts'
+import { partitionOf } from '../stack.ts'
 import { type IdentityNeeds, readIdentityNeeds } from './identity-file.ts'
 
 /** AppConfig takes a hosted configuration of 2 MB at most with a raised quota, and 1 MB without. */
@@ -37,7 +38,7 @@ function createReader(directory: string): (name: string) => string {
 }
 
 /** @throws ConfigurationError with file, line and key */
-export function readSources({ account, configuration }: Settings): Sources {
+export function readSources({ account, region, configuration }: Settings): Sources {
   const directory = path.resolve(REPOSITORY, configuration.directory)
   const read = createReader(directory)
   const nameOf = (name: string) => path.relative(REPOSITORY, path.join(directory, name))
@@ -49,7 +50,10 @@ export function readSources({ account, configuration }: Settings): Sources {
     throw fault(nameOf('gateway.yaml'), `with policy over ${MAX_BUNDLE_BYTES} bytes`, 'split the deployment')
   }
   const identityText = read('identity.yaml')
-  const identity = readIdentityNeeds(nameOf('identity.yaml'), identityText, account)
+  const identity = readIdentityNeeds(nameOf('identity.yaml'), identityText, {
+    account,
+    partition: partitionOf(region),
+  })
   if (identity.trustDomain !== gateway.trustDomain) {
     const message = `trustDomain is ${gateway.trustDomain}, and that of identity.yaml ${identity.trustDomain}`
     throw fault(nameOf('gateway.yaml'), message, 'one deployment is of one trust domain')

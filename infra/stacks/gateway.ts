@@ -66,6 +66,9 @@ export class GatewayStack extends SallyportStack {
       encryptionKey: network.encryptionKey,
       logRetention: logRetentionOf(settings),
       ...(services === undefined ? {} : { services }),
+      ...(rest.deployment.strategy === 'rolling'
+        ? {}
+        : { blueGreen: { bake: cdk.Duration.minutes(rest.deployment.bakeMinutes) } }),
       ...(privateLink === undefined ? {} : { privateLink }),
       ...(archiveDays === null
         ? {}

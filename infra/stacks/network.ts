@@ -2,6 +2,7 @@
 import * as cdk from 'aws-cdk-lib'
 import * as iam from 'aws-cdk-lib/aws-iam'
 import * as kms from 'aws-cdk-lib/aws-kms'
+import { RegionInfo } from 'aws-cdk-lib/region-info'
 import type { Construct } from 'constructs'
 import { SallyportNetwork } from '../network/network.ts'
 import type { Settings } from '../settings.ts'
@@ -53,7 +54,9 @@ function makeKey(scope: cdk.Stack, settings: Settings): kms.Key {
   const { partition, region, account } = scope
   key.addToResourcePolicy(
     new iam.PolicyStatement({
-      principals: [new iam.ServicePrincipal(`logs.${region}.amazonaws.com`)],
+      principals: [
+        new iam.ServicePrincipal(`logs.${region}.${RegionInfo.get(region).domainSuffix ?? scope.urlSuffix}`),
+      ],
       actions: ['kms:Encrypt', 'kms:Decrypt', 'kms:ReEncrypt*', 'kms:GenerateDataKey*', 'kms:DescribeKey'],
       // A key policy's own "*" is the key.
       resources: ['*'],

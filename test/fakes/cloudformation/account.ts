@@ -145,6 +145,9 @@ export class Account implements World {
 
   /** CDK's own function behind it calls the handler and fails with it. */
   async trigger({ properties, logicalId }: Change): Promise<Made> {
+    const last = this.events.at(-1) ?? ''
+    // It would wait for nine minutes, and then say less.
+    if (last.startsWith('rotation failed')) throw new Error(last)
     const result = await this.invoke(String(properties.HandlerArn), {})
     if (!result.ok) throw new Error(`${logicalId}: ${result.errorMessage}`)
     this.events.push('born')

@@ -16,6 +16,7 @@ const good: PlanOptions = {
   services: null,
   stopTimeoutSeconds: 120,
   openFiles: 65_536,
+  blueGreen: false,
 }
 const withNeeds = (needs: Partial<PlanOptions['needs']>): PlanOptions => ({
   ...good,
@@ -59,6 +60,11 @@ test.each<[string, PlanOptions, RegExp]>([
     withNeeds({ places: [place] }),
     new RegExp(`got ${place}: the deployment says these`),
   ]),
+  [
+    'three listeners in one service that is deployed blue and green',
+    { ...withNeeds({ listeners: six.slice(0, 3) }), blueGreen: true },
+    /expected at most 2 listeners in a service, got 3/,
+  ],
   ['more connections than files', { ...good, openFiles: 40_000 }, /expected openFiles of 41024 .*got 40000/],
   [
     'a listener in no service',

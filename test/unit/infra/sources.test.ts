@@ -7,11 +7,12 @@ import { readIdentityNeeds } from '../../../infra/sources/identity-file.ts'
 import { settingsOf, synthesize } from './support.ts'
 
 const ACCOUNT = '111122223333'
+const HERE = { account: ACCOUNT, partition: 'aws' }
 const text = readFileSync(path.join(REPOSITORY, 'infra/configuration/files/identity.yaml'), 'utf8')
 const ROLE = 'arn:aws:iam::111122223333:role/sallyport-gateway'
 
 test('the role of the gateway is that of its registration', () => {
-  expect(readIdentityNeeds('identity.yaml', text, ACCOUNT)).toEqual({
+  expect(readIdentityNeeds('identity.yaml', text, HERE)).toEqual({
     trustDomain: 'example.org',
     gatewayRoleName: 'sallyport-gateway',
     files: [],
@@ -30,6 +31,11 @@ test.each<[string, string, RegExp]>([
     /expected the ARN of one role without a path/,
   ],
   [
+    'a role of another partition',
+    text.replace(ROLE, ROLE.replace('aws', 'aws-cn')),
+    /a role of partition aws-cn, and the region is of aws \(/,
+  ],
+  [
     'a role of another account',
     text.replace(ROLE, ROLE.replace(ACCOUNT, '444455556666')),
     /a role of account 444455556666/,
@@ -41,7 +47,7 @@ test.each<[string, string, RegExp]>([
   ],
   ['a key that there is not', `${text}more: 1\n`, /unknown key "more"/],
 ])('%s', (_name, changed, message) => {
-  expect(() => readIdentityNeeds('identity.yaml', changed, ACCOUNT)).toThrow(message)
+  expect(() => readIdentityNeeds('identity.yaml', changed, HERE)).toThrow(message)
 })
 
 test('settings of another account do not go with the files', () => {

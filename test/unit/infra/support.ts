@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import * as cdk from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
+import { afterAll } from 'vitest'
 import { addDeployment, type Deployment } from '../../../infra/app.ts'
 import { type FindAsset, REPOSITORY } from '../../../infra/assets.ts'
 import { ENVIRONMENTS } from '../../../infra/environments.ts'
@@ -32,7 +33,7 @@ export interface Synthesized {
 }
 
 const folders: string[] = []
-process.once('exit', () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })))
+afterAll(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })))
 
 function temporary(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-synth-'))
@@ -48,12 +49,17 @@ export const emptyAssets: FindAsset = (name) => {
   return folder
 }
 
-export function createApp(): cdk.App {
+/** Of cdk.json. */
+export function contextOf(): Record<string, unknown> {
   const { context } = JSON.parse(readFileSync(path.join(REPOSITORY, 'cdk.json'), 'utf8')) as {
     context: Record<string, unknown>
   }
+  return context
+}
+
+export function createApp(): cdk.App {
   // `npm run synth` validates; here it would take most of the time, once for each app.
-  return new cdk.App({ context, outdir: temporary(), builtinCloudFormationValidation: false })
+  return new cdk.App({ context: contextOf(), outdir: temporary(), builtinCloudFormationValidation: false })
 }
 
 /** The settings of an environment with parts replaced; `dev` and `prod` are those of the repository. */
