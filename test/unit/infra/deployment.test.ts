@@ -289,6 +289,18 @@ test('a service: no shell, no rebalancing, no public address, and a failed deplo
   expect(AlarmNames).toHaveLength(2)
 })
 
+test('operators reach the admin port of tasks where settings say from where, and nobody else does', () => {
+  const ports = ({ all }: typeof prod) =>
+    [
+      ...all('AWS::EC2::SecurityGroupIngress').map(({ Properties }) => Properties),
+      ...all('AWS::EC2::SecurityGroup').flatMap(
+        ({ Properties }) => (Properties['SecurityGroupIngress'] ?? []) as Record<string, unknown>[],
+      ),
+    ].map(({ FromPort }) => FromPort)
+  expect(ports(prod)).not.toContain(9901)
+  expect(ports(synthesize('dev', { gateway: { operators: ['10.9.0.0/24'] } }))).toContain(9901)
+})
+
 test('tasks are added and never taken away', () => {
   const policies = properties('AWS::ApplicationAutoScaling::ScalingPolicy')
   const text = JSON.stringify(policies)
