@@ -356,7 +356,7 @@ test('every alarm for people has an action and says where its page is', () => {
   expect(scaling).toHaveLength(1)
   for (const { Properties } of made.filter((alarm) => !scaling.includes(alarm))) {
     expect(Properties.AlarmActions).toEqual([TOPIC])
-    expect(Properties.AlarmDescription).toContain('docs/deploy.md#alarms')
+    expect(Properties.AlarmDescription).toMatch(/ docs\/runbooks\.md#[a-z]+$/)
   }
 })
 
