@@ -207,12 +207,13 @@ export function chargesOf(resource: CostedResource, context: Context): readonly 
 }
 
 function chargesOfService({ Properties }: CostedResource, { hours, resources }: Context): readonly Charge[] {
-  const { Ref } = Properties?.['TaskDefinition'] as { Ref: string }
-  const task = resources[Ref]?.Properties
+  const reference = Properties?.['TaskDefinition'] as { readonly Ref: string } | undefined
+  const task = resources[reference?.Ref ?? '']?.Properties
+  if (task === undefined) throw new Error('a service without a task definition in its own stack')
   const tasks = numberOf(Properties?.['DesiredCount'])
   const knob = '`gateway.tasks`, `gateway.scaleOut`: one vCPU a task; tasks are never taken away'
-  const vcpu = (tasks * numberOf(task?.['Cpu'])) / 1024
-  const gb = (tasks * numberOf(task?.['Memory'])) / 1024
+  const vcpu = (tasks * numberOf(task['Cpu'])) / 1024
+  const gb = (tasks * numberOf(task['Memory'])) / 1024
   return [
     { line: 'Tasks, vCPU', price: 'fargateArmVcpuHour', units: vcpu * hours, count: vcpu, knob },
     {

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { expect, test } from 'vitest'
 import { startFakeEcs } from '../../fakes/aws/ecs.ts'
 import { runSallyport } from '../../fixtures/sallyport.ts'
-import { scene, type Scene } from './living-scene.ts'
+import { scene } from './living-scene.ts'
 
 /** A task's address: all have the same admin port, as those of a service do. */
 async function taskAddress(host: string, port: number, to: number) {
@@ -52,7 +52,7 @@ async function service() {
   }
   const target = ['--ecs', 'sallyport-prod/gateway', '--admin-port', String(port), ...tls]
   return {
-    ...{ ecs, s: first as Scene },
+    ...{ ecs, s: first },
     run: (command: string, ...args: string[]) =>
       runSallyport(['sessions', command, ...target, ...args], { env }),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
