@@ -12,6 +12,7 @@ import { REPOSITORY } from '../../../infra/assets.ts'
 import { chargesOf } from '../../../infra/cost/rules.ts'
 import { costTables, type Prices } from '../../../infra/cost/table.ts'
 import { ENVIRONMENTS } from '../../../infra/environments.ts'
+import { ISSUING_LIFETIME_MS, ROOT_LIFETIME_MS } from '../../../lambdas/identity/authority/certificates.ts'
 import { readIdentityConfig } from '../../../lambdas/identity/config.ts'
 import { readIdentityEnvironment } from '../../../lambdas/identity/environment.ts'
 import { statementsOf } from './iam.ts'
@@ -89,6 +90,28 @@ test('who may revoke may find, write and deploy the list of revocations, and not
   expect(text).not.toMatch(/GatewayApplication|GatewayProfile/)
 })
 
+function registrationsOf(file: string) {
+  const loaded = readIdentityConfig({ file, text: read(file), environment: readIdentityEnvironment({}) })
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.faults))
+  return loaded.value.registrations
+}
+
+test('how long workloads go on is said from the lifetimes that the code and the deployed files have', () => {
+  const deployed = registrationsOf('infra/configuration/files/identity.yaml')
+  const ttlOf = (name: string) => deployed.find((one) => one.name === name)
+  const [workload, gateway] = [ttlOf('payments-api'), ttlOf('gateway')]
+  const day = 24 * 3_600_000
+  const rows: readonly [string, string][] = [
+    ["workload's SVID", `${(workload?.x509.ttlSeconds ?? 0) / 3600} h`],
+    ["gateway's own SVID", `${(gateway?.x509.ttlSeconds ?? 0) / 3600} h`],
+    ['issuing CA', `${ISSUING_LIFETIME_MS / day} days`],
+    ['JWT-SVID', `${(workload?.jwt.ttlSeconds ?? 0) / 60} min`],
+    ['root', `${ROOT_LIFETIME_MS / day / 365} years`],
+  ]
+  const page = read('docs/disaster.md')
+  for (const [what, lives] of rows) expect(page).toMatch(new RegExp(`^\\| ${what} +\\| ${lives} +\\|`, 'm'))
+})
+
 /** Words behind `sallyport` in the examples of workloads. */
 function commands(): readonly (readonly [string, readonly string[]])[] {
   const { containerDefinitions } = JSON.parse(read('examples/connect/ecs/task-definition.json')) as {
@@ -117,10 +140,7 @@ test.each(commands())('the command of examples/connect/%s is one', (_, words) =>
 })
 
 test('the examples of workloads use the registrations and the volume that they name', () => {
-  const file = 'examples/authority/identity.yaml'
-  const loaded = readIdentityConfig({ file, text: read(file), environment: readIdentityEnvironment({}) })
-  if (!loaded.ok) throw new Error(JSON.stringify(loaded.faults))
-  const names = loaded.value.registrations.map(({ name }) => name)
+  const names = registrationsOf('examples/authority/identity.yaml').map((one) => one.name)
   expect(names).toEqual(expect.arrayContaining(['payments-api', 'invoices', 'orders-in-eks']))
   const { volumes, containerDefinitions } = JSON.parse(read('examples/connect/ecs/task-definition.json')) as {
     volumes: { name: string }[]
