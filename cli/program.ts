@@ -7,6 +7,7 @@ import { registerConfigCheck } from './commands/config-check.ts'
 import { registerDev } from './commands/dev.ts'
 import { registerDiagnose } from './commands/diagnose.ts'
 import { registerGateway } from './commands/gateway.ts'
+import { registerRevoke } from './commands/revoke.ts'
 import { registerSessions } from './commands/sessions.ts'
 import { registerIdentityFetch } from './commands/identity-fetch.ts'
 import { registerPolicy } from './commands/policy.ts'
@@ -36,6 +37,7 @@ export function createProgram(): Command {
   registerDiagnose(program)
   registerPolicy(program)
   registerAudit(program)
+  registerRevoke(program)
   registerSessions(program)
   return program
 }

@@ -109,6 +109,8 @@ const gateway = z.strictObject({
     .prefault({}),
   /** Networks that may connect. Default: the VPC's. */
   clients: z.array(values.clientCidr).max(40).default([]),
+  /** From where operators reach the admin port of tasks; nobody else does, the balancer neither. */
+  operators: z.array(values.clientCidr).max(40).default([]),
   /** Which listeners run in one service. Default: one service of all; five is what a service takes. */
   services: z.array(z.array(values.listenerName).min(1)).min(1).max(8).optional(),
   /** `blueGreen`: all new tasks, then a switch, which takes 20 minutes more behind a TCP balancer, and a way back at once. */

@@ -1,6 +1,7 @@
 // Writes the documentation that is made from code; with --check it writes nothing and exits 1 where a file is stale.
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { deployPage } from './deploy-page.ts'
 import { errorsPage } from './errors-page.ts'
 import { metricsPage } from './metrics-page.ts'
 
@@ -8,6 +9,7 @@ const root = path.dirname(import.meta.dirname)
 const PAGES: readonly { readonly file: string; readonly render: () => string }[] = [
   { file: 'docs/errors.md', render: errorsPage },
   { file: 'docs/metrics.md', render: metricsPage },
+  { file: 'docs/deploy.md', render: deployPage },
 ]
 
 const check = process.argv.includes('--check')

@@ -5,13 +5,18 @@ const HELP = `
 On the gateway's machine its admin port answers to whoever is there. Elsewhere it listens where gateway.yaml has
 admin.workloads, and takes those workloads by their X.509-SVIDs: --cert, --key and --ca, with an https:// address.
 
+With --ecs the tasks of a service are found by the ECS API (ecs:ListTasks and ecs:DescribeTasks, with the credentials and
+region that the AWS SDK finds), and each is asked at its own address over mTLS, those too that are about to end. Run it where
+the tasks can be reached. Which did not answer is said, and makes the exit status 1: what they hold is neither listed nor closed.
+
 Exit status: 0 success, 1 a "no" (refused, not found, no answer), 2 wrong use.
 
 Examples:
   sallyport sessions list --workload 'spiffe://example.org/payments/**' --older-than 1h
   sallyport sessions close 01KB2V7Q3M4N5P6R7S8T9VWXYZ
   sallyport sessions close --destination partner-bank
-  sallyport sessions list --admin https://10.0.3.7:9901 --cert admin.pem --key admin.key --ca bundle.pem`
+  sallyport sessions list --admin https://10.0.3.7:9901 --cert admin.pem --key admin.key --ca bundle.pem
+  sallyport sessions close --ecs sallyport-prod/gateway --destination partner-bank --cert admin.pem --key admin.key --ca bundle.pem`
 
 /** Adds the commands to the program. */
 export function registerSessions(program: Command): void {
@@ -36,7 +41,9 @@ function filtered<Args extends unknown[], Options extends Record<string, unknown
   command: Command<Args, Options>,
 ) {
   return command
-    .option('--admin <url>', 'the admin port', 'http://127.0.0.1:9901')
+    .option('--admin <url>', 'the admin port (default: http://127.0.0.1:9901)')
+    .option('--ecs <cluster/service>', 'every task of an ECS service')
+    .option('--admin-port <port>', 'with --ecs: the admin port of the tasks (default: 9901)')
     .option('--cert <file>', 'an X.509-SVID that admin.workloads names, with its chain, PEM')
     .option('--key <file>', 'its private key')
     .option('--ca <file>', 'the roots of the trust domain, PEM')

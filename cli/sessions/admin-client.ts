@@ -20,7 +20,15 @@ export interface AdminAddress {
 export class UsageError extends Error {}
 
 /** Why there is no answer that can be used. */
-export class AdminError extends Error {}
+export class AdminError extends Error {
+  /** Of the answer; null where there was none. */
+  readonly status: number | null
+
+  constructor(message: string, status: number | null = null) {
+    super(message)
+    this.status = status
+  }
+}
 
 const TIMEOUT_MS = 15_000
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -40,7 +48,7 @@ export async function createAdminClient(address: AdminAddress): Promise<AdminCli
       const value = parse(body)
       if (status === 200) return value
       const detail = isObject(value) && typeof value['detail'] === 'string' ? value['detail'] : body.trim()
-      throw new AdminError(`${base.origin} answered ${status}: ${detail.slice(0, 500)}`)
+      throw new AdminError(`${base.origin} answered ${status}: ${detail.slice(0, 500)}`, status)
     },
   }
 }

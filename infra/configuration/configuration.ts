@@ -140,7 +140,7 @@ export class SallyportConfiguration extends Construct {
     })
     return share.createAlarm(this, 'RefusedTooOften', {
       alarmDescription:
-        'Much of what is asked for is refused: a roll-out of configuration is undone. docs/deploy.md#alarms',
+        'Much of what is asked for is refused: a roll-out of configuration is undone. docs/runbooks.md#refusedtoooften',
       threshold: refusedPercent,
       comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
       evaluationPeriods: 2,

@@ -14,12 +14,21 @@ export interface HostedProps {
   readonly contentType: string
   readonly monitors?: appconfig.Monitor[]
   readonly validators?: appconfig.IValidator[]
-  /** Null: the stack deploys it once, and never again what others have deployed since. */
+  /**
+   * Null: the stack deploys it once, and never again what others have deployed since; they deploy to all at once, by the
+   * strategy that is named as the application.
+   */
   readonly strategy: appconfig.RolloutStrategy | null
 }
 
-/** Of AWS's own: at once, without baking. */
+/** Of AWS's own: at once, and then "baking" for ten minutes, in which no other deployment may begin. */
 const ALL_AT_ONCE = 'AppConfig.AllAtOnce'
+/** At once and done: somebody else may have to be revoked a minute later. */
+const AT_ONCE_AND_DONE = appconfig.RolloutStrategy.linear({
+  growthFactor: 100,
+  deploymentDuration: cdk.Duration.minutes(0),
+  finalBakeTime: cdk.Duration.minutes(0),
+})
 
 export class Hosted extends Construct {
   readonly application: appconfig.Application
@@ -41,7 +50,10 @@ export class Hosted extends Construct {
       environmentName: names.environment,
       ...(monitors === undefined ? {} : { monitors }),
     })
-    this.strategyId = this.#makeStrategy(props.strategy)
+    this.strategyId = new appconfig.DeploymentStrategy(this, 'Strategy', {
+      rolloutStrategy: props.strategy ?? AT_ONCE_AND_DONE,
+      ...(props.strategy === null ? { deploymentStrategyName: names.application } : {}),
+    }).deploymentStrategyId
     this.profile = new appconfig.HostedConfiguration(this, 'Profile', {
       // Named because CDK would make one of its own, which nothing uses.
       deploymentStrategy: appconfig.DeploymentStrategy.fromDeploymentStrategyId(
@@ -69,8 +81,23 @@ export class Hosted extends Construct {
     })
   }
 
-  /** To write a new version and deploy it. */
+  /** To write a new version and deploy it, and what is asked to find both by their names. */
   grantDeploy(grantee: iam.IGrantable): void {
+    iam.Grant.addToPrincipal({
+      grantee,
+      actions: ['appconfig:ListApplications', 'appconfig:ListDeploymentStrategies'],
+      // Asked of no resource.
+      resourceArns: ['*'],
+    })
+    iam.Grant.addToPrincipal({
+      grantee,
+      actions: [
+        'appconfig:ListEnvironments',
+        'appconfig:ListConfigurationProfiles',
+        'appconfig:ListDeployments',
+      ],
+      resourceArns: [this.application.applicationArn, this.environment.environmentArn],
+    })
     iam.Grant.addToPrincipal({
       grantee,
       actions: [
@@ -78,15 +105,13 @@ export class Hosted extends Construct {
         'appconfig:GetHostedConfigurationVersion',
         'appconfig:ListHostedConfigurationVersions',
       ],
-      resourceArns: [this.profile.configurationProfileArn, `${this.profile.configurationProfileArn}/*`],
+      resourceArns: [
+        this.application.applicationArn,
+        this.profile.configurationProfileArn,
+        `${this.profile.configurationProfileArn}/*`,
+      ],
     })
     grantee.grantPrincipal.addToPrincipalPolicy(this.#startStatement())
-  }
-
-  #makeStrategy(strategy: appconfig.RolloutStrategy | null): string {
-    if (strategy === null) return ALL_AT_ONCE
-    return new appconfig.DeploymentStrategy(this, 'Strategy', { rolloutStrategy: strategy })
-      .deploymentStrategyId
   }
 
   #startStatement(): iam.PolicyStatement {
@@ -123,7 +148,7 @@ export class Hosted extends Construct {
     })
     return new cr.AwsCustomResource(this, 'Deployment', {
       resourceType: 'Custom::AppConfigDeployment',
-      onCreate: start(ALL_AT_ONCE),
+      onCreate: start(again ? ALL_AT_ONCE : this.strategyId),
       ...(again ? { onUpdate: start(this.strategyId) } : {}),
       installLatestAwsSdk: false,
       policy: cr.AwsCustomResourcePolicy.fromStatements([this.#startStatement()]),

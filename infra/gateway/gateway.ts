@@ -48,6 +48,12 @@ export interface SallyportGatewayProps {
   readonly roleName?: string
   /** Networks that may connect, in CIDR form. @default - the VPC's */
   readonly clients?: readonly string[]
+  /**
+   * Networks from which operators reach the admin port of tasks, in CIDR form: `sallyport sessions --ecs`. Who may do what
+   * is said by `admin.workloads` of gateway.yaml.
+   * @default - nobody
+   */
+  readonly operators?: readonly string[]
   /** Names of listeners by service. @default - all in one */
   readonly services?: readonly (readonly string[])[]
   /** @default - one to four tasks; 60 % of CPU, 4000 sessions a task */
@@ -197,12 +203,26 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
         port === 443 ? 'AWS and destinations' : 'destinations',
       )
     }
+    this.#letOperatorsIn(group)
     for (const { host, port } of needs.dnsServers) {
       const server = ec2.Peer.ipv4(`${host}/32`)
       group.addEgressRule(server, ec2.Port.udp(port), 'DNS server')
       group.addEgressRule(server, ec2.Port.tcp(port), 'DNS server')
     }
     return group
+  }
+
+  #letOperatorsIn(tasks: ec2.SecurityGroup): void {
+    const { needs, operators = [] } = this.#props
+    if (operators.length === 0) return
+    if (needs.adminPort === null) {
+      throw new Error(
+        'operators are named, and admin.address of gateway.yaml is on loopback, where nobody reaches it: say admin: {address: "0.0.0.0:9901", workloads: […]}',
+      )
+    }
+    for (const cidr of operators) {
+      tasks.addIngressRule(ec2.Peer.ipv4(cidr), ec2.Port.tcp(needs.adminPort), 'operators')
+    }
   }
 
   #makeBalancer(): Balancer {
@@ -225,7 +245,7 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
   #makeAlarm({ name }: ListenerNeed): cloudwatch.Alarm {
     return new cloudwatch.Alarm(this, `NoHealthy-${name}`, {
       metric: this.metricHealthyTasks(name, { period: cdk.Duration.minutes(1) }),
-      alarmDescription: `No task takes connections of listener ${name}. docs/deploy.md#alarms`,
+      alarmDescription: `No task takes connections of listener ${name}. docs/runbooks.md#nohealthy`,
       threshold: 1,
       comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
       evaluationPeriods: 5,

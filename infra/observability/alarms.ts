@@ -1,4 +1,4 @@
-// What wakes somebody. Each alarm has its page in docs/deploy.md, and says so; each has an action where there is a topic.
+// What wakes somebody. Each alarm has its section in docs/runbooks.md, and says so; each has an action where there is a topic.
 import * as cdk from 'aws-cdk-lib'
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch'
 import type { Construct } from 'constructs'
@@ -145,7 +145,8 @@ export function createAlarms(scope: Construct, watched: Watched): readonly cloud
         metric,
         threshold,
         evaluationPeriods: periods,
-        alarmDescription: `${says}. docs/deploy.md#alarms`,
+        // Those of a service are numbered, and have one section.
+        alarmDescription: `${says}. docs/runbooks.md#${name.replace(/\d+$/, '').toLowerCase()}`,
         comparisonOperator: below
           ? ComparisonOperator.LESS_THAN_THRESHOLD
           : ComparisonOperator.GREATER_THAN_THRESHOLD,

@@ -52,6 +52,7 @@ export class GatewayStack extends SallyportStack {
       authorityUrl: identity.identity.authorityUrl,
       dnsName: rest.dnsName,
       roleName: sources.identity.gatewayRoleName,
+      operators: rest.operators,
       clients: clients.length > 0 ? clients : [network.network.cidr],
       scaling: { ...tasks, ...scaleOut },
       memoryMiB: rest.memoryMiB,
@@ -77,6 +78,13 @@ export class GatewayStack extends SallyportStack {
     configuration.configuration.grantRead(this.gateway)
     this.addStackDependency(configuration, 'the first configuration is deployed before a task asks for it')
     new cdk.CfnOutput(this, 'Name', { description: 'What clients call the gateway', value: rest.dnsName })
+    const named = this.gateway.services.map(
+      ({ serviceName }) => `${this.gateway.cluster.clusterName}/${serviceName}`,
+    )
+    new cdk.CfnOutput(this, 'Services', {
+      description: 'For sallyport sessions --ecs, one at a time',
+      value: named.join(','),
+    })
     const service = this.gateway.endpointService
     if (service !== null) {
       const value = service.vpcEndpointServiceName

@@ -58,7 +58,7 @@ export class ObservabilityStack extends SallyportStack {
         evaluationPeriods: 1,
         comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
         treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
-        alarmDescription: 'A NAT gateway has no port left towards a destination. docs/deploy.md#alarms',
+        alarmDescription: 'A NAT gateway has no port left towards a destination. docs/runbooks.md#natports',
       })
       if (topic !== null) alarm.addAlarmAction(new SnsAction(topic))
     }

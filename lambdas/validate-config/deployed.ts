@@ -27,7 +27,7 @@ function listenerTexts({ listeners }: Pick<GatewayNeeds, 'listeners'>): readonly
 }
 
 function texts(
-  needs: Omit<GatewayNeeds, 'trustDomain' | 'policyFiles' | 'drain' | 'connections'>,
+  needs: Omit<GatewayNeeds, 'trustDomain' | 'policyFiles' | 'drain' | 'connections' | 'adminPort'>,
 ): readonly string[] {
   return [
     ...listenerTexts(needs),

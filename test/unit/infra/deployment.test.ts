@@ -289,6 +289,18 @@ test('a service: no shell, no rebalancing, no public address, and a failed deplo
   expect(AlarmNames).toHaveLength(2)
 })
 
+test('operators reach the admin port of tasks where settings say from where, and nobody else does', () => {
+  const ports = ({ all }: typeof prod) =>
+    [
+      ...all('AWS::EC2::SecurityGroupIngress').map(({ Properties }) => Properties),
+      ...all('AWS::EC2::SecurityGroup').flatMap(
+        ({ Properties }) => (Properties['SecurityGroupIngress'] ?? []) as Record<string, unknown>[],
+      ),
+    ].map(({ FromPort }) => FromPort)
+  expect(ports(prod)).not.toContain(9901)
+  expect(ports(synthesize('dev', { gateway: { operators: ['10.9.0.0/24'] } }))).toContain(9901)
+})
+
 test('tasks are added and never taken away', () => {
   const policies = properties('AWS::ApplicationAutoScaling::ScalingPolicy')
   const text = JSON.stringify(policies)
@@ -298,13 +310,20 @@ test('tasks are added and never taken away', () => {
 })
 
 test('a configuration is judged, goes out in steps that an alarm undoes; revocations go at once and nothing undoes them', () => {
-  const [strategy, ...others] = properties('AWS::AppConfig::DeploymentStrategy')
-  expect(strategy).toMatchObject({
-    DeploymentDurationInMinutes: 10,
-    GrowthFactor: 25,
-    FinalBakeTimeInMinutes: 10,
-  })
-  expect(others).toEqual([])
+  const strategies = properties('AWS::AppConfig::DeploymentStrategy').map((one) => [
+    one.DeploymentDurationInMinutes,
+    one.GrowthFactor,
+    // While it "bakes" no other deployment may begin, so that nobody else could be revoked.
+    one.FinalBakeTimeInMinutes,
+  ])
+  expect(strategies).toEqual([
+    [10, 25, 10],
+    [0, 100, 0],
+  ])
+  const [, atOnce] = properties('AWS::AppConfig::DeploymentStrategy')
+  // By that name `sallyport revoke` finds it.
+  const applications = properties('AWS::AppConfig::Application').map(({ Name }) => Name)
+  expect(atOnce?.Name).toBe(applications[1])
   const validated = properties('AWS::AppConfig::ConfigurationProfile').map(({ Name, Validators }) => [
     Name,
     (Validators as unknown[] | undefined)?.length ?? 0,
@@ -323,7 +342,7 @@ test('a configuration is judged, goes out in steps that an alarm undoes; revocat
   ])
   expect(gateway?.[0]).toContain('AppConfig.AllAtOnce')
   expect(gateway?.[1]).not.toContain('AppConfig.AllAtOnce')
-  expect(revocations?.[0]).toContain('AppConfig.AllAtOnce')
+  expect(revocations?.[0]).toMatch(/RevocationsStrategy/)
   expect(revocations?.[1]).toBeUndefined()
 })
 
@@ -337,7 +356,7 @@ test('every alarm for people has an action and says where its page is', () => {
   expect(scaling).toHaveLength(1)
   for (const { Properties } of made.filter((alarm) => !scaling.includes(alarm))) {
     expect(Properties.AlarmActions).toEqual([TOPIC])
-    expect(Properties.AlarmDescription).toContain('docs/deploy.md#alarms')
+    expect(Properties.AlarmDescription).toMatch(/ docs\/runbooks\.md#[a-z]+$/)
   }
 })
 
