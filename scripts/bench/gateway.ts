@@ -24,7 +24,10 @@ export interface SallyportOptions {
   readonly flags?: readonly string[]
 }
 
-/** What the image starts Node with, for other folders. */
+/**
+ * What the image starts Node with, for other folders. Of these the collector's own thread and the small young generation are
+ * for speed (docs/performance.md).
+ */
 function imageFlags(directory: string): readonly string[] {
   return [
     '--permission',
@@ -34,6 +37,8 @@ function imageFlags(directory: string): readonly string[] {
     `--allow-fs-write=${directory}`,
     '--max-old-space-size-percentage=70',
     '--disable-sigusr1',
+    '--single-threaded-gc',
+    '--max-semi-space-size=8',
   ]
 }
 

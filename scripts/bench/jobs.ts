@@ -142,9 +142,8 @@ export async function newTunnels(
   return (cpu * 1000) / count
 }
 
-/** How often memory is looked at until it no longer changes. */
-const SETTLE_MS = 500
-const SETTLE_LOOKS = 6
+/** What the opening left behind has this long to go. */
+const SETTLE_MS = 2_000
 
 /** Kibibytes of resident memory for each of `count` sessions that were used once and wait. */
 export async function idleMemory(client: Client, product: Product, count: number): Promise<number> {
@@ -161,9 +160,8 @@ export async function idleMemory(client: Client, product: Product, count: number
   })
 }
 
-/** The last of some looks: what the opening left behind has had time to go. */
 async function settled({ pids }: Product): Promise<number> {
-  for (let look = 0; look < SETTLE_LOOKS; look++) await sleep(SETTLE_MS)
+  await sleep(SETTLE_MS)
   return residentKib(pids)
 }
 

@@ -24,15 +24,15 @@ async function exists(file: string): Promise<boolean> {
   )
 }
 
-async function find(name: string): Promise<string | null> {
-  for (const directory of PATHS) if (await exists(`${directory}/${name}`)) return `${directory}/${name}`
+async function find(name: string, paths: readonly string[]): Promise<string | null> {
+  for (const directory of paths) if (await exists(`${directory}/${name}`)) return `${directory}/${name}`
   return null
 }
 
 /** @throws an Error that says all that is missing and how to get it: a comparison with nobody is none. */
-export async function findPrograms(): Promise<Programs> {
-  const haproxy = await find('haproxy')
-  const nginx = await find('nginx')
+export async function findPrograms(paths: readonly string[] = PATHS): Promise<Programs> {
+  const haproxy = await find('haproxy', paths)
+  const nginx = await find('nginx', paths)
   const missing = [
     ...(haproxy === null ? ['haproxy'] : []),
     ...(nginx === null ? ['nginx-light'] : []),

@@ -28,13 +28,13 @@ export interface Sizes extends Amounts {
 const ECHO_SESSIONS = 200
 
 export const FULL: Sizes = {
-  ...{ rounds: 5, mib: 512, sessions: 600, tunnels: 800, echoSessions: ECHO_SESSIONS, echoSeconds: 4 },
-  warmUp: { mib: 256, sessions: 300, tunnels: 300, echoSessions: 20, echoSeconds: 0.5 },
+  ...{ rounds: 5, mib: 256, sessions: 400, tunnels: 400, echoSessions: ECHO_SESSIONS, echoSeconds: 3 },
+  warmUp: { mib: 256, sessions: 800, tunnels: 400, echoSessions: 20, echoSeconds: 0.4 },
   idle: 2_000,
   growth: {
     live: [100, 1_000, 10_000],
     policies: [10, 100, 1_000],
-    rounds: 2,
+    rounds: 1,
     amounts: { mib: 256, sessions: 300, tunnels: 300, echoSessions: ECHO_SESSIONS, echoSeconds: 2 },
   },
 }

@@ -6,6 +6,7 @@ const stored = (text: string, more: Partial<StoredSession> & { endsAt?: number }
   session: Buffer.from(text),
   origin: {
     certificateSha256: null,
+    shares: 'all',
     asked: false,
     clientCertificateSha256: null,
     endsAt: more.endsAt ?? 1_000,
