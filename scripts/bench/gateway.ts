@@ -5,7 +5,7 @@ import path from 'node:path'
 import { PARTNER, type Pki, THROUGH } from './pki.ts'
 import type { Partner } from './peers.ts'
 import type { Product } from './product.ts'
-import { stop } from './programs.ts'
+import { stop, tie } from './programs.ts'
 
 const BUNDLE = path.resolve(import.meta.dirname, '../../dist/gateway.js')
 
@@ -98,6 +98,7 @@ export async function startSallyport(
     env: { NODE_ENV: 'production', PATH: process.env.PATH ?? '' },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  tie(child)
   child.stderr.on('data', (chunk: Buffer) => showTrouble(chunk.toString()))
   const port = await new Promise<number>((resolve, reject) => {
     let said = ''

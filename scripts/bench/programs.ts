@@ -61,6 +61,22 @@ export interface Program extends AsyncDisposable {
   readonly pids: readonly number[]
 }
 
+const running = new Set<ChildProcess>()
+let listening = false
+
+/** Ends it with this process, however that ends: whoever interrupts a bench wants no servers left. */
+export function tie(child: ChildProcess): void {
+  if (!listening) {
+    listening = true
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(1))
+    process.on('exit', () => {
+      for (const left of running) left.kill('SIGKILL')
+    })
+  }
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+}
+
 /** Started, and listening on `port`, with all its `workers`: a server listens before it has made them. */
 export async function startProgram(
   file: string,
@@ -68,6 +84,7 @@ export async function startProgram(
   { port, workers }: { readonly port: number; readonly workers: number },
 ): Promise<Program> {
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  tie(child)
   let said = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => {
