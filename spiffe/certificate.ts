@@ -62,8 +62,19 @@ interface Extension {
   readonly value: Buffer
 }
 
+/** By object, since certificates never change. */
+const read = new WeakMap<X509Certificate, CertificateFacts>()
+
 /** @throws DerError where the certificate is not what RFC 5280 says */
 export function readCertificate(certificate: X509Certificate): CertificateFacts {
+  const known = read.get(certificate)
+  if (known !== undefined) return known
+  const facts = readFacts(certificate)
+  read.set(certificate, facts)
+  return facts
+}
+
+function readFacts(certificate: X509Certificate): CertificateFacts {
   const [tbs, algorithm] = sequence(readOne(certificate.raw, TAG.SEQUENCE))
   const fields = sequence(expectTag(tbs, TAG.SEQUENCE))
   // version [0] is there in every v3 certificate; without it there are no extensions to read.

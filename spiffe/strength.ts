@@ -24,9 +24,16 @@ export function hasStrongSignature(facts: CertificateFacts): boolean {
   return STRONG_SIGNATURES.has(facts.signatureAlgorithm)
 }
 
+/** By object, since certificates never change; to read a key costs as much as to look at all the rest. */
+const strong = new WeakMap<X509Certificate, boolean>()
+
 export function hasStrongKey(certificate: X509Certificate): boolean {
+  const known = strong.get(certificate)
+  if (known !== undefined) return known
   const key = readKey(certificate)
-  return key !== null && isStrongKey(key)
+  const found = key !== null && isStrongKey(key)
+  strong.set(certificate, found)
+  return found
 }
 
 export function isStrongKey({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {

@@ -30,7 +30,7 @@ export function createIds({ now, random }: IdOptions): () => string {
         tail = toNumber(random(Number(RANDOM_BITS) / 8))
       }
     }
-    return encode((BigInt(time) << RANDOM_BITS) | tail)
+    return encode(time, tail)
   }
 }
 
@@ -38,8 +38,17 @@ function toNumber(bytes: Uint8Array): bigint {
   return BigInt(`0x${Buffer.from(bytes).toString('hex')}`)
 }
 
-function encode(value: bigint): string {
+/** Ten characters of time and sixteen of the tail, which are parts of 50 and twice 40 bits: numbers, since big integers cost. */
+function encode(time: number, tail: bigint): string {
+  return digits(time, 10) + digits(Number(tail >> 40n), 8) + digits(Number(tail & 0xff_ffff_ffffn), 8)
+}
+
+function digits(value: number, count: number): string {
   let text = ''
-  for (let shift = 125n; shift >= 0n; shift -= 5n) text += ALPHABET.charAt(Number((value >> shift) & 31n))
+  let left = value
+  for (let at = 0; at < count; at++) {
+    text = ALPHABET.charAt(left % 32) + text
+    left = Math.floor(left / 32)
+  }
   return text
 }

@@ -23,8 +23,12 @@ export function encodedBytes(text: string): number {
   return Buffer.byteLength(toLine([text])) - 4
 }
 
+/** Each character takes one byte in a record: nearly all texts are such, and need no measuring. */
+const PLAIN = /^[ !#-[\]-~]*$/
+
 /** The text, or as much of its start as takes `maxBytes` in a record, with the mark `…[cut]`. */
 export function cut(text: string, maxBytes: number): string {
+  if (text.length <= maxBytes && PLAIN.test(text)) return text
   // Each UTF-16 unit takes a byte at least, so what lies behind cannot fit and need not be measured.
   const start = text.length > maxBytes ? text.slice(0, maxBytes) : text
   if (start.length === text.length && encodedBytes(text) <= maxBytes) return text

@@ -1,6 +1,6 @@
 // The relay: moves bytes between two sides, driven by hand (`data`, `write`, `drain`), because `stream.pipe` costs
-// half as much CPU again per byte and hides how a side ended. It keeps half-close, bounds what is in flight by the
-// streams' own high-water marks, and turns any end that is not clean on one side into a reset on the other.
+// half as much CPU again per byte and hides how a side ended. It keeps half-close, bounds what is in flight, and
+// turns any end that is not clean on one side into a reset on the other.
 import { SallyportError } from '../../common/errors.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
 import type { Pace } from './flow.ts'
@@ -39,6 +39,12 @@ export interface Relay {
 
 type Party = 'client' | 'upstream'
 
+/**
+ * What may wait for a slow reader in one direction before its writer is no longer read. One read of a socket gives 64 KiB,
+ * which is the streams' own mark too: to stop at that one means to stop at every read, and each stop and start costs the
+ * kernel's poll two changes, a quarter of all that a byte costs.
+ */
+const MAX_WAITING_BYTES = 128 * 1024
 /** Chunks that wait for a slow reader: each costs a few hundred bytes, however small it is. */
 const MAX_QUEUED = 256
 /** After both directions have ended, a peer that never closes its socket gets this long before it is cut. */
@@ -121,7 +127,7 @@ class HandDrivenRelay implements Relay {
         full = true
         output.write(chunk, onDrain)
         input.pause()
-      } else if (!output.write(chunk)) {
+      } else if (!output.write(chunk) && output.writableLength >= MAX_WAITING_BYTES) {
         full = true
         input.pause()
       }

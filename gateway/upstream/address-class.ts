@@ -3,6 +3,7 @@
 // Trusts nothing: the text may be any string that a DNS answer held.
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
+import { LRUCache } from 'lru-cache'
 import { embeddedAddresses } from './embedded-address.ts'
 import { type AddressClass, SPECIAL_RANGES } from './special-ranges.ts'
 
@@ -44,9 +45,16 @@ export function ownNetwork(vpcCidrs: readonly string[]): OwnNetwork {
 export function parseAddress(text: string): Address | null {
   // A zone (fe80::1%eth0) names an interface of this host; no answer from outside may choose one.
   if (isIP(text) === 0 || text.includes('%')) return null
-  const address = ipaddr.parse(isIP(text) === 6 ? withoutDots(text) : text)
-  return address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() ? address.toIPv4Address() : address
+  const known = parsed.get(text)
+  if (known !== undefined) return known
+  const read = ipaddr.parse(isIP(text) === 6 ? withoutDots(text) : text)
+  const address = read instanceof ipaddr.IPv6 && read.isIPv4MappedAddress() ? read.toIPv4Address() : read
+  parsed.set(text, address)
+  return address
 }
+
+/** ipaddr.js reads by regular expressions, and the same few addresses come with every session. */
+const parsed = new LRUCache<string, Address>({ max: 4096 })
 
 /** `::7.8.9.10` as `::708:90a`: ipaddr.js reads the first as IPv4-mapped, which is another address. */
 function withoutDots(text: string): string {

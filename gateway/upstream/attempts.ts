@@ -51,6 +51,9 @@ interface Flight {
   readonly startedAt: number
 }
 
+/** Without a reason of ours each `abort` would make a DOMException with its stack. Nobody is told of it. */
+const DECIDED = new Error('the race is over')
+
 class Race {
   readonly #options: AttemptsOptions
   readonly #candidates: readonly Candidate[]
@@ -197,7 +200,7 @@ class Race {
       else if (fate === 'connect-timeout' && waitedMs >= SILENCE_MS) flight.lease.failed(fate)
       else flight.lease.abandoned()
     }
-    this.#over.abort()
+    this.#over.abort(DECIDED)
   }
 
   /** Writes down how an attempt ended; how long it took, in milliseconds. */

@@ -29,30 +29,45 @@ export function selectClientCertificate(
   return entries.find((entry) => entry.workloads.some((pattern) => pattern.matches(workload))) ?? null
 }
 
+/**
+ * For which groups the ClientHello has a key ready. `all` is OpenSSL's own choice: X25519MLKEM768, which is post-quantum, and
+ * X25519; to make the first costs more than all the rest of a resumed handshake. `x25519` is for a server that has chosen
+ * X25519 before: it may still choose any other group of the same list, which then takes one more round trip.
+ */
+export type KeyShares = 'all' | 'x25519'
+
+/** OpenSSL's own list (3.5), in its order, but for the finite-field groups; `*` marks what a key is sent for. */
+const X25519_FIRST = '?X25519MLKEM768 / ?*X25519:?secp256r1 / ?X448:?secp384r1:?secp521r1'
+
 const NO_ENTRY = {}
 // By identity of the configuration's objects: a new configuration has new objects, and what it replaced is collected.
-const contexts = new WeakMap<Destination, WeakMap<object, SecureContext>>()
+const contexts = new WeakMap<Destination, WeakMap<object, Map<KeyShares, SecureContext>>>()
 
 /** The context of a destination with one of its entries; made once, since it parses every root. */
 export function secureContextFor(
   destination: Destination,
   entry: ClientCertificateEntry | null,
+  shares: KeyShares = 'all',
 ): SecureContext {
   let own = contexts.get(destination)
   if (own === undefined) {
     own = new WeakMap()
     contexts.set(destination, own)
   }
-  let context = own.get(entry ?? NO_ENTRY)
-  if (context === undefined) {
-    context = makeContext(destination, entry)
-    own.set(entry ?? NO_ENTRY, context)
-  }
+  const known = own.get(entry ?? NO_ENTRY) ?? new Map<KeyShares, SecureContext>()
+  own.set(entry ?? NO_ENTRY, known)
+  const context = known.get(shares) ?? makeContext(destination, entry, shares)
+  known.set(shares, context)
   return context
 }
 
-function makeContext(destination: Destination, entry: ClientCertificateEntry | null): SecureContext {
+function makeContext(
+  destination: Destination,
+  entry: ClientCertificateEntry | null,
+  shares: KeyShares,
+): SecureContext {
   return createSecureContext({
+    ...(shares === 'all' ? {} : { ecdhCurve: X25519_FIRST }),
     ciphers: CIPHERS,
     minVersion: destination.minVersion,
     maxVersion: 'TLSv1.3',

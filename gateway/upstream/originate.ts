@@ -89,11 +89,11 @@ function startTls(
   { destination }: Request,
   entry: ClientCertificateEntry | null,
   name: string,
-  { session }: Resumption,
+  { session, shares }: Resumption,
 ): TLSSocket {
   const tls = connect({
     socket: below,
-    secureContext: secureContextFor(destination, entry),
+    secureContext: secureContextFor(destination, entry, shares),
     // RFC 6066 §3: an IP address is never sent as server name; the certificate must have it as IP SAN.
     ...(isIP(name) === 0 ? { servername: name } : {}),
     ...(destination.alpn.length === 0 ? {} : { ALPNProtocols: [...destination.alpn] }),

@@ -49,7 +49,7 @@ export function permit(
   destination: Pick<Destination, 'allowAddresses' | 'name'>,
   surroundings: Surroundings,
 ): readonly string[] {
-  const exceptions = destination.allowAddresses.map(parseRange)
+  const exceptions = exceptionsOf(destination.allowAddresses)
   const permitted = new Set<string>()
   const faults: Fault[] = []
   for (const text of addresses) {
@@ -62,6 +62,17 @@ export function permit(
   if (permitted.size > 0) return [...permitted]
   const { code, message } = faults[0] ?? { code: 'dns-not-found', message: 'the name has no address' }
   throw new UpstreamError(code, message)
+}
+
+/** By the configuration's own object: parsed once for as long as it is in force. */
+const parsed = new WeakMap<readonly string[], readonly Range[]>()
+
+function exceptionsOf(allowAddresses: readonly string[]): readonly Range[] {
+  const known = parsed.get(allowAddresses)
+  if (known !== undefined) return known
+  const ranges = allowAddresses.map(parseRange)
+  parsed.set(allowAddresses, ranges)
+  return ranges
 }
 
 /** Its text is whatever somebody's DNS server said, and is not repeated. */

@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { ClientCertificateEntry, Destination } from '../config/types.ts'
+import type { KeyShares } from './client-certificates.ts'
 import type { SessionCache, SessionOrigin } from './session-cache.ts'
 import type { TlsWatch } from './tls-watch.ts'
 
@@ -56,6 +57,8 @@ function digestOf(roots: readonly string[]): string {
 export interface Resumption {
   /** To offer; null = there is none, and the handshake is a full one. */
   readonly session: Buffer | null
+  /** What to offer keys for with it: a full handshake asks for the best that the server has. */
+  readonly shares: KeyShares
   /** What the full handshake showed, where this one resumed it; else null. Known when the handshake is over. */
   origin(): SessionOrigin | null
   /** Attaches to the socket that offers the session, in the tick in which it was made. */
@@ -88,6 +91,7 @@ export function startResumption(
   }
   return {
     session: offered?.session ?? null,
+    shares: offered?.origin.shares ?? 'all',
     origin: () => (resumed() ? (offered?.origin ?? null) : null),
     follow(socket, watched) {
       watch = watched
@@ -122,6 +126,7 @@ function originOf(watch: TlsWatch, { entry }: SessionScope, now: number): Sessio
   return {
     certificateSha256: watch.seen?.certificateSha256 ?? null,
     proof: watch.seen?.proof ?? null,
+    shares: watch.seen?.group === 'X25519' ? 'x25519' : 'all',
     asked: watch.asked,
     clientCertificateSha256: presented?.keyPair.leafSha256 ?? null,
     endsAt: Math.min(...ends),

@@ -2,12 +2,15 @@
 // (resumption.ts): on a resumed session Node checks neither chain nor name nor pins, so a session under a wrong key is an
 // unverified server. Holds secrets of old sessions, in memory alone, few of them and for an hour at most.
 import type { ServerProof } from './server-proof.ts'
+import type { KeyShares } from './client-certificates.ts'
 
 /** What the full handshake showed, which a resumed one cannot show again. */
 export interface SessionOrigin {
   /** Lower-case hex over the server's leaf. */
   readonly certificateSha256: string | null
   readonly proof: ServerProof | null
+  /** What the server, as it chose then, needs keys for. */
+  readonly shares: KeyShares
   /** The server asked for a client certificate. */
   readonly asked: boolean
   /** Null where the server did not ask or we had none. */

@@ -13,6 +13,8 @@ export interface ServerSeen {
   /** The IANA name. */
   readonly cipher: string | null
   readonly resumed: boolean
+  /** Of the key exchange, by OpenSSL's name; null where Node does not tell it, as of post-quantum ones. */
+  readonly group: string | null
   /** Leaf first; empty on a resumed session. */
   readonly chain: readonly CertificateSeen[]
   /** Null on a resumed session. */
@@ -84,5 +86,13 @@ function look(socket: TLSSocket): ServerSeen {
     protocol: socket.getProtocol(),
     cipher: socket.getCipher().standardName,
     resumed: socket.isSessionReused(),
+    group: groupOf(socket),
   }
+}
+
+function groupOf(socket: TLSSocket): string | null {
+  const info: unknown = socket.getEphemeralKeyInfo()
+  return typeof info === 'object' && info !== null && 'name' in info && typeof info.name === 'string'
+    ? info.name
+    : null
 }

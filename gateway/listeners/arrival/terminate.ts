@@ -4,6 +4,7 @@
 import type net from 'node:net'
 import tls from 'node:tls'
 import type { ListenerConfig } from '../../config/types.ts'
+import { pooled } from '../certificate-pool.ts'
 import { type PeerChain, readPeerChain } from '../identify.ts'
 import { type Admission, type HandshakeWaiter, sourceKey } from './admission.ts'
 import type { Arrival } from './arrival.ts'
@@ -59,7 +60,6 @@ interface Pending {
   readonly waiter: HandshakeWaiter
   beganAt: number
   chain: PeerChain
-  chainAwaited: boolean
   readonly onEnd: () => void
 }
 
@@ -72,6 +72,8 @@ class TlsTerminator implements Terminator {
   readonly #tls: tls.Server
   /** By the peer's and our own address: tls.Server's events do not say which raw socket they are about. */
   readonly #pending = new Map<string, Pending>()
+  /** Those whose keys were logged once: TLS 1.3 logs several secrets for one handshake. */
+  readonly #seen = new WeakSet<tls.TLSSocket>()
 
   constructor(options: TerminatorOptions) {
     this.#options = options
@@ -103,7 +105,7 @@ class TlsTerminator implements Terminator {
       begin: () => this.#begin(pending),
     }
     const onEnd = () => arrival.fail('client-closed', null)
-    const pending: Pending = { arrival, waiter, beganAt: 0, chain: [], chainAwaited: false, onEnd }
+    const pending: Pending = { arrival, waiter, beganAt: 0, chain: [], onEnd }
     arrival.stage = 'queue'
     // Its end, in whatever way, is the end of its place in the line.
     raw.once('close', () => {
@@ -126,10 +128,10 @@ class TlsTerminator implements Terminator {
 
   /** The peer's chain is to be had while 'secure' is emitted and no later (nodejs/node#65579). */
   #captureChain(socket: tls.TLSSocket): void {
+    if (this.#seen.has(socket)) return
+    this.#seen.add(socket)
     const pending = this.#pending.get(addressKey(socket))
-    // TLS 1.3 logs several secrets for one handshake; one look at the chain is enough.
-    if (pending === undefined || pending.chainAwaited) return
-    pending.chainAwaited = true
+    if (pending === undefined) return
     // Half-open as it is, nobody else would notice a client that ends in the middle of its handshake.
     socket.once('end', pending.onEnd)
     socket.prependOnceListener('secure', () => {
@@ -152,7 +154,7 @@ class TlsTerminator implements Terminator {
     arrival.arrive()
     this.#options.onSecured(arrival, {
       tls: socket,
-      chain,
+      chain: socket.authorized ? pooled(chain) : chain,
       openssl: {
         authorized: socket.authorized,
         error: socket.authorizationError === undefined ? null : String(socket.authorizationError),

@@ -75,6 +75,8 @@ describe('secureContextFor', () => {
     const own = entry(WORKLOAD.uri)
     expect(secureContextFor(one, own)).toBe(secureContextFor(one, own))
     expect(secureContextFor(one, null)).toBe(secureContextFor(one, null))
+    expect(secureContextFor(one, own, 'x25519')).toBe(secureContextFor(one, own, 'x25519'))
+    expect(secureContextFor(one, own, 'x25519')).not.toBe(secureContextFor(one, own))
   })
 
   test('is never shared between entries, nor between destinations that look alike', () => {

@@ -35,6 +35,14 @@ test.each([
   ['TLS 1.2, asked', true, 'TLSv1.2', false, false],
   ['a resumed session', true, 'TLSv1.3', true, false],
 ])('%s: waits %s', (_name, asked, protocol, resumed, expected) => {
-  const seen = { certificateSha256: null, protocol, cipher: null, resumed, chain: [], proof: null }
+  const seen = {
+    certificateSha256: null,
+    protocol,
+    cipher: null,
+    resumed,
+    group: null,
+    chain: [],
+    proof: null,
+  }
   expect(needsConfirmation({ asked, seen })).toBe(expected)
 })

@@ -7,6 +7,7 @@ const stored = (text: string, more: Partial<StoredSession> & { endsAt?: number }
   origin: {
     certificateSha256: null,
     proof: null,
+    shares: 'all',
     asked: false,
     clientCertificateSha256: null,
     endsAt: more.endsAt ?? 1_000,
