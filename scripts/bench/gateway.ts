@@ -1,6 +1,7 @@
 // Sallyport as it ships: the built bundle, as a process of its own, with the flags of the image. Its standard output, which
 // has an opening and a closing record of every session, is read and dropped, as a log driver would read it.
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { PARTNER, type Pki, THROUGH } from './pki.ts'
 import type { Partner } from './peers.ts'
@@ -8,6 +9,7 @@ import type { Product } from './product.ts'
 import { stop, tie } from './programs.ts'
 
 const BUNDLE = path.resolve(import.meta.dirname, '../../dist/gateway.js')
+const DOCKERFILE = path.resolve(import.meta.dirname, '../../gateway/Dockerfile')
 
 export interface Sallyport extends Product {
   readonly target: string
@@ -24,22 +26,16 @@ export interface SallyportOptions {
   readonly flags?: readonly string[]
 }
 
-/**
- * What the image starts Node with, for other folders. Of these the collector's own thread and the small young generation are
- * for speed (docs/performance.md).
- */
+/** What the image starts Node with, for other folders. */
 function imageFlags(directory: string): readonly string[] {
-  return [
-    '--permission',
-    `--allow-fs-read=${path.dirname(BUNDLE)}`,
-    `--allow-fs-read=${directory}`,
-    '--allow-fs-read=/proc/self/limits',
-    `--allow-fs-write=${directory}`,
-    '--max-old-space-size-percentage=70',
-    '--disable-sigusr1',
-    '--single-threaded-gc',
-    '--max-semi-space-size=8',
-  ]
+  const [, entry = ''] = /^ENTRYPOINT (.*)$/m.exec(readFileSync(DOCKERFILE, 'utf8')) ?? []
+  const [, ...flags] = (JSON.parse(entry) as readonly string[]).slice(0, -1)
+  return flags.map((flag) =>
+    flag
+      .replace(/=\/app$/, `=${path.dirname(BUNDLE)}`)
+      .replace(/=\/etc\/sallyport$/, `=${directory}`)
+      .replace(/=\/var\/lib\/sallyport$/, `=${directory}`),
+  )
 }
 
 /** One that applies; the others are of other teams and other destinations. */
