@@ -66,30 +66,33 @@ const taken: ApplyResult = {
 test.for<[string, ApplyResult | Error]>([
   ['whose port is taken', taken],
   ['that an error of our own kept out', new Error('of our own')],
-])('a configuration %s is tried again after a minute and then after two, though nothing has changed', async ([, first]) => {
-  let result: ApplyResult | Error = first
-  await using at = place(() => result)
-  await expect.poll(at.applied).toBe(1)
-  const before = at.looks()
-  await expect.poll(at.looks).toBeGreaterThan(before + 3)
-  expect(at.applied()).toBe(1)
-  expect(at.status.fault).not.toBeNull()
-  at.later(60_000)
-  await expect.poll(at.applied).toBe(2)
-  const again = at.looks()
-  await expect.poll(at.looks).toBeGreaterThan(again + 3)
-  expect(at.applied()).toBe(2)
-  expect(at.logged.filter((line) => line.includes('is refused'))).toHaveLength(1)
-  result = { ok: true, needsRestart: [] }
-  at.later(60_000)
-  await expect.poll(at.looks).toBeGreaterThan(again + 7)
-  expect(at.applied()).toBe(2)
-  at.later(60_000)
-  await expect.poll(at.applied).toBe(3)
-  await expect.poll(() => at.status.fault).toBeNull()
-  expect(at.status.revision).toEqual(REVISION)
-  at.later(3_600_000)
-  const last = at.looks()
-  await expect.poll(at.looks).toBeGreaterThan(last + 3)
-  expect(at.applied()).toBe(3)
-})
+])(
+  'a configuration %s is tried again after a minute and then after two, though nothing has changed',
+  async ([, first]) => {
+    let result: ApplyResult | Error = first
+    await using at = place(() => result)
+    await expect.poll(at.applied).toBe(1)
+    const before = at.looks()
+    await expect.poll(at.looks).toBeGreaterThan(before + 3)
+    expect(at.applied()).toBe(1)
+    expect(at.status.fault).not.toBeNull()
+    at.later(60_000)
+    await expect.poll(at.applied).toBe(2)
+    const again = at.looks()
+    await expect.poll(at.looks).toBeGreaterThan(again + 3)
+    expect(at.applied()).toBe(2)
+    expect(at.logged.filter((line) => line.includes('is refused'))).toHaveLength(1)
+    result = { ok: true, needsRestart: [] }
+    at.later(60_000)
+    await expect.poll(at.looks).toBeGreaterThan(again + 7)
+    expect(at.applied()).toBe(2)
+    at.later(60_000)
+    await expect.poll(at.applied).toBe(3)
+    await expect.poll(() => at.status.fault).toBeNull()
+    expect(at.status.revision).toEqual(REVISION)
+    at.later(3_600_000)
+    const last = at.looks()
+    await expect.poll(at.looks).toBeGreaterThan(last + 3)
+    expect(at.applied()).toBe(3)
+  },
+)
