@@ -214,14 +214,14 @@ function startSessions({ connections, log, ...parts }: SessionParts, stack: Asyn
 }
 
 /** By name, as they were last: one that is gone has sessions until its drain ends, which are judged like all others. */
-function rememberListeners({ config, onChange }: InForce): ReadonlyMap<string, ListenerConfig> {
+function rememberListeners(inForce: InForce): ReadonlyMap<string, ListenerConfig> {
   const known = new Map<string, ListenerConfig>()
   const remember = () => {
-    for (const listener of config().listeners) known.set(listener.name, listener)
+    for (const listener of inForce.config().listeners) known.set(listener.name, listener)
   }
   remember()
   // Before the living sessions are told.
-  onChange(remember)
+  inForce.onChange(remember)
   return known
 }
 
