@@ -8,7 +8,7 @@ import type { Sink } from './audit/sink.ts'
 import { openAuditSink, startAudit } from './audit/start.ts'
 import { watchCertificates } from './certificates.ts'
 import type { ReadSecret } from './config/secrets.ts'
-import type { Destination, GatewayConfig, TrustMaterial } from './config/types.ts'
+import type { Destination, GatewayConfig, ListenerConfig, TrustMaterial } from './config/types.ts'
 import type { IdentityKeeper } from './identity/keeper.ts'
 import { compileDestinations } from './destinations/match.ts'
 import { createDestinationStore, type DestinationStore } from './destinations/store.ts'
@@ -19,7 +19,7 @@ import { trustOf } from './listeners/listener.ts'
 import { type ChoosePort, createChoosePort } from './listeners/passthrough.ts'
 import { singleTargets } from './listeners/preset.ts'
 import type { Policy } from './policy/types.ts'
-import { createInForce } from './reload/in-force.ts'
+import { createInForce, type InForce } from './reload/in-force.ts'
 import type { ConfigSource } from './reload/source.ts'
 import { ConfigStatus } from './reload/status.ts'
 import { type Sources, Watches, type WatchesOptions } from './reload/watches.ts'
@@ -189,12 +189,13 @@ interface SessionParts
 /** What is kept of live sessions, and what keeps them to their limits and moments. */
 function startSessions({ connections, log, ...parts }: SessionParts, stack: AsyncDisposableStack) {
   const { now, inForce, trust, destinations, metrics } = parts
+  const listeners = rememberListeners(inForce)
   const live = startLiving({
     ...parts,
     random: Math.random,
     onInternalError: (error, session) => log.error({ err: error, session }, 'internal error'),
     trustOf(name) {
-      const listener = inForce.config().listeners.find((one) => one.name === name)
+      const listener = listeners.get(name)
       return listener === undefined ? null : trustOf(listener, trust.current())
     },
   })
@@ -210,6 +211,18 @@ function startSessions({ connections, log, ...parts }: SessionParts, stack: Asyn
   })
   stack.defer(() => alarms.close())
   return { ...live, alarms, limits }
+}
+
+/** By name, as they were last: one that is gone has sessions until its drain ends, which are judged like all others. */
+function rememberListeners(inForce: InForce): ReadonlyMap<string, ListenerConfig> {
+  const known = new Map<string, ListenerConfig>()
+  const remember = () => {
+    for (const listener of inForce.config().listeners) known.set(listener.name, listener)
+  }
+  remember()
+  // Before the living sessions are told.
+  inForce.onChange(remember)
+  return known
 }
 
 function startWatches(

@@ -49,10 +49,28 @@ export interface Chain {
   /** Lines that the gateway says it lost. */
   dropped: number
   after: ChainEnd | null
+  /** Hashes of records that no checkpoint has signed yet, by sequence: the first ones behind each. */
+  readonly unsigned: Map<number, string>
 }
 
 export function newChain(id: string): Chain {
-  return { id, pieces: [], checkpoints: 0, signedUpTo: 0, final: null, dropped: 0, after: null }
+  return {
+    ...{ id, pieces: [], checkpoints: 0, signedUpTo: 0, final: null, dropped: 0, after: null },
+    unsigned: new Map(),
+  }
+}
+
+/** More than a gateway writes between two checkpoints, and few enough for a log without any. */
+const MAX_UNSIGNED = 100_000
+
+export function noteUnsigned({ unsigned, signedUpTo }: Chain, sequence: number, hash: string): void {
+  if (sequence > signedUpTo && unsigned.size < MAX_UNSIGNED) unsigned.set(sequence, hash)
+}
+
+/** Up to and with a checkpoint that holds. */
+export function noteSigned(chain: Chain, sequence: number): void {
+  chain.signedUpTo = Math.max(chain.signedUpTo, sequence)
+  for (const one of chain.unsigned.keys()) if (one <= sequence) chain.unsigned.delete(one)
 }
 
 export interface Joined {

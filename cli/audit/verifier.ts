@@ -2,7 +2,16 @@
 // what checkpoints say, those in the log and those that a second sink kept. What it can and cannot find is in docs/audit.md.
 import { hashOf } from '../../gateway/audit/chain.ts'
 import type { CheckpointClaims } from '../../gateway/audit/checkpoint.ts'
-import { type Chain, changed, joinPieces, newChain, type Place, type Problem } from './chains.ts'
+import {
+  type Chain,
+  changed,
+  joinPieces,
+  newChain,
+  noteSigned,
+  noteUnsigned,
+  type Place,
+  type Problem,
+} from './chains.ts'
 import { CheckpointError, type CheckpointTrust, verifyCheckpoint } from './checkpoint.ts'
 import { type Linked, readLine } from './event.ts'
 import type { Line } from './lines.ts'
@@ -86,6 +95,7 @@ export class Verifier {
     const chain = this.#chains.get(link.chain) ?? newChain(link.chain)
     this.#chains.set(link.chain, chain)
     this.#follow(chain, link, hash, place)
+    noteUnsigned(chain, link.sequence, hash)
     this.#compare(link, hash, place)
     if (link.event !== 'checkpoint') return
     const claims = await this.#claims(bytes, place, link)
@@ -185,11 +195,16 @@ export class Verifier {
     const end = ends.get(after.chain)
     const said = `chain ${id} says that it follows record ${after.sequence} of this one`
     const at = { chain: after.chain, sequence: after.sequence }
+    // Also of a record before the end: whoever rewrites an end can write more behind it. What was signed since is safe.
+    const hashAt = (sequence: number) =>
+      end?.sequence === sequence
+        ? end.hash
+        : (this.#chains.get(after.chain)?.unsigned.get(sequence) ?? after.hash)
     if (end === undefined) notes.push(`chain ${after.chain} is not here, though ${said}`)
     else if (end.sequence < after.sequence) {
       const message = `the chain ends at record ${end.sequence}, but ${said}`
       this.#report({ kind: 'truncated', ...at, message })
-    } else if (end.sequence === after.sequence && end.hash !== after.hash) {
+    } else if (hashAt(after.sequence) !== after.hash) {
       this.#report({ kind: 'contradicted', ...at, message: `${said}, with another hash` })
     }
   }
@@ -222,7 +237,7 @@ interface Ended {
 
 function noteClaims(chain: Chain, { sequence, final, dropped, after }: CheckpointClaims): void {
   chain.checkpoints += 1
-  chain.signedUpTo = Math.max(chain.signedUpTo, sequence + 1)
+  noteSigned(chain, sequence + 1)
   if (final) chain.final = sequence + 1
   chain.dropped = Math.max(chain.dropped, dropped)
   chain.after ??= after

@@ -26,7 +26,7 @@ export interface MutualTls {
   readonly now: () => Date
 }
 
-const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i
+const LOOPBACK = /^(?:localhost|127(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}|\[::1\])(?::\d{1,5})?$/i
 
 /** Without TLS. */
 export const judgeLocal: JudgeCaller = (request) => {

@@ -73,7 +73,8 @@ export function createSessionsApp(options: SessionsOptions, by: (context: Contex
     return context.json({ closed: found.length })
   })
   app.delete('/:id', (context) => {
-    query(context, false)
+    // Which of them would count, when they do not agree?
+    if (isFiltered(query(context, false))) throw new QueryError('an id and filters: give one of them')
     const session = registry.get(context.req.param('id'))
     if (session === null)
       return context.json({ title: 'Not Found', status: 404, detail: 'no such live session' }, 404)

@@ -121,7 +121,8 @@ export function createHandleSink(
   }
 }
 
-async function endsTorn(file: Pick<FileHandle, 'read' | 'stat'>): Promise<boolean> {
+/** Whether the last line of a file has no line end. */
+export async function endsTorn(file: Pick<FileHandle, 'read' | 'stat'>): Promise<boolean> {
   const { size } = await file.stat()
   // A pipe or device in place of a file has no last byte to look at.
   if (size === 0) return false

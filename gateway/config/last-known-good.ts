@@ -10,6 +10,9 @@ import { type BundleFiles, parseBundle } from './bundle.ts'
 export const DIRECTORY_VARIABLE = 'SALLYPORT_LAST_KNOWN_GOOD'
 export const DEFAULT_DIRECTORY = '/var/lib/sallyport'
 
+/** The right of others to write. The group's, and that of others to the directory, come with volumes of platforms. */
+const ANYBODY = 0o002
+
 const NAME = 'last-known-good.json'
 const KEPT = z.strictObject({
   version: z.literal(1),
@@ -33,7 +36,11 @@ export async function readKept(
 ): Promise<{ readonly kept: KeptConfig | null; readonly problem: string | null }> {
   const file = path.join(directory, NAME)
   try {
-    const { mtime } = await stat(file)
+    const { mtime, mode } = await stat(file)
+    if ((mode & ANYBODY) !== 0) {
+      const problem = `${file}: anybody on this machine may write it, so that nobody can say whose it is`
+      return { kept: null, problem }
+    }
     const parsed = KEPT.safeParse(JSON.parse(await readFile(file, 'utf8')))
     if (!parsed.success) return { kept: null, problem: `${file}: not a configuration that was kept` }
     if (parsed.data.source !== source) {

@@ -33,6 +33,8 @@ export class AppConfigSource implements ConfigSource {
   #held: Held | null = null
   #faulty = false
   #triedAt = Number.NEGATIVE_INFINITY
+  /** What each accepted configuration was read from: the newest document may be another one, and at fault. */
+  readonly #from = new WeakMap<AcceptedConfig, Extract<Held, { ok: true }>>()
   /** Where what is in force was written to; null = nowhere. */
   #keptIn: string | null = null
 
@@ -56,6 +58,8 @@ export class AppConfigSource implements ConfigSource {
       return { result: { ok: false, faults: [...faults, fault], files: [] }, ageMs: 0, problem: null }
     }
     const stored = await this.#accept(kept.files, null)
+    this.#keptIn = directory
+    if (contact) await this.#touch()
     const ageMs = contact ? 0 : Math.max(0, Date.now() - kept.contactAt.getTime())
     const since = kept.contactAt.toISOString()
     return { result: stored, ageMs, problem: `the last known good one of ${since} is used: ${because}` }
@@ -75,15 +79,17 @@ export class AppConfigSource implements ConfigSource {
       ? await this.#accept(held.files, keptRevocations)
       : { ok: false, faults: held.faults, files: [] }
     this.#faulty = !result.ok
+    if (result.ok && held.ok) this.#from.set(result.accepted, held)
     return { contact, problem, result }
   }
 
-  async keep({ loaded }: AcceptedConfig): Promise<string | null> {
-    const { lastKnownGood } = loaded.config
-    // Where the stand-in is what is in force, it is kept already.
-    if (lastKnownGood === null || this.#held?.ok !== true) return null
+  async keep(accepted: AcceptedConfig): Promise<string | null> {
+    const { lastKnownGood } = accepted.loaded.config
+    const from = this.#from.get(accepted)
+    // The stand-in is kept already.
+    if (lastKnownGood === null || from === undefined) return null
     const directory = this.#directory(lastKnownGood.directory)
-    const { files, versionLabel } = this.#held
+    const { files, versionLabel } = from
     await writeKept(directory, { source: this.name, versionLabel, files })
     this.#keptIn = directory
     const looked = this.#directory(DEFAULT_DIRECTORY)

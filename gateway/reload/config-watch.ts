@@ -8,6 +8,11 @@ import type { ConfigSource } from './source.ts'
 import type { ConfigStatus } from './status.ts'
 
 const INTERVAL_MS = 2_000
+/**
+ * What is right and could not be put in force, because of a port, is tried again though nothing has changed: the source
+ * knows of no fault. Each wait is twice the one before, since a listener that makes room at each try loses connections.
+ */
+const AGAIN_MS = { first: 60_000, last: 3_600_000 } as const
 
 export type ApplyResult =
   | { readonly ok: true; readonly needsRestart: readonly string[] }
@@ -24,6 +29,8 @@ export interface ConfigWatchOptions {
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
   readonly now: () => Date
   readonly intervalMs?: number
+  /** Milliseconds that only grow; default that of the process. */
+  readonly monotonic?: () => number
 }
 
 export interface ConfigWatch extends AsyncDisposable {
@@ -65,6 +72,8 @@ class Watcher {
   #applying: Promise<unknown> = Promise.resolve()
   /** Of the fault that was told. */
   #complaint: string | null = null
+  /** When what could not be put in force is tried again, and how long that was after the try; null = there is none. */
+  #again: { readonly at: number; readonly waitMs: number } | null = null
 
   constructor(options: ConfigWatchOptions) {
     this.#options = options
@@ -80,8 +89,10 @@ class Watcher {
   async look(force: boolean): Promise<void> {
     if (this.#stopped) return
     const { source, status, keptRevocations, log } = this.#options
+    const again = this.#again !== null && this.#monotonic() >= this.#again.at
     try {
-      const { contact, problem, result } = await source.look({ force, keptRevocations: keptRevocations() })
+      const options = { force: force || again, keptRevocations: keptRevocations() }
+      const { contact, problem, result } = await source.look(options)
       if (contact) status.contact()
       if (contact || problem !== null) this.#reached(problem)
       if (result !== null && !this.#stopped) await this.#take(result, force)
@@ -91,17 +102,23 @@ class Watcher {
   }
 
   async #take(result: AcceptResult, force: boolean): Promise<void> {
+    const tried = this.#again
+    this.#again = null
     if (!result.ok) return this.#complain(result.faults, force)
     const { accepted } = result
     const { config } = accepted.loaded
-    const { status, log, metrics, apply } = this.#options
+    const { status, log, metrics } = this.#options
     const revision = { config: config.revision, policy: accepted.policy.revision }
     const same = JSON.stringify(revision) === JSON.stringify(status.revision)
     if (!same) {
-      const applying = apply(accepted)
-      this.#applying = applying.catch(() => {})
+      const applying = this.#apply(accepted)
+      this.#applying = applying
       const applied = await applying
-      if (!applied.ok) return this.#complain(applied.faults, force)
+      if (!applied.ok) {
+        const waitMs = tried === null ? AGAIN_MS.first : Math.min(tried.waitMs * 2, AGAIN_MS.last)
+        this.#again = { at: this.#monotonic() + waitMs, waitMs }
+        return this.#complain(applied.faults, force)
+      }
       const { needsRestart } = applied
       status.applied(revision, needsRestart)
       metrics.reload('configuration', 'applied')
@@ -114,6 +131,22 @@ class Watcher {
     this.#complaint = null
     status.fault = null
     await this.#keep(accepted)
+  }
+
+  /** Never rejects: an error of our own is a fault too, else nobody would see that what is new is not in force. */
+  async #apply(accepted: AcceptedConfig): Promise<ApplyResult> {
+    const { source, apply, log } = this.#options
+    try {
+      return await apply(accepted)
+    } catch (error) {
+      log.error({ err: error }, 'the configuration could not be put in force')
+      const message = `could not be put in force: ${error instanceof Error ? error.message : String(error)}`
+      return { ok: false, faults: [{ file: source.name, line: null, key: null, message, remedy: null }] }
+    }
+  }
+
+  #monotonic(): number {
+    return (this.#options.monotonic ?? (() => performance.now()))()
   }
 
   /** Told once for each way of not being reached. */

@@ -8,7 +8,7 @@ import type { IdentifyNetwork } from '../listeners/networks.ts'
 import type { Refusal } from './judge-again.ts'
 import type { Grounds } from './live-session.ts'
 
-/** Whom a listener believes now; null where there is no such listener any more, whose sessions others end. */
+/** Whom a listener believes now, or would, where it is gone; null where there never was one. */
 export type CurrentTrust = (listener: string) => ListenerTrust | null
 
 export interface JudgeIdentityOptions {

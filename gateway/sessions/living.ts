@@ -202,7 +202,8 @@ export class Living {
   #spread(): void {
     const hit = this.#hit.splice(0)
     for (const { session, refusal } of hit) {
-      if (!this.#options.registry.has(session.id)) continue
+      // Hit twice, where something changed once more in the middle of the round: it has its turn already.
+      if (!this.#options.registry.has(session.id) || this.#spared.has(session)) continue
       const window = Math.min(spreadOf(session, refusal), (hit.length - 1) * MS_PER_CLOSE)
       const timer = setTimeout(() => this.#turn(session), this.#options.random() * window)
       timer.unref()

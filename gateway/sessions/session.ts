@@ -107,7 +107,9 @@ export async function runSession(
   const session = new Session(deps, tunnel, facts, cancel)
   let release = () => {}
   try {
-    const admitted = session.judge(await tunnel.identify())
+    // Of before: the key of a token may be removed while its signature is verified.
+    const { generation } = deps.living
+    const admitted = session.judge(await tunnel.identify(), generation)
     if ('code' in admitted) return session.refuse(admitted)
     const live = session.live(admitted)
     const lease = deps.limits.admit(admitted.destination, principalOf(live.grounds))
@@ -151,7 +153,7 @@ class Session {
   }
 
   /** Everything that can be said without touching the outside world, in the order of design §4. */
-  judge(identity: Identity): Admitted | Refusal {
+  judge(identity: Identity, generation: number): Admitted | Refusal {
     const { draining, audit, stale } = this.#deps
     // In one turn, so that all of it is judged by one configuration.
     this.#facts.revision = this.#deps.revision()
@@ -169,7 +171,7 @@ class Session {
     if (destination === null) return { code: 'destination-unknown', detail: null }
     if (facts.ech && destination.ech === 'refuse') return { code: 'request-ech', detail: null }
     const admitted = { identity, destination, target: targetOf(destination, requested) }
-    return this.#decide(admitted) ?? admitted
+    return this.#decide(admitted, generation) ?? admitted
   }
 
   /** What is kept of it while it lives. */
@@ -203,8 +205,8 @@ class Session {
     return found === null ? null : { code: found.code, detail: describeRevocation(found.entry) }
   }
 
-  #decide({ identity, destination, target }: Admitted): Refusal | null {
-    const { policy, metrics, listener, now, living } = this.#deps
+  #decide({ identity, destination, target }: Admitted, generation: number): Refusal | null {
+    const { policy, metrics, listener, now } = this.#deps
     const { ip, vpcEndpoint } = this.#facts.source
     const startedAt = performance.now()
     const decision = policy.decide({
@@ -221,7 +223,7 @@ class Session {
     })
     this.#facts.decideMs = performance.now() - startedAt
     const { result, mode, policies, cached, recheckAt } = decision
-    this.#judged = { generation: living.generation, recheckAt }
+    this.#judged = { generation, recheckAt }
     this.#facts.decision = { result, mode, policies, cached }
     metrics.decision(decision)
     return decision.code === null ? null : { code: decision.code, detail: decision.error }

@@ -76,6 +76,7 @@ describe('the admin port', () => {
     ['a name that begins like loopback', '127.0.0.1.rebind.example', 403],
     ['a name that ends like it', 'evil-localhost', 403],
     ['another address', '10.0.0.5:9901', 403],
+    ['what only looks like an address of loopback', '127.999.1.1', 403],
   ])('Host %s', async ([, host, expected]) => {
     await using admin = await startPort()
     const { status, body } = await get(admin.port, '/metrics', { host })

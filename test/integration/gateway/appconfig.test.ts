@@ -180,6 +180,23 @@ describe('at a start', () => {
     expect((await place.view(gateway)).fault?.faults.join()).toMatch(/policy\.cedar:1/)
   })
 
+  test('at which the document is wrong the last known good one stays so: the next start has it too, as old as the contact', async () => {
+    await using place = await setUp()
+    const { aws, bundle, kept } = place
+    aws.documents.set(KEY, bundle(PERMIT))
+    await (await place.start())[Symbol.asyncDispose]()
+    const before = await readFile(kept, 'utf8')
+    const long = new Date(Date.now() - 7_200_000)
+    await utimes(kept, long, long)
+    aws.documents.set(KEY, bundle('nonsense'))
+    await (await place.start())[Symbol.asyncDispose]()
+    expect(await readFile(kept, 'utf8')).toBe(before)
+    aws.failing = 'InternalServerException'
+    await using gateway = await place.start()
+    expect((await place.view(gateway)).ageSeconds).toBeLessThan(600)
+    expect(await place.status(gateway)).toBe(200)
+  })
+
   test('the last known good one of another profile is nobody’s', async () => {
     await using place = await setUp()
     const { aws, bundle, kept } = place

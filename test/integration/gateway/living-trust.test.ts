@@ -58,6 +58,28 @@ test('a key for tokens that is withdrawn closes the sessions of its tokens, and 
   await byCertificate.alive()
 })
 
+test('a root that is removed closes the sessions of a listener that is gone too, however long those may drain', async () => {
+  const listener = (name: string) => `  - {name: ${name}, address: "127.0.0.1:0", protocol: connect}`
+  const extra = 'drain: {delay: 0s, deadline: 1h}'
+  await using s = await scene({ listeners: `${listener('proxy')}\n${listener('gone')}`, extra })
+  const next = await createRoot({ name: 'the next root of example.org' })
+  await swap(s.world, 'pki/bundle.pem', `${s.world.root.pem}${next.pem}`)
+  const issued = await next.issue({ uris: ['spiffe://example.org/sallyport/gateway'] })
+  const target = `partner.test:${s.partner.port}`
+  const port = s.gateway.portOf('gone')
+  const answer = await connect(s.world, port, { svid: await s.svid('/a'), target })
+  const open = follow(answer.socket)
+  await open.alive()
+  await s.gateway.change({ listeners: listener('proxy') })
+  expect(s.gateway.portOf('gone')).toBe(0)
+  await open.alive()
+  await swap(s.world, 'pki/gateway.key', issued.keyPem)
+  await swap(s.world, 'pki/gateway.pem', issued.chainPem)
+  await swap(s.world, 'pki/bundle.pem', next.pem)
+  expect((await open.ending).how).toBe('reset')
+  expect(await codes(s, 1)).toEqual(['session-trust-removed by gateway'])
+})
+
 describe('Linkerd', () => {
   const suffix = 'serviceaccount.identity.linkerd.cluster.local'
   const trust = (mapped: string) => `${DRAIN}

@@ -132,6 +132,17 @@ describe('DELETE /sessions', () => {
     expect((await ask(s, 'DELETE', `/sessions/${list[0]?.id}`)).status).toBe(404)
   })
 
+  test('an id beside a filter closes nothing, whether they agree or not', async () => {
+    await using s = await three()
+    const [session] = sessionsOf(await ask(s, 'GET', '/sessions'))
+    for (const filter of ['destination=other', 'destination=partner']) {
+      const answer = await ask(s, 'DELETE', `/sessions/${session?.id}?${filter}`)
+      expect(answer.status).toBe(400)
+      expect(answer.json['detail']).toContain('an id and filters')
+    }
+    expect((await ask(s, 'GET', '/sessions')).json['total']).toBe(3)
+  })
+
   test('closes those of a workload and no others', async () => {
     await using s = await three()
     expect((await ask(s, 'DELETE', '/sessions?workload=spiffe://example.org/a')).json).toEqual({ closed: 2 })

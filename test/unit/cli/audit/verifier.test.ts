@@ -3,7 +3,10 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import type { CheckpointTrust } from '../../../../cli/audit/checkpoint.ts'
 import { readLines } from '../../../../cli/audit/lines.ts'
 import { Verifier, type VerifyReport } from '../../../../cli/audit/verifier.ts'
+import { hashOf } from '../../../../gateway/audit/chain.ts'
 import { lastEventOf } from '../../../../gateway/audit/last-event.ts'
+import { openedEvent } from '../../../../gateway/audit/record.ts'
+import { toLine } from '../../../../gateway/audit/text.ts'
 import type { KeyPair } from '../../../../gateway/config/types.ts'
 import { attempt } from '../../../fixtures/audit-facts.ts'
 import {
@@ -60,6 +63,18 @@ function whole(): SignedLog {
   log.checkpoint(true)
   return log
 }
+/** As who has the log alone would: so many records more, each chained to the one before. */
+function forgeBehind(lines: readonly string[], count: number): readonly string[] {
+  const all = [...lines]
+  for (let at = 0; at < count; at += 1) {
+    const last = all.at(-1) ?? ''
+    const { chain, sequence } = JSON.parse(last) as { chain: string; sequence: number }
+    const link = { chain, sequence: sequence + 1, previous: hashOf(last) }
+    all.push(toLine(openedEvent(attempt(), link, { config: 'sha256:1', policy: 'sha256:2' })))
+  }
+  return all
+}
+
 const secondOf = ({ checkpoints }: SignedLog) => checkpoints.map(({ line }) => line)
 
 describe('a whole log', () => {
@@ -199,6 +214,23 @@ describe('what was done to a log is found, with its place', () => {
     expect((await verify({ files: { a: textOf(forged.lines) } })).ok).toBe(true)
     const report = await verify({ files: { a: textOf(forged.lines) }, second: secondOf(log) })
     expect(kinds(report)).toContain('contradicted a:4')
+  })
+
+  test('an end behind the last checkpoint that is chained anew, with more behind it, by what the next chain says', async () => {
+    const random = (size: number) => new Uint8Array(size).fill(7)
+    const killed = startSignedLog(() => identity, { random })
+    killed.sessions(2)
+    killed.checkpoint()
+    killed.sessions(2)
+    const after = lastEventOf(Buffer.from(textOf(killed.lines)))
+    const next = startSignedLog(() => identity, { after })
+    next.sessions(1)
+    next.checkpoint(true)
+    expect((await verify({ files: { a: textOf([...killed.lines, ...next.lines]) } })).ok).toBe(true)
+    const lines = forgeBehind(killed.lines.slice(0, 5), 5)
+    const report = await verify({ files: { b: textOf(next.lines), a: textOf(lines) } })
+    expect(kinds(report)).toEqual(['contradicted null:null'])
+    expect(report.problems[0]).toMatchObject({ sequence: 9, chain: killed.checkpoints[0]?.chain })
   })
 
   test('a record behind the one that says it is the last', async () => {

@@ -15,12 +15,16 @@ beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
 /** Sixty sessions, each of a workload of its own; those for which `verdict` has a code are refused with it. */
-function scene(atExpiry: Destination['session']['atExpiry'] = 'renewed') {
+function scene(atExpiry: Destination['session']['atExpiry'] = 'renewed', monotonic?: () => number) {
   const registry = new SessionRegistry()
-  const state: { verdict: ReasonCode | null } = { verdict: null }
+  const state: { verdict: ReasonCode | null; counted: number } = { verdict: null, counted: 0 }
   const log: string[] = []
   let drawn = 0
   const living = new Living({
+    ...(monotonic === undefined ? {} : { monotonic }),
+    onJudged(result) {
+      if (result === 'closed') state.counted += 1
+    },
     ...{ registry, renewals: new Renewals(), now: () => new Date() },
     judge: {
       fresh: () => {},
@@ -84,6 +88,21 @@ describe('a roll-over', () => {
     await vi.advanceTimersByTimeAsync(windowMs / 2)
     expect(s.closed()).toHaveLength(COUNT)
     expect(new Set(s.closed().map((line) => line.split(' ').at(-1)))).toEqual(new Set([code]))
+  })
+
+  test('that comes twice while it is judged gives each one turn', async () => {
+    let clock = 0
+    // Each look is a slice later, so that a slice judges one.
+    const s = scene('renewed', () => (clock += 8))
+    s.state.verdict = 'session-trust-removed'
+    s.living.changed()
+    for (let slice = 0; slice < COUNT / 2; slice += 1) await vi.advanceTimersByTimeAsync(1)
+    s.living.changed()
+    while (s.living.waiting > 0) await vi.advanceTimersByTimeAsync(1)
+    expect(vi.getTimerCount() + s.closed().length).toBeLessThanOrEqual(COUNT)
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(s.closed()).toHaveLength(COUNT)
+    expect(s.state.counted).toBe(COUNT)
   })
 
   test('that is taken back closes nobody whose turn has not come', async () => {
