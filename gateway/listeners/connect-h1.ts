@@ -13,6 +13,7 @@ import {
   readH1Request,
 } from './h1-request.ts'
 import { writeFirst } from './lost-reset.ts'
+import { resetConnection } from '../reset-connection.ts'
 
 /** After a refusal, what the client still sends is read and dropped for this long, else the reset eats the answer. */
 const DISCARD_MS = 2_000
@@ -138,7 +139,7 @@ class H1Tunnel implements Tunnel {
       stream: tls,
       end: () => tls.end(),
       // destroy() on the TLS socket would reach the peer as a clean end (nodejs/node#49484).
-      reset: () => raw.resetAndDestroy(),
+      reset: () => resetConnection(raw),
       endIsReal: () => true,
       holdEnd,
       closeIsClean: () => tls.writableFinished,

@@ -5,6 +5,7 @@
 import http2 from 'node:http2'
 import { Allowance, type AllowanceLimits } from './allowance.ts'
 import type { ClientConnection } from './connection.ts'
+import { resetConnection } from '../reset-connection.ts'
 
 export const MAX_STREAMS = 100
 
@@ -115,7 +116,7 @@ export class H2Guard {
     // A session that is over ends its socket and waits until the peer has read all and done the same, which a peer may
     // never do; until then it tells nobody, and throws at a ping.
     if (this.#session.destroyed) {
-      if (this.#over) this.#connection.raw.resetAndDestroy()
+      if (this.#over) resetConnection(this.#connection.raw)
       this.#over = true
       return
     }

@@ -22,6 +22,7 @@ import { createPostgresPreamble, type TakeCancel } from './postgres-preamble.ts'
 import { POSTGRES_ALPN } from '../upstream/starttls/postgres/wire.ts'
 import { type Presets, serveCancel, servePreset } from './preset.ts'
 import { identifyByToken } from './token.ts'
+import { resetConnection } from '../reset-connection.ts'
 
 export interface ListenerOptions extends Omit<Presets, 'cancels'> {
   readonly config: ListenerConfig
@@ -103,7 +104,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       closing.abort()
       // Node writes frames of HTTP/2 in a turn of their own: GOAWAY, and RST_STREAM of what was cut.
       await new Promise((resolve) => setImmediate(resolve))
-      for (const socket of intake.sockets) socket.resetAndDestroy()
+      for (const socket of intake.sockets) resetConnection(socket)
       await closed
     },
   }

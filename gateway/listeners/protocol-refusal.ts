@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { isConcealed } from '../audit/answer.ts'
 import { isDisclosed, type ReasonCode } from '../audit/reasons.ts'
 import type { Refusing, RefusalWords } from '../upstream/starttls/types.ts'
+import { resetConnection } from '../reset-connection.ts'
 
 /** For the client to say what its protocol answers, and then to read it; else the reset would eat it. */
 const TELLING_MS = 2_000
@@ -23,7 +24,7 @@ export function refusalWords(code: ReasonCode, attemptId: string): RefusalWords 
 
 /** Says it on `stream`, which is `raw` or lies over it, and ends both. */
 export function tellRefusal(stream: Duplex, raw: net.Socket, refusing: Refusing): void {
-  const reset = (): void => void raw.resetAndDestroy()
+  const reset = (): void => resetConnection(raw)
   const timer = setTimeout(reset, TELLING_MS)
   let over = false
   let received = 0

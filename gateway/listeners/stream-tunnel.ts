@@ -9,6 +9,7 @@ import type { StartTls } from '../upstream/starttls/types.ts'
 import type { Identity } from './identify.ts'
 import { writeFirst } from './lost-reset.ts'
 import { refusalWords, tellRefusal } from './protocol-refusal.ts'
+import { resetConnection } from '../reset-connection.ts'
 
 export interface StreamTunnelOptions {
   readonly requested: { readonly host: string; readonly port: number }
@@ -56,7 +57,7 @@ export class StreamTunnel implements Tunnel {
       stream,
       end: () => stream.end(),
       // destroy() on a TLS socket would reach the peer as a clean end (nodejs/node#49484).
-      reset: () => this.#raw.resetAndDestroy(),
+      reset: () => resetConnection(this.#raw),
       endIsReal: () => true,
       ...holdEnd,
       closeIsClean: () => stream.writableFinished,

@@ -8,6 +8,7 @@ import { InnerHello } from './inner-hello.ts'
 import { startNameProof } from './name-proof.ts'
 import { type RelayOptions, type RelayResult, startRelay } from './relay.ts'
 import type { RelaySide } from './tunnel.ts'
+import { resetConnection } from '../reset-connection.ts'
 
 export interface OpenSessionOptions {
   readonly destination: Destination
@@ -104,7 +105,7 @@ function sideOf({ raw, stream }: UpstreamConnection): RelaySide {
     stream,
     end: () => stream.end(),
     reset: () => {
-      raw.resetAndDestroy()
+      resetConnection(raw)
       if (stream instanceof AdaptedStream) stream.reset()
     },
     endIsReal: () => true,

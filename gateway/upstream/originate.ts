@@ -15,6 +15,7 @@ import { SessionCache } from './session-cache.ts'
 import { tlsFailure } from './tls-failures.ts'
 import { type TlsWatch, watchTls } from './tls-watch.ts'
 import { type ProvenUpstream, UpstreamError, type UpstreamFacts, type UpstreamRequest } from './types.ts'
+import { liesOver } from '../reset-connection.ts'
 
 /** What one connection leaves behind for the next. */
 export interface TlsMemory {
@@ -60,6 +61,7 @@ export async function originate(
   const endpoint = `${destination.name} ${host}:${port}`
   const tapped = memory.suspects.has(endpoint) ? tap(raw) : null
   const socket = startTls(tapped?.stream ?? raw, request, entry, name, resumption)
+  liesOver(raw, socket)
   const watch = watchTls(socket)
   resumption.follow(socket, watch)
   request.onTls?.(socket)

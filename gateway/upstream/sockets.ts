@@ -1,6 +1,7 @@
 // How sockets of the way out end without leaving anything behind.
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
+import { resetConnection } from '../reset-connection.ts'
 
 const ignore = (): void => {}
 
@@ -16,7 +17,7 @@ export function ignoreErrors(emitter: EventEmitter): void {
 export function resetSocket(raw: Socket): void {
   // resetAndDestroy() on a socket that is still connecting waits for the connection, which may never come.
   if (raw.connecting || raw.destroyed) raw.destroy()
-  else raw.resetAndDestroy()
+  else resetConnection(raw)
 }
 
 /** `203.0.113.9:443`, `[2001:db8::1]:443`. */

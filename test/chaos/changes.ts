@@ -19,7 +19,7 @@ export interface Window {
   until: number | null
 }
 
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 60_000
 const LOOK_MS = 30
 
 /** Each kind of source by itself, in turn; different ones change at the same time. */

@@ -3,6 +3,7 @@ import http2 from 'node:http2'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
+import { liesOver, resetConnection } from '../../gateway/reset-connection.ts'
 import { realHello } from '../fixtures/client-hello.ts'
 import { readAnswer } from '../fixtures/connect-client.ts'
 import type { Issued } from '../fixtures/pki.ts'
@@ -52,7 +53,7 @@ function targetOf(
 }
 
 /** How long what has no deadline of its own may take; far longer than anything takes. */
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 60_000
 
 interface Dialled {
   readonly raw: net.Socket
@@ -78,6 +79,7 @@ async function handshake(
   options: tls.ConnectionOptions & { readonly allowHalfOpen?: boolean },
 ): Promise<tls.TLSSocket | null> {
   const socket = tls.connect({ socket: raw, allowHalfOpen: true, ...options } as tls.ConnectionOptions)
+  liesOver(raw, socket)
   socket.on('error', () => {})
   const up = await new Promise<boolean>((resolve) => {
     socket.once('secureConnect', () => resolve(true))
@@ -112,7 +114,7 @@ export async function runSession(
   const { raw, connection } = dialled
   const target = targetOf(crew, protocol, plan)
   const session = crew.ledger.session(connection, protocol, plan, target.host)
-  const abandoned = abandonLater(session, () => raw.resetAndDestroy())
+  const abandoned = abandonLater(session, () => resetConnection(raw))
   const stream = await reach(crew, { ...dialled, session, target })
   clearTimeout(abandoned)
   if (stream === null || raw.destroyed) {
@@ -120,7 +122,7 @@ export async function runSession(
     raw.destroy()
     return
   }
-  await follow(session, { stream, reset: () => raw.resetAndDestroy() })
+  await follow(session, { stream, reset: () => resetConnection(raw) })
   raw.destroy()
 }
 
@@ -187,9 +189,12 @@ export async function runTunnels(
   connection.accepted = true
   const h2 = http2.connect('https://gateway.invalid', { createConnection: () => socket })
   h2.on('error', () => {})
+  if (h2.connecting) await new Promise((resolve) => h2.once('connect', resolve).once('close', resolve))
+  // Else one tunnel that is not read would hold up the others.
+  if (!h2.destroyed) h2.setLocalWindowSize(16 * 1024 * 1024)
   const kill = () => {
     for (const session of connection.sessions) session.cut = true
-    raw.resetAndDestroy()
+    resetConnection(raw)
   }
   const killer = killMs === null ? undefined : setTimeout(kill, killMs)
   await Promise.all(plans.map((plan, index) => runTunnel(crew, { h2, connection, protocol, plan, index })))

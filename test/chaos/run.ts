@@ -42,6 +42,8 @@ export interface ChaosResult {
 }
 
 const LAST = 30
+/** Of live objects and buffers, which is where bounded caches end. */
+const MAX_GROWTH_BYTES = 6 * 1024 * 1024
 /** How long it may take until nothing is open any more. */
 const REST_MS = 60_000
 /** The same for an operation that was begun: no life is longer, no change takes so long. */
@@ -102,6 +104,7 @@ class Run {
       this.#held.push(await this.#crew.gateway.held())
       say(this.#progress(round))
     }
+    this.#checkMemory()
     await this.#drain()
     this.#reckon()
     await this.#verify()
@@ -212,6 +215,14 @@ class Run {
     return wrong
   }
 
+  /** What lives after the last round is no more than what lived after the warm-up, caches apart. */
+  #checkMemory(): void {
+    const live = this.#held.map(({ heap, external }) => heap + external)
+    const grown = (live.at(-1) ?? 0) - (live[0] ?? 0)
+    if (grown > MAX_GROWTH_BYTES)
+      this.#faults.push(`the gateway holds ${grown} bytes more than after the warm-up: ${live.join(', ')}`)
+  }
+
   /** SIGTERM while sessions live and others come. */
   async #drain(): Promise<void> {
     const { gateway } = this.#crew
@@ -315,4 +326,3 @@ async function execute(args: readonly string[], cwd: string) {
     )
   })
 }
-

@@ -3,6 +3,7 @@
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
+import { liesOver, resetConnection } from '../../gateway/reset-connection.ts'
 import { startTcp } from '../fixtures/partner.ts'
 import type { World } from '../fixtures/world.ts'
 import { printOf } from './print.ts'
@@ -38,6 +39,7 @@ export async function startServers(world: World, ledger: Ledger): Promise<Server
       const raw = raws.get(keyOf(socket))
       // Reset already.
       if (raw === undefined) return
+      liesOver(raw, socket)
       serve(socket, raw)
     })
     secure.on('tlsClientError', () => {})
@@ -53,7 +55,7 @@ export async function startServers(world: World, ledger: Ledger): Promise<Server
   const plain = await overTls({ secureOptions: SSL_OP_NO_TICKET })
   const mutual = await overTls({ requestCert: true, rejectUnauthorized: true, ca: world.partnerCa.pem })
   const opaque = stack.use(await startTcp((raw) => serve(raw, raw)))
-  const rude = stack.use(await startTcp((raw) => raw.resetAndDestroy()))
+  const rude = stack.use(await startTcp((raw) => resetConnection(raw)))
   const mute = stack.use(await startTcp((raw) => void raw.resume()))
   return {
     ports: {
@@ -82,7 +84,7 @@ function greet(stream: Duplex, raw: net.Socket, ledger: Ledger, live: Set<Side>)
       ledger.faults.push(
         `a server got ${first.subarray(0, 32).toString('hex')} where a session's number should be`,
       )
-      raw.resetAndDestroy()
+      resetConnection(raw)
       return
     }
     // A turn later: an end() inside of a read callback would lose what is not decrypted yet.
@@ -104,7 +106,7 @@ function begin(session: Session, { stream, raw, first }: Greeted, live: Set<Side
   session.server = newReport()
   session.server.received = HEADER_BYTES
   const side = play(
-    { stream, reset: () => raw.resetAndDestroy() },
+    { stream, reset: () => resetConnection(raw) },
     { session: session.id, direction: 'down', script: session.plan.server, first },
     session.server,
   )

@@ -7,6 +7,7 @@ import type { ListenerConfig } from '../../config/types.ts'
 import { type PeerChain, readPeerChain } from '../identify.ts'
 import { type Admission, type HandshakeWaiter, sourceKey } from './admission.ts'
 import type { Arrival } from './arrival.ts'
+import { liesOver } from '../../reset-connection.ts'
 
 /** What a listener shows and what OpenSSL builds chains with; replaced as a whole when files change. */
 export interface TlsMaterial {
@@ -147,6 +148,7 @@ class TlsTerminator implements Terminator {
     arrival.raw.off('end', pending.onEnd)
     this.#pending.delete(addressKey(arrival.raw))
     this.#options.admission.done(waiter)
+    liesOver(arrival.raw, socket)
     arrival.arrive()
     this.#options.onSecured(arrival, {
       tls: socket,
