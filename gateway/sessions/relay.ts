@@ -119,6 +119,8 @@ class HandDrivenRelay implements Relay {
       if (!this.#over && !full) input.resume()
     }
     input.on('data', (chunk: Buffer) => {
+      // A side that is being reset may still read.
+      if (this.#over) return
       this.#lastActivity = this.#options.now()
       this.bytes[counter] += chunk.length
       queued = output.writableLength === 0 ? 1 : queued + 1

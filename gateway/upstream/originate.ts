@@ -1,7 +1,7 @@
 // Speaks TLS to the server over a connected socket: sends the name, presents the workload's client certificate,
 // verifies chain, name and pins. Node sends our certificate before it judges the server's, so an impostor learns the
 // certificate (which is public) and never gets a byte of the session.
-import { isIP, Socket } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect, type PeerCertificate, type TLSSocket } from 'node:tls'
 import type { ClientCertificateEntry } from '../config/types.ts'
@@ -61,6 +61,7 @@ export async function originate(
   const endpoint = `${destination.name} ${host}:${port}`
   const tapped = memory.suspects.has(endpoint) ? tap(raw) : null
   const socket = startTls(tapped?.stream ?? raw, request, entry, name, resumption)
+  laidOver(raw, socket)
   const watch = watchTls(socket)
   resumption.follow(socket, watch)
   request.onTls?.(socket)
@@ -91,7 +92,7 @@ function startTls(
   name: string,
   { session, shares }: Resumption,
 ): TLSSocket {
-  const tls = connect({
+  return connect({
     socket: below,
     secureContext: secureContextFor(destination, entry, shares),
     // RFC 6066 §3: an IP address is never sent as server name; the certificate must have it as IP SAN.
@@ -104,8 +105,6 @@ function startTls(
     checkServerIdentity: (_name: string, peer: PeerCertificate) =>
       judgeServerCertificate({ name, pins: destination.pins }, peer),
   })
-  if (below instanceof Socket) laidOver(below, tls)
-  return tls
 }
 
 async function handshake(socket: TLSSocket, watch: TlsWatch, presented: boolean): Promise<void> {
