@@ -109,6 +109,8 @@ const gateway = z.strictObject({
     .prefault({}),
   /** Networks that may connect. Default: the VPC's. */
   clients: z.array(values.clientCidr).max(40).default([]),
+  /** Networks from which operators reach the admin port of each task, which speaks mTLS. Default: none. */
+  operators: z.array(values.clientCidr).max(20).default([]),
   /** Which listeners run in one service. Default: one service of all; five is what a service takes. */
   services: z.array(z.array(values.listenerName).min(1)).min(1).max(8).optional(),
   /** `nofile` of a task. A session takes two. */

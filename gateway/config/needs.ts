@@ -3,6 +3,7 @@
 import * as z from 'zod'
 import { ConfigurationError } from '../../common/fault.ts'
 import { loadYamlFile } from '../../common/yaml-file.ts'
+import { isLoopback } from './rules.ts'
 import { GATEWAY_SCHEMA } from './schema.ts'
 import { SecretReference } from './secret-reference.ts'
 
@@ -15,6 +16,7 @@ const NEEDED = z.looseObject(
     arrivals: true,
     dns: true,
     health: true,
+    admin: true,
     audit: true,
     revocations: true,
     lastKnownGood: true,
@@ -33,6 +35,8 @@ export interface GatewayNeeds {
   readonly trustDomain: string
   readonly listeners: readonly ListenerNeed[]
   readonly healthPort: number
+  /** Null where it is on loopback, for nobody outside the task. */
+  readonly adminPort: number | null
   /** TCP ports of destinations. */
   readonly egressPorts: readonly number[]
   /** ARNs as the file has them, without the field. */
@@ -95,6 +99,7 @@ export function readGatewayNeeds(file: string, text: string): GatewayNeeds {
       proxyProtocol: proxyProtocol?.required === true,
     })),
     healthPort: document.health.address.port,
+    adminPort: isLoopback(document.admin.address.host) ? null : document.admin.address.port,
     egressPorts: sorted(document.destinations.flatMap(({ ports }) => ports)),
     secretArns: sorted(secretsOf(document)),
     dnsServers: (document.dns.servers ?? []).map(splitAddress),

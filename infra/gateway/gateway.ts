@@ -40,12 +40,16 @@ export interface SallyportGatewayProps {
   /** Of the metrics that the tasks write. */
   readonly metricsNamespace: string
   readonly authorityUrl: string
+  /** What the gateway's proofs are made for: the authority's issuer. @default - authorityUrl */
+  readonly authorityAudience?: string
   /** What clients call the gateway; of its certificate, too. */
   readonly dnsName: string
   /** @default - CloudFormation's, which no registration can name beforehand */
   readonly roleName?: string
   /** Networks that may connect, in CIDR form. @default - the VPC's */
   readonly clients?: readonly string[]
+  /** Networks from which operators reach the admin port of each task, in CIDR form. @default - none */
+  readonly operators?: readonly string[]
   /** Names of listeners by service. @default - all in one */
   readonly services?: readonly (readonly string[])[]
   /** @default - one to four tasks; 60 % of CPU, 4000 sessions a task */
@@ -109,7 +113,8 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
         `expected stopTimeout of 120 s at most, which Fargate takes, got ${stopTimeoutSeconds} s`,
       )
     }
-    const groups = planServices({ needs, services: props.services ?? null, stopTimeoutSeconds, openFiles })
+    const { services = null, operators = [] } = props
+    const groups = planServices({ needs, services, operators, stopTimeoutSeconds, openFiles })
     const { secretArns } = needs
     const { roleName, secretKeyArns = [] } = props
     this.taskRole = createTaskRole(this, { roleName, secretArns, secretKeyArns })
@@ -144,9 +149,12 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
     return this.balancer.loadBalancer.metrics.activeFlowCount(options)
   }
 
-  /** Tasks that take connections of a listener. @throws Error where there is none of that name */
+  /**
+   * Tasks that take connections of a listener. The largest value, since each zone tells its own: one without a task tells 0
+   * while the tasks of the others serve it. @throws Error where there is none of that name
+   */
   metricHealthyTasks(listener: string, options: cloudwatch.MetricOptions = {}): cloudwatch.Metric {
-    return this.#targetsOf(listener).metrics.healthyHostCount({ statistic: 'Minimum', ...options })
+    return this.#targetsOf(listener).metrics.healthyHostCount({ statistic: 'Maximum', ...options })
   }
 
   #targetsOf(name: string) {
@@ -156,7 +164,8 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
   }
 
   #makeTaskGroup(): ec2.SecurityGroup {
-    const { vpc, needs } = this.#props
+    const { vpc, needs, operators = [] } = this.#props
+    const { adminPort } = needs
     const group = new ec2.SecurityGroup(this, 'Tasks', {
       vpc,
       description: 'The gateway: the balancer in, destinations out',
@@ -168,6 +177,11 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
         ec2.Port.tcp(port),
         port === 443 ? 'AWS and destinations' : 'destinations',
       )
+    }
+    if (adminPort !== null) {
+      for (const operator of operators) {
+        group.addIngressRule(ec2.Peer.ipv4(operator), ec2.Port.tcp(adminPort), 'operators')
+      }
     }
     for (const { host, port } of needs.dnsServers) {
       const server = ec2.Peer.ipv4(`${host}/32`)
@@ -228,7 +242,8 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
       // CDK's own class does not fit its interface under exactOptionalPropertyTypes.
       cluster: this.cluster as ecs.ICluster,
       taskDefinition,
-      desiredCount: scaling.minimum,
+      // No desiredCount: each update of the service would set it again, and take away, with their sessions, the tasks that
+      // scaling has added. The scalable target's minimum brings the first ones.
       vpcSubnets: subnets,
       securityGroups: [this.#tasks],
       assignPublicIp: false,
@@ -247,6 +262,8 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
       },
       propagateTags: ecs.PropagatedTagSource.SERVICE,
     })
+    // ECS pulls at once, and a task that may not yet pull is a failed one.
+    service.node.addDependency(this.#executionRole)
     for (const { name, port } of listeners) {
       const target = service.loadBalancerTarget({ containerName: CONTAINER, containerPort: port })
       this.#targetsOf(name).addTarget(target)
@@ -268,11 +285,13 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
 
   /** What only the deployment knows (docs/deploy.md#environment). */
   #environment(): Readonly<Record<string, string>> {
-    const { authorityUrl, vpcCidr, revocationsSource, metricsNamespace } = this.#props
+    const { authorityUrl, authorityAudience, vpcCidr, revocationsSource, metricsNamespace } = this.#props
     return {
       // Fargate sets it too, and no document promises it.
       AWS_REGION: cdk.Stack.of(this).region,
       SALLYPORT_AUTHORITY_URL: authorityUrl,
+      // A private authority is reached by another name than its own.
+      SALLYPORT_AUTHORITY_AUDIENCE: authorityAudience ?? authorityUrl,
       SALLYPORT_METRICS_NAMESPACE: metricsNamespace,
       SALLYPORT_PROXY_PROTOCOL_FROM: vpcCidr,
       SALLYPORT_REVOCATIONS: revocationsSource,
@@ -283,13 +302,10 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
   /** The name in the certificate: clients never use the balancer's, which changes with it. */
   #makeName(): void {
     const { vpc, dnsName } = this.#props
-    const zone = new route53.PrivateHostedZone(this, 'Zone', {
-      vpc,
-      zoneName: dnsName.split('.').slice(1).join('.'),
-    })
+    // The name alone and not what is above it: a zone of `example.com` would hide all other names below it from the VPC.
+    const zone = new route53.PrivateHostedZone(this, 'Zone', { vpc, zoneName: dnsName })
     new route53.ARecord(this, 'Name', {
       zone,
-      recordName: dnsName,
       target: route53.RecordTarget.fromAlias(new LoadBalancerTarget(this.balancer.loadBalancer)),
     })
   }
