@@ -80,7 +80,12 @@ export class IssuingSecret extends Construct {
     })
   }
 
-  #makeRotation({ trustDomain, metricsNamespace, rotationCode, ...props }: IssuingSecretProps): SallyportFunction {
+  #makeRotation({
+    trustDomain,
+    metricsNamespace,
+    rotationCode,
+    ...props
+  }: IssuingSecretProps): SallyportFunction {
     const rotation = new SallyportFunction(this, 'Rotation', {
       description: 'Rotates the CA of Sallyport, as Secrets Manager asks it to',
       code: rotationCode,

@@ -49,7 +49,11 @@ export function readSources({ account, configuration }: Settings): Sources {
   const files = Object.fromEntries(['gateway.yaml', ...gateway.policyFiles].map((name) => [name, read(name)]))
   const bundle = JSON.stringify({ files })
   if (Buffer.byteLength(JSON.stringify(bundle)) > MAX_BUNDLE_BYTES) {
-    throw fault(nameOf('gateway.yaml'), `with policy over ${MAX_BUNDLE_BYTES} bytes of a template`, 'split the deployment')
+    throw fault(
+      nameOf('gateway.yaml'),
+      `with policy over ${MAX_BUNDLE_BYTES} bytes of a template`,
+      'split the deployment',
+    )
   }
   const identityText = read('identity.yaml')
   const identity = readIdentityNeeds(nameOf('identity.yaml'), identityText, account)
