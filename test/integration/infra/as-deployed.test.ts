@@ -6,6 +6,7 @@
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import https from 'node:https'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
@@ -46,11 +47,12 @@ afterAll(() => rm(dist, { recursive: true, force: true }))
 interface Ports {
   readonly proxy: number
   readonly health: number
+  readonly admin: number
   readonly partner: number
 }
 
 /** As infra/configuration/files have them, with ports that are free here. */
-async function writeFiles(directory: string, { proxy, health, partner }: Ports): Promise<void> {
+async function writeFiles(directory: string, { proxy, health, admin, partner }: Ports): Promise<void> {
   const files = {
     'gateway.yaml': `version: 1
 trustDomain: example.org
@@ -62,6 +64,7 @@ destinations:
   - { name: partner, hosts: [partner.localhost], ports: [${partner}], serverName: partner.test, roots: "secretsmanager:${SECRET}", allowAddresses: [127.0.0.0/8] }
 policy: { files: [policy.cedar] }
 health: { address: "0.0.0.0:${health}" }
+admin: { address: "0.0.0.0:${admin}", workloads: ["spiffe://example.org/sallyport/admin/**"] }
 drain: { delay: 0s, deadline: 5s }
 lastKnownGood: { maxAge: 24h }
 `,
@@ -75,6 +78,7 @@ authority: { secretsManager: { issuing: set-by-the-deployment } }
 proofs: { aws: { sigv4: { regions: [eu-west-1] }, accounts: { "111122223333": {} } } }
 registrations:
   - { name: payments-api, spiffeId: spiffe://example.org/payments/api, match: { aws: { role: "arn:aws:iam::111122223333:role/payments-api" } } }
+  - { name: on-call, spiffeId: spiffe://example.org/sallyport/admin/on-call, reserved: true, match: { aws: { role: "arn:aws:iam::111122223333:role/on-call" } } }
   - { name: gateway, spiffeId: spiffe://example.org/sallyport/gateway, reserved: true, match: { aws: { role: "arn:aws:iam::111122223333:role/sallyport-gateway" } }, x509: { ttl: 24h, dnsNames: [gateway.sallyport.internal] } }
 replay: { dynamodb: { table: set-by-the-deployment } }
 issuances: { dynamodb: { table: set-by-the-deployment } }
@@ -123,7 +127,8 @@ async function startApi(ask: ReturnType<typeof createApi>) {
 async function deploy(stack: AsyncDisposableStack, exposure: 'public' | 'private') {
   const world = stack.use(await createWorld())
   const partner = stack.use(await startPartner(world, (socket) => socket.end('hello')))
-  const ports = { proxy: await freePort(), health: await freePort(), partner: partner.port }
+  const [proxy, health, admin] = [await freePort(), await freePort(), await freePort()]
+  const ports = { proxy, health, admin, partner: partner.port }
   const directory = await mkdtemp(path.join(os.tmpdir(), 'sallyport-files-'))
   stack.defer(() => rm(directory, { recursive: true, force: true }))
   await writeFiles(directory, ports)
@@ -188,15 +193,15 @@ async function checkHealth(port: number, before: Buffer): Promise<string> {
   return text
 }
 
-/** A workload that gets its identity by its role, and asks for a target behind the balancer's header. */
-async function visit({ world, ports, running, outputs, ask }: Scene, roleName: string, target: string) {
+/** A workload gets its identity by its role. */
+async function identify({ running, outputs, ask }: Scene, roleName: string) {
   const base = new URL(outputs.AuthorityUrl ?? '')
   const fetch: AuthorityFetch = async ({ url, method, headers, body }) => {
     const { pathname } = new URL(url)
     const answer = await ask({ method, path: pathname, headers, ...(body === null ? {} : { body }) })
     return { status: answer.statusCode, body: answer.body }
   }
-  const workload = await fetchX509Svid({
+  return fetchX509Svid({
     authorityUrl: base.href.replace(/\/$/, ''),
     audience: outputs.Issuer ?? '',
     trustDomain: 'example.org',
@@ -207,6 +212,12 @@ async function visit({ world, ports, running, outputs, ask }: Scene, roleName: s
       credentials: running.account.services.sts.addRole({ role: roleName }),
     }),
   })
+}
+
+/** A workload asks for a target behind the balancer's header. */
+async function visit(scene: Scene, roleName: string, target: string) {
+  const { world, ports, outputs } = scene
+  const workload = await identify(scene, roleName)
   const socket = net.connect(ports.proxy, '127.0.0.1')
   await once(socket, 'connect')
   socket.write(header())
@@ -215,6 +226,19 @@ async function visit({ world, ports, running, outputs, ask }: Scene, roleName: s
     target,
     tls: { socket, ca: workload.bundlePem, servername: outputs.Name ?? '' },
   })
+}
+
+/** An operator asks the admin port of the task. @returns the status */
+async function askAdmin(scene: Scene, roleName: string, at: string): Promise<number> {
+  const { keyPem, certificatePem, bundlePem } = await identify(scene, roleName)
+  const request = https.get({
+    ...{ host: '127.0.0.1', port: scene.ports.admin, path: at, agent: false },
+    ...{ key: keyPem, cert: certificatePem, ca: bundlePem, servername: scene.outputs.Name },
+  })
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  response.resume()
+  await once(response, 'end')
+  return response.statusCode ?? 0
 }
 
 const started = async (task: RunningTask) => {
@@ -239,6 +263,8 @@ test.for(['public', 'private'] as const)(
     expect(JSON.stringify(task.events('session')[0])).toMatch(
       /"10\.0\.0\.5".*payments-to-partner|payments-to-partner.*"10\.0\.0\.5"/,
     )
+    expect(await askAdmin(scene, 'on-call', '/sessions')).toBe(200)
+    expect(await askAdmin(scene, 'payments-api', '/sessions')).toBe(403)
     task.signal('SIGTERM')
     expect(await task.exited).toBe(0)
     expect([...s3.objects.keys()][0]).toMatch(/^checkpoints\/\d{4}-/)
