@@ -49,9 +49,9 @@ function acknowledgeIdentity({ identity }: Deployment): void {
       'the proof in each request is the authorization, judged by the function (docs/authority.md)',
   })
   const { privateApi, tables } = identity.identity
-  const { region, account } = identity.settings
+  const { partition, region, account } = identity
   if (privateApi !== null) {
-    const logGroups = `arn:<AWS::Partition>:logs:${region}:${account}:log-group:*`
+    const logGroups = `arn:${partition}:logs:${region}:${account}:log-group:*`
     acknowledge(privateApi, {
       [solutions(`IAM5[Resource::${logGroups}]`)]:
         'a setting of the account, by which every REST API of the region writes its log',
