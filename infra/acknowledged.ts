@@ -50,8 +50,12 @@ function acknowledgeIdentity({ identity }: Deployment): void {
       'the proof in each request is the authorization, judged by the function (docs/authority.md)',
   })
   const { privateApi, tables } = identity.identity
+  const { partition, region, account } = identity
   if (privateApi !== null) {
+    const logGroups = `arn:${partition}:logs:${region}:${account}:log-group:*`
     acknowledge(privateApi, {
+      [solutions(`IAM5[Resource::${logGroups}]`)]:
+        'a setting of the account, by which every REST API of the region writes its log',
       [solutions('APIG2')]: 'the function validates requests, and says what is wrong with them',
       [solutions('APIG3')]: 'a private API: no web ACL sees what comes by a VPC endpoint before its policy',
       [solutions('APIG4')]: 'the proof in each request is the authorization, judged by the function',

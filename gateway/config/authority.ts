@@ -7,8 +7,11 @@ import { decodeText, FileError, type ReadFile } from './files.ts'
 import { readRootCertificates } from './context.ts'
 import { readUrl } from './schema-identity.ts'
 import type { GatewayDocument } from './schema.ts'
+import * as values from './values.ts'
 
 export const AUTHORITY_URL = 'SALLYPORT_AUTHORITY_URL'
+/** Where the authority is reached by another name than the one that proofs are made for, as a private one is. */
+export const AUTHORITY_AUDIENCE = 'SALLYPORT_AUTHORITY_AUDIENCE'
 
 export type AuthorityProof = 'aws-sigv4' | 'aws-web-identity' | { readonly tokenFile: string }
 
@@ -49,6 +52,7 @@ export async function buildAuthority(
     return null
   }
   const url = chooseUrl(authority.url, context)
+  const audience = chooseAudience(authority.audience, context)
   const { proof, roots } = authority
   if (roots !== 'system') await readRootCertificates(roots.file, [...AT, 'roots'], context)
   if (url === null) return null
@@ -57,7 +61,7 @@ export async function buildAuthority(
     ...{ url, trustDomain },
     proof: typeof proof === 'string' ? proof : { tokenFile: nameOf(proof.oidcTokenFile) },
     roots: roots === 'system' ? roots : { file: nameOf(roots.file) },
-    audience: authority.audience ?? null,
+    audience,
     registration: authority.registration ?? null,
     ttlSeconds: authority.ttl === undefined ? null : Math.floor(authority.ttl / 1000),
   }
@@ -84,6 +88,20 @@ async function readNamed(file: string, readFile: ReadFile): Promise<string> {
 
 function named({ environment }: BuildContext): string {
   return environment[AUTHORITY_URL] ?? ''
+}
+
+/** Null = the URL, and after a fault. */
+function chooseAudience(audience: string | undefined, context: BuildContext): string | null {
+  const text = context.environment[AUTHORITY_AUDIENCE] ?? ''
+  if (text === '') return audience ?? null
+  const read = values.audience.safeParse(text)
+  if (read.success) {
+    context.overridden(AUTHORITY_AUDIENCE)
+    return read.data
+  }
+  const message = `${AUTHORITY_AUDIENCE}: ${read.error.issues[0]?.message}, found "${text.slice(0, 200)}"`
+  context.report([], message, 'set it right or not at all')
+  return null
 }
 
 function chooseUrl(url: string | undefined, context: BuildContext): string | null {

@@ -66,13 +66,15 @@ export class SallyportConfiguration extends Construct {
       growthPercent: 25,
       bake: cdk.Duration.minutes(10),
     }
+    const monitorRole = this.#makeAlarmRole()
     this.gateway = new Hosted(this, 'Gateway', {
+      executeAfter: [this.validator, monitorRole],
       names,
       description: 'gateway.yaml and policy of Sallyport',
       content: props.bundle,
       contentType: 'application/json',
       validators: [appconfig.LambdaValidator.fromFunction(this.validator.function)],
-      monitors: [appconfig.Monitor.fromCloudWatchAlarm(this.refusedAlarm, this.#makeAlarmRole())],
+      monitors: [appconfig.Monitor.fromCloudWatchAlarm(this.refusedAlarm, monitorRole)],
       strategy: appconfig.RolloutStrategy.linear({
         deploymentDuration: duration,
         growthFactor: growthPercent,
@@ -152,7 +154,9 @@ export class SallyportConfiguration extends Construct {
   /** By it AppConfig looks at the alarm. */
   #makeAlarmRole(): iam.Role {
     const role = new iam.Role(this, 'MonitorRole', {
-      assumedBy: new iam.ServicePrincipal('appconfig.amazonaws.com'),
+      assumedBy: new iam.ServicePrincipal('appconfig.amazonaws.com', {
+        conditions: { StringEquals: { 'aws:SourceAccount': cdk.Stack.of(this).account } },
+      }),
     })
     role.addToPolicy(
       new iam.PolicyStatement({

@@ -4,7 +4,7 @@ import * as cdk from 'aws-cdk-lib'
 import * as appconfig from 'aws-cdk-lib/aws-appconfig'
 import * as iam from 'aws-cdk-lib/aws-iam'
 import * as cr from 'aws-cdk-lib/custom-resources'
-import { Construct } from 'constructs'
+import { Construct, type IDependable } from 'constructs'
 import type { ConfigurationNames } from './names.ts'
 
 export interface HostedProps {
@@ -14,6 +14,8 @@ export interface HostedProps {
   readonly contentType: string
   readonly monitors?: appconfig.Monitor[]
   readonly validators?: appconfig.IValidator[]
+  /** What a deployment relies on, and what nothing else would wait for, such as permissions to call a validator. */
+  readonly executeAfter?: readonly IDependable[]
   /**
    * Null: the stack deploys it once, and never again what others have deployed since; they deploy to all at once, by the
    * strategy that is named as the application.
@@ -68,6 +70,7 @@ export class Hosted extends Construct {
       ...(validators === undefined ? {} : { validators }),
     })
     this.deployment = this.#deploy(props.strategy !== null)
+    this.deployment.node.addDependency(...(props.executeAfter ?? []))
   }
 
   /** To read it as the gateway does. */

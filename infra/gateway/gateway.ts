@@ -42,6 +42,8 @@ export interface SallyportGatewayProps {
   /** Of the metrics that the tasks write. */
   readonly metricsNamespace: string
   readonly authorityUrl: string
+  /** What the gateway's proofs are made for: the authority's issuer. @default - authorityUrl */
+  readonly authorityAudience?: string
   /** What clients call the gateway; of its certificate, too. */
   readonly dnsName: string
   /** @default - CloudFormation's, which no registration can name beforehand */
@@ -120,9 +122,9 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
         `expected stopTimeout of 120 s at most, which Fargate takes, got ${stopTimeoutSeconds} s`,
       )
     }
-    const services = props.services ?? null
+    const { services = null, operators = [] } = props
     const blueGreen = props.blueGreen !== undefined
-    const groups = planServices({ needs, services, stopTimeoutSeconds, openFiles, blueGreen })
+    const groups = planServices({ needs, services, operators, stopTimeoutSeconds, openFiles, blueGreen })
     const { secretArns } = needs
     const { roleName, secretKeyArns = [] } = props
     this.taskRole = createTaskRole(this, { roleName, secretArns, secretKeyArns })
@@ -159,7 +161,10 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
     return this.balancer.loadBalancer.metrics.activeFlowCount(options)
   }
 
-  /** Tasks that take connections of a listener. @throws Error where there is none of that name */
+  /**
+   * Tasks that take connections of a listener. The largest value, since each zone tells its own: one without a task tells 0
+   * while the tasks of the others serve it. @throws Error where there is none of that name
+   */
   metricHealthyTasks(listener: string, options: cloudwatch.MetricOptions = {}): cloudwatch.IMetric {
     const { targets, alternate } = this.#wayOf(listener)
     // By names: of a group that is on no listener at synth, CDK gives none.
@@ -171,7 +176,7 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
           LoadBalancer: this.balancer.loadBalancer.loadBalancerFullName,
           TargetGroup: group.targetGroupFullName,
         },
-        statistic: 'Minimum',
+        statistic: 'Maximum',
         ...options,
       })
     if (alternate === null) return of(targets)
@@ -190,7 +195,8 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
   }
 
   #makeTaskGroup(): ec2.SecurityGroup {
-    const { vpc, needs } = this.#props
+    const { vpc, needs, operators = [] } = this.#props
+    const { adminPort } = needs
     const group = new ec2.SecurityGroup(this, 'Tasks', {
       vpc,
       description: 'The gateway: the balancer in, destinations out',
@@ -203,26 +209,17 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
         port === 443 ? 'AWS and destinations' : 'destinations',
       )
     }
-    this.#letOperatorsIn(group)
+    if (adminPort !== null) {
+      for (const operator of operators) {
+        group.addIngressRule(ec2.Peer.ipv4(operator), ec2.Port.tcp(adminPort), 'operators')
+      }
+    }
     for (const { host, port } of needs.dnsServers) {
       const server = ec2.Peer.ipv4(`${host}/32`)
       group.addEgressRule(server, ec2.Port.udp(port), 'DNS server')
       group.addEgressRule(server, ec2.Port.tcp(port), 'DNS server')
     }
     return group
-  }
-
-  #letOperatorsIn(tasks: ec2.SecurityGroup): void {
-    const { needs, operators = [] } = this.#props
-    if (operators.length === 0) return
-    if (needs.adminPort === null) {
-      throw new Error(
-        'operators are named, and admin.address of gateway.yaml is on loopback, where nobody reaches it: say admin: {address: "0.0.0.0:9901", workloads: […]}',
-      )
-    }
-    for (const cidr of operators) {
-      tasks.addIngressRule(ec2.Peer.ipv4(cidr), ec2.Port.tcp(needs.adminPort), 'operators')
-    }
   }
 
   #makeBalancer(): Balancer {
@@ -274,7 +271,8 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
       // CDK's own class does not fit its interface under exactOptionalPropertyTypes.
       cluster: this.cluster as ecs.ICluster,
       taskDefinition,
-      desiredCount: scaling.minimum,
+      // No desiredCount: each update of the service would set it again, and take away, with their sessions, the tasks that
+      // scaling has added. The scalable target's minimum brings the first ones.
       vpcSubnets: subnets,
       securityGroups: [this.#tasks],
       assignPublicIp: false,
@@ -296,6 +294,8 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
       },
       propagateTags: ecs.PropagatedTagSource.SERVICE,
     })
+    // ECS pulls at once, and a task that may not yet pull is a failed one.
+    service.node.addDependency(this.#executionRole)
     for (const { name, port } of listeners) {
       const way = this.#wayOf(name)
       const alternateTarget = alternateOf(`Alternate-${name}`, way, this.#switchRole)
@@ -324,11 +324,13 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
 
   /** What only the deployment knows (docs/deploy.md#environment). */
   #environment(): Readonly<Record<string, string>> {
-    const { authorityUrl, vpcCidr, revocationsSource, metricsNamespace } = this.#props
+    const { authorityUrl, authorityAudience, vpcCidr, revocationsSource, metricsNamespace } = this.#props
     return {
       // Fargate sets it too, and no document promises it.
       AWS_REGION: cdk.Stack.of(this).region,
       SALLYPORT_AUTHORITY_URL: authorityUrl,
+      // A private authority is reached by another name than its own.
+      SALLYPORT_AUTHORITY_AUDIENCE: authorityAudience ?? authorityUrl,
       SALLYPORT_METRICS_NAMESPACE: metricsNamespace,
       SALLYPORT_PROXY_PROTOCOL_FROM: vpcCidr,
       SALLYPORT_REVOCATIONS: revocationsSource,
@@ -339,13 +341,10 @@ export class SallyportGateway extends Construct implements ec2.IConnectable, iam
   /** The name in the certificate: clients never use the balancer's, which changes with it. */
   #makeName(): void {
     const { vpc, dnsName } = this.#props
-    const zone = new route53.PrivateHostedZone(this, 'Zone', {
-      vpc,
-      zoneName: dnsName.split('.').slice(1).join('.'),
-    })
+    // The name alone and not what is above it: a zone of `example.com` would hide all other names below it from the VPC.
+    const zone = new route53.PrivateHostedZone(this, 'Zone', { vpc, zoneName: dnsName })
     new route53.ARecord(this, 'Name', {
       zone,
-      recordName: dnsName,
       target: route53.RecordTarget.fromAlias(new LoadBalancerTarget(this.balancer.loadBalancer)),
     })
   }

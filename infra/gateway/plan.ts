@@ -13,7 +13,12 @@ const AFTER_DRAIN_SECONDS = 8
 const SPARE_FILES = 1024
 
 export interface PlanOptions {
-  readonly needs: Pick<GatewayNeeds, 'listeners' | 'drain' | 'connections' | 'healthPort' | 'places'>
+  readonly needs: Pick<
+    GatewayNeeds,
+    'listeners' | 'drain' | 'connections' | 'healthPort' | 'adminPort' | 'places'
+  >
+  /** Networks in CIDR form from which the admin port is to be reached. */
+  readonly operators: readonly string[]
   /** Names of listeners; null = all in one. */
   readonly services: readonly (readonly string[])[] | null
   readonly stopTimeoutSeconds: number
@@ -27,6 +32,7 @@ export function planServices(options: PlanOptions): readonly (readonly ListenerN
   checkDrain(options)
   checkFiles(options)
   checkPlaces(options)
+  checkAdmin(options)
   const { listeners } = options.needs
   for (const { name, proxyProtocol } of listeners) {
     if (proxyProtocol) continue
@@ -75,6 +81,14 @@ function checkPlaces({ needs: { places } }: PlanOptions): void {
   if (missing === undefined) return
   throw new Error(
     `expected none of sink, checkpoints, revocations in gateway.yaml and ${STATE_DIRECTORY} as directory, got ${missing}: the deployment says these (docs/deploy.md#environment)`,
+  )
+}
+
+/** A rule to a port on which nobody outside the task is heard would be a promise that is not kept. */
+function checkAdmin({ needs: { adminPort }, operators }: PlanOptions): void {
+  if (operators.length === 0 || adminPort !== null) return
+  throw new Error(
+    'expected admin: {address: "0.0.0.0:9901", workloads: […]} in gateway.yaml, since operators are set, got loopback',
   )
 }
 

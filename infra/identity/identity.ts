@@ -15,6 +15,11 @@ import { AuthorityTables } from './tables.ts'
 
 export interface SallyportIdentityProps {
   readonly trustDomain: string
+  /**
+   * Under which CloudWatch has the functions' counters. Two deployments in one account and region need two.
+   * @default 'Sallyport'
+   */
+  readonly metricsNamespace?: string
   /** The folders that `npm run build` made. */
   readonly code: {
     readonly identity: lambda.Code
@@ -67,9 +72,11 @@ export class SallyportIdentity extends Construct {
   readonly issuer: string
   /** Where identities are asked for. */
   readonly authorityUrl: string
+  readonly #metricsNamespace: string
 
   constructor(scope: Construct, id: string, props: SallyportIdentityProps) {
     super(scope, id)
+    this.#metricsNamespace = props.metricsNamespace ?? 'Sallyport'
     const removalPolicy = props.removalPolicy ?? cdk.RemovalPolicy.RETAIN
     const retained = removalPolicy === cdk.RemovalPolicy.RETAIN
     const { encryptionKey, logRetention } = props
@@ -81,6 +88,7 @@ export class SallyportIdentity extends Construct {
       ...common,
       removalPolicy,
       trustDomain: props.trustDomain,
+      metricsNamespace: this.#metricsNamespace,
       adopt: props.adopt,
       rotationRoleName: props.rotationRoleName,
       rotationCode: props.code.rotation,
@@ -130,7 +138,7 @@ export class SallyportIdentity extends Construct {
   /** A counter of the functions' own, such as `SvidIssued` or `RotationFinished` (docs/authority.md). */
   metric(metricName: string, options: cloudwatch.MetricOptions = {}): Metric {
     return new Metric({
-      namespace: 'Sallyport',
+      namespace: this.#metricsNamespace,
       metricName,
       statistic: 'Sum',
       period: cdk.Duration.minutes(5),
@@ -173,6 +181,7 @@ export class SallyportIdentity extends Construct {
         SALLYPORT_ISSUING_SECRET: this.issuing.secret.secretArn,
         SALLYPORT_REPLAY_TABLE: this.tables.replay.tableName,
         SALLYPORT_ISSUANCES_TABLE: this.tables.issuances.tableName,
+        SALLYPORT_METRICS_NAMESPACE: this.#metricsNamespace,
         SALLYPORT_GATEWAY_DNS_NAMES: props.gatewayDnsNames.join(','),
       },
     })

@@ -22,6 +22,8 @@ export interface AdoptedCa {
 
 export interface IssuingSecretProps {
   readonly trustDomain: string
+  /** Of the functions' counters. */
+  readonly metricsNamespace: string
   /** A CA that is there. @default - one is born */
   readonly adopt?: AdoptedCa | undefined
   /** Named by the policy of the root keys, which outlive the role. @default - CloudFormation's */
@@ -78,7 +80,12 @@ export class IssuingSecret extends Construct {
     })
   }
 
-  #makeRotation({ trustDomain, rotationCode, ...props }: IssuingSecretProps): SallyportFunction {
+  #makeRotation({
+    trustDomain,
+    metricsNamespace,
+    rotationCode,
+    ...props
+  }: IssuingSecretProps): SallyportFunction {
     const rotation = new SallyportFunction(this, 'Rotation', {
       description: 'Rotates the CA of Sallyport, as Secrets Manager asks it to',
       code: rotationCode,
@@ -86,6 +93,7 @@ export class IssuingSecret extends Construct {
       timeout: cdk.Duration.minutes(1),
       environment: {
         SALLYPORT_TRUST_DOMAIN: trustDomain,
+        SALLYPORT_METRICS_NAMESPACE: metricsNamespace,
         SALLYPORT_ROOT_KEYS: this.rootKeys.map((key) => key.keyArn).join(','),
       },
       ...(props.rotationRoleName === undefined ? {} : { roleName: props.rotationRoleName }),

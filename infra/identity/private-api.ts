@@ -37,6 +37,7 @@ export class PrivateApi extends Construct {
         ),
       },
       policy: createPolicy(vpcEndpointIds),
+      // Ours, below: CDK's would bring a managed policy.
       cloudWatchRole: false,
       deployOptions: {
         stageName: STAGE,
@@ -47,10 +48,48 @@ export class PrivateApi extends Construct {
         accessLogFormat: apigateway.AccessLogFormat.custom(ACCESS_LOG_FIELDS),
       },
     })
+    this.api.deploymentStage.node.addDependency(allowLogs(this))
     this.api.root.addProxy({ anyMethod: true, defaultIntegration: new apigateway.LambdaIntegration(handler) })
     const { region, urlSuffix } = cdk.Stack.of(this)
     this.url = `https://${this.api.restApiId}-${first}.execute-api.${region}.${urlSuffix}/${STAGE}`
   }
+}
+
+/**
+ * REST APIs write access logs by a role that is a setting of the account in this region: where none is set a stage with logs
+ * cannot be made. It stays when the stack goes, since other APIs of the account may write by it by then.
+ */
+function allowLogs(scope: Construct): apigateway.CfnAccount {
+  const { partition, region, account } = cdk.Stack.of(scope)
+  const role = new iam.Role(scope, 'LogRole', {
+    description: 'API Gateway writes logs of the REST APIs of this account and region by it',
+    assumedBy: new iam.ServicePrincipal('apigateway.amazonaws.com'),
+  })
+  role.applyRemovalPolicy(cdk.RemovalPolicy.RETAIN)
+  const policy = new iam.Policy(scope, 'LogPolicy', {
+    roles: [role],
+    statements: [
+      new iam.PolicyStatement({
+        // Those of AmazonAPIGatewayPushToCloudWatchLogs, within this account and region.
+        actions: [
+          'logs:CreateLogGroup',
+          'logs:CreateLogStream',
+          'logs:DescribeLogGroups',
+          'logs:DescribeLogStreams',
+          'logs:PutLogEvents',
+          'logs:GetLogEvents',
+          'logs:FilterLogEvents',
+        ],
+        resources: [`arn:${partition}:logs:${region}:${account}:log-group:*`],
+      }),
+    ],
+  })
+  ;(policy.node.defaultChild as cdk.CfnResource).applyRemovalPolicy(cdk.RemovalPolicy.RETAIN)
+  const setting = new apigateway.CfnAccount(scope, 'LogSetting', { cloudWatchRoleArn: role.roleArn })
+  setting.applyRemovalPolicy(cdk.RemovalPolicy.RETAIN)
+  // API Gateway tries the role when it is set.
+  setting.node.addDependency(policy)
+  return setting
 }
 
 function createPolicy(vpcEndpointIds: readonly string[]): iam.PolicyDocument {

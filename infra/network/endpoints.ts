@@ -91,6 +91,9 @@ function addAuthorityEndpoint(
   const service = ec2.InterfaceVpcEndpointAwsService.APIGATEWAY
   const endpoint = new ec2.InterfaceVpcEndpoint(scope, 'ExecuteApi', {
     ...{ vpc, service, subnets, open: false },
+    // With it the names of all public APIs would lead here, and answer 403 to everybody in the VPC; the authority is called by
+    // the endpoint's own name, which needs none.
+    privateDnsEnabled: false,
     securityGroups: [group],
   })
   endpoint.addToPolicy(

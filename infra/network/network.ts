@@ -43,8 +43,8 @@ export interface SallyportNetworkProps {
    */
   readonly interfaceEndpoints?: boolean
   /**
-   * An endpoint to API Gateway, by which a private authority is called. With it a public API's default URL answers 403
-   * inside this VPC.
+   * An endpoint to API Gateway, by which a private authority is called: by its own name, so that public APIs are reached as
+   * before.
    * @default false
    */
   readonly authorityEndpoint?: boolean

@@ -9,8 +9,11 @@ import type { Settings } from '../settings.ts'
 import { partitionOf } from '../stack.ts'
 import { type IdentityNeeds, readIdentityNeeds } from './identity-file.ts'
 
-/** AppConfig takes a hosted configuration of 2 MB at most with a raised quota, and 1 MB without. */
-const MAX_BUNDLE_BYTES = 1024 * 1024
+/**
+ * The bundle stands in the stack's template, of which CloudFormation takes 1 MB in all, as a text in JSON: each line end and
+ * quote of it grows. AppConfig would take 2 MB.
+ */
+const MAX_BUNDLE_BYTES = 900_000
 
 export interface Sources {
   readonly gateway: GatewayNeeds
@@ -46,8 +49,12 @@ export function readSources({ account, region, configuration }: Settings): Sourc
   const gateway = readGatewayNeeds(nameOf('gateway.yaml'), text)
   const files = Object.fromEntries(['gateway.yaml', ...gateway.policyFiles].map((name) => [name, read(name)]))
   const bundle = JSON.stringify({ files })
-  if (Buffer.byteLength(bundle) > MAX_BUNDLE_BYTES) {
-    throw fault(nameOf('gateway.yaml'), `with policy over ${MAX_BUNDLE_BYTES} bytes`, 'split the deployment')
+  if (Buffer.byteLength(JSON.stringify(bundle)) > MAX_BUNDLE_BYTES) {
+    throw fault(
+      nameOf('gateway.yaml'),
+      `with policy over ${MAX_BUNDLE_BYTES} bytes of a template`,
+      'split the deployment',
+    )
   }
   const identityText = read('identity.yaml')
   const identity = readIdentityNeeds(nameOf('identity.yaml'), identityText, {

@@ -21,8 +21,8 @@ export interface ConfigurationStackProps {
 
 /** What the validator compares later configurations with. */
 export function describeDeployed({ gateway }: Sources): string {
-  const { listeners, healthPort, egressPorts, secretArns, dnsServers } = gateway
-  const deployed = { listeners, healthPort, egressPorts, secretArns, dnsServers, places: PLACES }
+  const { listeners, healthPort, adminPort, egressPorts, secretArns, dnsServers } = gateway
+  const deployed = { listeners, healthPort, adminPort, egressPorts, secretArns, dnsServers, places: PLACES }
   return `${JSON.stringify(deployed, null, 1)}\n`
 }
 

@@ -1,5 +1,6 @@
 // The fourth stack: the gateway.
 import * as cdk from 'aws-cdk-lib'
+import * as ecr from 'aws-cdk-lib/aws-ecr'
 import { Platform } from 'aws-cdk-lib/aws-ecr-assets'
 import * as ecs from 'aws-cdk-lib/aws-ecs'
 import type { Construct } from 'constructs'
@@ -22,9 +23,29 @@ export interface GatewayStackProps {
   readonly findAsset: FindAsset
 }
 
+const ECR_URI =
+  /^(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?\/([a-z0-9][a-z0-9._/-]*)(?::([\w.-]+)|@(sha256:[0-9a-f]{64}))$/
+
+/** ECR gives an image to whoever may pull it: the execution role must be allowed to, and is by the repository alone. */
+function findImage(scope: Construct, uri: string): ecs.ContainerImage {
+  const [, account, region, repositoryName, tag, digest] = ECR_URI.exec(uri) ?? []
+  if (repositoryName === undefined) return ecs.ContainerImage.fromRegistry(uri)
+  const { partition } = cdk.Stack.of(scope)
+  const repositoryArn = `arn:${partition}:ecr:${region}:${account}:repository/${repositoryName}`
+  const repository = ecr.Repository.fromRepositoryAttributes(scope, 'ImageRepository', {
+    repositoryArn,
+    repositoryName,
+  })
+  return ecs.ContainerImage.fromEcrRepository(repository, tag ?? digest)
+}
+
 /** Only hashed at synth; built by docker, or what `CDK_DOCKER` names, at deployment. */
-function createImage({ gateway: { image } }: Settings, findAsset: FindAsset): ecs.ContainerImage {
-  if (image.uri !== undefined) return ecs.ContainerImage.fromRegistry(image.uri)
+function createImage(
+  scope: Construct,
+  { gateway: { image } }: Settings,
+  findAsset: FindAsset,
+): ecs.ContainerImage {
+  if (image.uri !== undefined) return findImage(scope, image.uri)
   const digest = image.baseDigest === undefined ? '' : `@${image.baseDigest}`
   return ecs.ContainerImage.fromAsset(findAsset('image'), {
     platform: Platform.LINUX_ARM64,
@@ -39,21 +60,22 @@ export class GatewayStack extends SallyportStack {
     const { settings, sources, network, identity, configuration, findAsset } = props
     super(scope, 'gateway', { settings, description: 'gateway', stateful: false })
     const { archiveDays } = settings.observability
-    const { tasks, scaleOut, services, clients, privateLink, ...rest } = settings.gateway
+    const { tasks, scaleOut, services, clients, operators, privateLink, ...rest } = settings.gateway
     this.gateway = new SallyportGateway(this, 'Gateway', {
       vpc: network.network.vpc,
       subnets: network.network.subnets,
       vpcCidr: network.network.cidr,
       needs: sources.gateway,
-      image: createImage(settings, findAsset),
+      image: createImage(this, settings, findAsset),
       configurationSource: configuration.configuration.source,
       revocationsSource: configuration.configuration.revocationsSource,
       metricsNamespace: metricNamespace(settings.name),
       authorityUrl: identity.identity.authorityUrl,
+      authorityAudience: identity.identity.issuer,
       dnsName: rest.dnsName,
       roleName: sources.identity.gatewayRoleName,
-      operators: rest.operators,
       clients: clients.length > 0 ? clients : [network.network.cidr],
+      operators,
       scaling: { ...tasks, ...scaleOut },
       memoryMiB: rest.memoryMiB,
       openFiles: rest.openFiles,

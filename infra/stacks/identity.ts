@@ -3,6 +3,7 @@ import * as cdk from 'aws-cdk-lib'
 import * as lambda from 'aws-cdk-lib/aws-lambda'
 import type { Construct } from 'constructs'
 import { type FindAsset, stageFiles } from '../assets.ts'
+import { metricNamespace } from '../configuration/names.ts'
 import { SallyportIdentity } from '../identity/identity.ts'
 import type { Settings } from '../settings.ts'
 import type { Sources } from '../sources/read.ts'
@@ -27,6 +28,7 @@ export class IdentityStack extends SallyportStack {
     const code = (name: 'identity' | 'rotation' | 'birth') => lambda.Code.fromAsset(findAsset(name))
     this.identity = new SallyportIdentity(this, 'Identity', {
       trustDomain: sources.identity.trustDomain,
+      metricsNamespace: metricNamespace(settings.name),
       code: { identity: code('identity'), rotation: code('rotation'), birth: code('birth') },
       configuration: lambda.Code.fromAsset(stageFiles(sources.identityFiles)),
       gatewayDnsNames: [settings.gateway.dnsName],

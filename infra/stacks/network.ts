@@ -49,7 +49,8 @@ function makeKey(scope: cdk.Stack, settings: Settings): kms.Key {
   const key = new kms.Key(scope, 'DataKey', {
     description: `Sallyport ${settings.name}: secrets, tables, logs`,
     enableKeyRotation: true,
-    removalPolicy: removalPolicyOf(settings),
+    // The log of audit records always stays, and could be read by nobody without its key.
+    removalPolicy: cdk.RemovalPolicy.RETAIN,
   })
   const { partition, region, account } = scope
   key.addToResourcePolicy(

@@ -4,6 +4,7 @@ import { Logger } from '@aws-lambda-powertools/logger'
 import { MetricUnit, Metrics } from '@aws-lambda-powertools/metrics'
 import { type AuthorityLog, cleanRecord, type LogRecord } from './log.ts'
 
+/** Where SALLYPORT_METRICS_NAMESPACE says none: two deployments in one account must not count into one metric. */
 const NAMESPACE = 'Sallyport'
 const SERVICE = 'authority'
 
@@ -38,7 +39,8 @@ function count(metrics: Metrics, record: LogRecord): void {
 /** Records go to CloudWatch Logs as JSON, counters as EMF beside them. */
 export function createLambdaLog(): LambdaLog {
   const logger = new Logger({ serviceName: SERVICE })
-  const metrics = new Metrics({ namespace: NAMESPACE, serviceName: SERVICE })
+  const named = process.env.SALLYPORT_METRICS_NAMESPACE ?? ''
+  const metrics = new Metrics({ namespace: named === '' ? NAMESPACE : named, serviceName: SERVICE })
   return {
     log(record) {
       const { event, level, ...fields } = cleanRecord(record)

@@ -7,6 +7,7 @@ import type { GatewayNeeds } from '../../gateway/config/needs.ts'
 const DEPLOYED = z.object({
   listeners: z.array(z.object({ name: z.string(), port: z.int(), proxyProtocol: z.boolean() })),
   healthPort: z.int(),
+  adminPort: z.int().nullable(),
   egressPorts: z.array(z.int()),
   secretArns: z.array(z.string()),
   dnsServers: z.array(z.object({ host: z.string(), port: z.int() })),
@@ -27,11 +28,12 @@ function listenerTexts({ listeners }: Pick<GatewayNeeds, 'listeners'>): readonly
 }
 
 function texts(
-  needs: Omit<GatewayNeeds, 'trustDomain' | 'policyFiles' | 'drain' | 'connections' | 'adminPort'>,
+  needs: Omit<GatewayNeeds, 'trustDomain' | 'policyFiles' | 'drain' | 'connections'>,
 ): readonly string[] {
   return [
     ...listenerTexts(needs),
     `health port ${needs.healthPort}`,
+    ...(needs.adminPort === null ? [] : [`admin port ${needs.adminPort}`]),
     ...needs.egressPorts.map((port) => `port ${port}`),
     ...needs.secretArns.map((arn) => `secret ${arn}`),
     ...needs.places,

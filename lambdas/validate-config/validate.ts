@@ -2,11 +2,18 @@
 // what the deployment around it gives. Secrets are not read.
 import path from 'node:path'
 import { ConfigurationError, type Fault } from '../../common/fault.ts'
+import { AUTHORITY_URL } from '../../gateway/config/authority.ts'
 import { type BundleFiles, ENTRY, parseBundle, readFromBundle } from '../../gateway/config/bundle.ts'
 import { checkGatewayConfig } from '../../gateway/config/check.ts'
 import { FileError, type ReadFile } from '../../gateway/config/files.ts'
 import { readGatewayNeeds } from '../../gateway/config/needs.ts'
 import { type Deployed, findMissing } from './deployed.ts'
+
+/**
+ * What the deployment always gives, so that the file need not: some value of the right form, since the one of this function's
+ * own environment is not the gateway's.
+ */
+const GIVEN = { [AUTHORITY_URL]: 'https://authority.invalid' }
 
 export interface Verdict {
   readonly faults: readonly Fault[]
@@ -39,8 +46,7 @@ export async function validateBundle(content: Uint8Array, deployed: Deployed): P
   if (!bundle.ok) return { faults: bundle.faults, warnings: [] }
   const checked = await checkGatewayConfig(ENTRY, {
     readFile: readWithoutDisk(bundle.files),
-    // That of this function is not the gateway's.
-    environment: {},
+    environment: GIVEN,
   })
   const missing = needsOf(bundle.files[ENTRY] ?? '', deployed)
   return { faults: [...checked.faults, ...missing], warnings: checked.warnings }

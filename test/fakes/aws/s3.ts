@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import http from 'node:http'
 import type net from 'node:net'
 import { crc32 } from 'node:zlib'
-import { judge } from '../sts/sigv4.ts'
+import { type Credentials, judge } from '../sts/sigv4.ts'
 
 export interface StoredObject {
   readonly body: string
@@ -28,21 +28,26 @@ const KNOWN = new Set([
   ...['accept', 'amz-sdk-invocation-id', 'amz-sdk-request', 'authorization', 'connection', 'content-length'],
   ...['content-type', 'host', 'if-none-match', 'user-agent', 'x-amz-checksum-crc32', 'x-amz-content-sha256'],
   ...['x-amz-date', 'x-amz-object-lock-mode', 'x-amz-object-lock-retain-until-date'],
-  ...['x-amz-sdk-checksum-algorithm', 'x-amz-user-agent', 'expect'],
+  ...['x-amz-sdk-checksum-algorithm', 'x-amz-user-agent', 'expect', 'x-amz-security-token'],
 ])
 
 export interface FakeS3Options {
   readonly bucket: string
   readonly objectLock: boolean
+  /** Whose signature is taken. Default: those of a user. */
+  readonly credentials?: Credentials
+}
+
+const USER: Credentials = {
+  accessKeyId: 'AKIDEXAMPLE',
+  secretAccessKey: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY',
+  sessionToken: null,
 }
 
 type Answer = readonly [status: number, code: string | null]
 
-export async function startFakeS3({ bucket, objectLock }: FakeS3Options): Promise<FakeS3> {
-  const credentials = {
-    accessKeyId: 'AKIDEXAMPLE',
-    secretAccessKey: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY',
-  }
+export async function startFakeS3(options: FakeS3Options): Promise<FakeS3> {
+  const { bucket, objectLock, credentials = USER } = options
   const objects = new Map<string, StoredObject>()
   const faults: (number | 'lost')[] = []
   let requests = 0
@@ -51,7 +56,9 @@ export async function startFakeS3({ bucket, objectLock }: FakeS3Options): Promis
     const refused = check(request, body, credentials)
     if (refused !== null) return refused
     const [path = '', query] = (request.url ?? '').split('?')
-    const [, name = '', ...rest] = path.split('/')
+    // A host name of the bucket's own, or its name in the path.
+    const own = String(request.headers.host).startsWith(`${bucket}.s3.`)
+    const [, name = '', ...rest] = `${own ? `/${bucket}` : ''}${path}`.split('/')
     if (request.method !== 'PUT' || (query !== undefined && query !== 'x-id=PutObject')) {
       return [405, 'MethodNotAllowed']
     }
@@ -104,11 +111,7 @@ export async function startFakeS3({ bucket, objectLock }: FakeS3Options): Promis
   }
 }
 
-function check(
-  request: http.IncomingMessage,
-  body: string,
-  credentials: FakeS3['credentials'],
-): Answer | null {
+function check(request: http.IncomingMessage, body: string, credentials: Credentials): Answer | null {
   const { headers } = request
   const unknown = Object.keys(headers).find((name) => !KNOWN.has(name))
   if (unknown !== undefined) return [501, `NotImplemented-${unknown}`]
@@ -119,7 +122,7 @@ function check(
     { method: request.method ?? '', url: request.url ?? '', rawHeaders: request.rawHeaders, body },
     {
       service: 's3',
-      find: (id) => (id === credentials.accessKeyId ? { ...credentials, sessionToken: null } : undefined),
+      find: (id) => (id === credentials.accessKeyId ? credentials : undefined),
       now: new Date(),
       hasExpired: () => false,
       regionOfHost: () => REGION,

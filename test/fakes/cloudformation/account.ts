@@ -248,6 +248,12 @@ const MAKERS: Readonly<Record<string, (this: Account, change: Change) => Made | 
     const id = before?.made.id ?? randomUUID().slice(0, 8)
     return { id, attributes: { ApiEndpoint: `https://${id}.execute-api.eu-west-1.amazonaws.com` } }
   },
+  'AWS::ApiGateway::RestApi': ({ before }) => ({ id: before?.made.id ?? randomUUID().slice(0, 8) }),
+  'AWS::EC2::VPCEndpoint': ({ before }) => ({ id: before?.made.id ?? `vpce-${randomUUID().slice(0, 8)}` }),
+  'AWS::S3::Bucket': ({ before, logicalId }) => {
+    const id = before?.made.id ?? `${logicalId.toLowerCase()}-${randomUUID().slice(0, 8)}`
+    return { id, attributes: { Arn: `${PREFIX}:s3:::${id}` } }
+  },
   'AWS::AppConfig::Application': Account.prototype.configure,
   'AWS::AppConfig::Environment': Account.prototype.configure,
   'AWS::AppConfig::ConfigurationProfile': Account.prototype.configure,
@@ -272,7 +278,16 @@ export function validatorEvent(parameters: Properties, content: string): object 
 
 export interface RunningAccount extends AsyncDisposable {
   readonly account: Account
+  /** A file in PEM: who signed the certificates of AWS's host names here. */
+  readonly roots: string
+  /** Ports on loopback by `host:port`, of what is served by AWS's host names. */
+  readonly hosts: Readonly<Record<string, number>>
+  /** TLS before a fake that speaks plain HTTP, for one more of AWS's host names. @returns its port */
+  front(endpoint: string): Promise<number>
 }
+
+/** Of services, of APIs and of buckets. */
+const HOST_NAMES = ['', '.execute-api', '.s3'].map((part) => `*${part}.eu-west-1.amazonaws.com`)
 
 /** With AWS's host names by TLS, so that functions run in the very environment that they are deployed with. */
 export async function startAccount(): Promise<RunningAccount> {
@@ -288,19 +303,22 @@ export async function startAccount(): Promise<RunningAccount> {
   const root = await createRoot({ name: 'root of the account' })
   const roots = path.join(directory, 'roots.pem')
   await writeFile(roots, root.pem)
-  const { chainPem: cert, keyPem: key } = await root.issue({ cn: 'aws', dns: ['*.eu-west-1.amazonaws.com'] })
+  const { chainPem: cert, keyPem: key } = await root.issue({ cn: 'aws', dns: HOST_NAMES })
   const endpoints = {
     secretsmanager: services.secrets.endpoint,
     kms: services.kms.endpoint,
     dynamodb: services.dynamo.endpoint,
     sts: services.sts.endpoint,
   }
+  const front = async (endpoint: string) => {
+    const { url } = stack.use(await startTlsFront(endpoint, { cert, key }))
+    return Number(new URL(url).port)
+  }
   const hosts: Record<string, number> = {}
   for (const [name, endpoint] of Object.entries(endpoints)) {
-    const front = stack.use(await startTlsFront(endpoint, { cert, key }))
-    hosts[`${name}.eu-west-1.amazonaws.com:443`] = Number(new URL(front.url).port)
+    hosts[`${name}.eu-west-1.amazonaws.com:443`] = await front(endpoint)
   }
   const account = new Account(services, { hosts, roots })
   stack.defer(() => account.end())
-  return { account, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  return { account, roots, hosts, front, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }

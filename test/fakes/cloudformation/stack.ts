@@ -83,6 +83,13 @@ export class FakeStack {
     return kept.made.id
   }
 
+  /** Resolved, of the first resource of this type. */
+  propertiesOf(type: string): Readonly<Record<string, unknown>> {
+    const kept = [...this.#kept.values()].find(({ resource }) => resource.Type === type)
+    if (kept === undefined) throw new Error(`no resource of type ${type}`)
+    return kept.properties
+  }
+
   async #put(logicalId: string, resource: TemplateResource): Promise<void> {
     const properties = resolve(resource.Properties ?? {}, this.#scope()) as Record<string, unknown>
     const kept = this.#kept.get(logicalId)

@@ -263,6 +263,7 @@ test('a task: ARM64, read-only, nobody, no capabilities, its own state directory
   expect(Object.fromEntries(environment.map(({ Name, Value }) => [Name, Value]))).toEqual({
     AWS_REGION: 'eu-west-1',
     SALLYPORT_AUTHORITY_URL: expect.anything(),
+    SALLYPORT_AUTHORITY_AUDIENCE: expect.anything(),
     SALLYPORT_CHECKPOINTS: { 'Fn::Join': ['', ['s3://', { Ref: bucket }, '/checkpoints']] },
     SALLYPORT_METRICS_NAMESPACE: 'Sallyport/sallyport-prod',
     SALLYPORT_PROXY_PROTOCOL_FROM: '10.64.0.0/16',
@@ -275,7 +276,6 @@ test('a service: no shell, no rebalancing, no public address, and a failed deplo
   expect(service).toMatchObject({
     EnableExecuteCommand: false,
     AvailabilityZoneRebalancing: 'DISABLED',
-    DesiredCount: 3,
     HealthCheckGracePeriodSeconds: 300,
     NetworkConfiguration: { AwsvpcConfiguration: { AssignPublicIp: 'DISABLED' } },
     DeploymentConfiguration: {
@@ -444,7 +444,7 @@ const STAYS = new Set([
 /** CDK keeps old versions, to which a stack that fails goes back; deleting what they are versions of deletes them. */
 const GOES_WITH_ITS_OWNER = new Set(['AWS::AppConfig::HostedConfigurationVersion'])
 
-test('what stays after destroy is on a list, and in dev it is the audit log alone', () => {
+test('what stays after destroy is on a list, and in dev it is the audit log and its key alone', () => {
   const kept = (all: readonly Resource[]) =>
     [
       ...new Set(all.filter(({ DeletionPolicy }) => DeletionPolicy === 'Retain').map(({ Type }) => Type)),
@@ -456,6 +456,7 @@ test('what stays after destroy is on a list, and in dev it is the audit log alon
   )
   expect(kept(everything(prod))).toEqual(expect.arrayContaining([...STAYS]))
   expect(kept(everything(dev)).filter((type) => !GOES_WITH_ITS_OWNER.has(type))).toEqual([
+    'AWS::KMS::Key',
     'AWS::Logs::LogGroup',
   ])
 })

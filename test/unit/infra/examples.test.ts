@@ -16,7 +16,9 @@ test('examples/cdk-minimal', () => {
   const { messages, templates, all } = synthesizeExample('minimal', buildMinimal)
   expect(messages.filter(isSaid)).toEqual([])
   expect([...templates.keys()]).toEqual(['network', 'identity', 'configuration', 'gateway', 'observability'])
-  expect(all('AWS::ECS::Service').map(({ Properties }) => Properties.DesiredCount)).toEqual([1])
+  expect(
+    all('AWS::ApplicationAutoScaling::ScalableTarget').map(({ Properties }) => Properties.MinCapacity),
+  ).toEqual([1])
 })
 
 test('examples/cdk-existing-vpc makes no network, and lets two networks in', () => {

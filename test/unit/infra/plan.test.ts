@@ -9,10 +9,12 @@ const good: PlanOptions = {
   needs: {
     listeners: [listener('proxy', 8443), listener('mesh', 15008)],
     healthPort: 9902,
+    adminPort: 9901,
     drain: { delayMs: 0, deadlineMs: 110_000 },
     connections: 20_000,
     places: ['the directory /var/lib/sallyport'],
   },
+  operators: [],
   services: null,
   stopTimeoutSeconds: 120,
   openFiles: 65_536,

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { formatFault } from '../../../../common/fault.ts'
 import { checkGatewayConfig } from '../../../../gateway/config/check.ts'
-import { AUTHORITY_URL } from '../../../../gateway/config/authority.ts'
+import { AUTHORITY_AUDIENCE, AUTHORITY_URL } from '../../../../gateway/config/authority.ts'
 import { PROXY_PROTOCOL_FROM } from '../../../../gateway/config/listeners.ts'
 import { loadGatewayConfig } from '../../../../gateway/config/load.ts'
 import {
@@ -212,6 +212,38 @@ describe(PROXY_PROTOCOL_FROM, () => {
         `${file}: ${PROXY_PROTOCOL_FROM}: expected ranges such as 10.0.0.0/16,10.1.0.0/16, ${found}`,
       ])
     }
+  })
+})
+
+describe(AUTHORITY_AUDIENCE, () => {
+  const load = (value: string) =>
+    loadGatewayConfig(path.join(place.path, 'authority.yaml'), {
+      environment: { [AUTHORITY_AUDIENCE]: value },
+    })
+
+  test('wins over the file, and is told', async () => {
+    const loaded = await load('https://issuer.example.org')
+    if (!loaded.ok) throw new Error(loaded.faults.map(formatFault).join('\n'))
+    expect(loaded.overridden).toEqual([AUTHORITY_AUDIENCE])
+    expect(loaded.authority?.settings.audience).toBe('https://issuer.example.org')
+  })
+
+  test('that is empty is not there', async () => {
+    const loaded = await load('')
+    if (!loaded.ok) throw new Error(loaded.faults.map(formatFault).join('\n'))
+    expect([loaded.overridden, loaded.authority?.settings.audience]).toEqual([
+      [],
+      'https://identity.example.org',
+    ])
+  })
+
+  test('that is no audience is a fault', async () => {
+    const loaded = await load('two words')
+    expect(loaded.ok ? [] : loaded.faults.map(formatFault)).toEqual([
+      expect.stringMatching(
+        /SALLYPORT_AUTHORITY_AUDIENCE: expected an audience of visible ASCII.*found "two words"/,
+      ),
+    ])
   })
 })
 

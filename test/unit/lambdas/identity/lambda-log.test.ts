@@ -1,7 +1,7 @@
 // What the log on Lambda really writes, through Powertools: text from outside forges neither a line nor a field, nor
 // reaches a terminal as more than printable characters (attack 53).
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { createLambdaLog } from '../../../../lambdas/identity/lambda-log.ts'
 import type { LogRecord } from '../../../../lambdas/identity/log.ts'
 import { captureOutput } from '../../../fixtures/output.ts'
@@ -62,6 +62,18 @@ describe('the log on Lambda', () => {
     expect(raw.length).toBeLessThan(3_000)
     expect(raw).toContain('(50000 characters)')
   })
+})
+
+test('counters are under the namespace of the deployment, and under Sallyport without one', () => {
+  const namespaces = ['Sallyport/prod', ''].map((name) => {
+    vi.stubEnv('SALLYPORT_METRICS_NAMESPACE', name)
+    const { log } = createLambdaLog()
+    using output = captureOutput()
+    log({ event: 'rotation.finished', level: 'info' })
+    return /"Namespace":"([^"]+)"/.exec(output.text())?.[1]
+  })
+  vi.unstubAllEnvs()
+  expect(namespaces).toEqual(['Sallyport/prod', 'Sallyport'])
 })
 
 test('a rotation that is blocked is counted by its code, for the alarm on it', () => {

@@ -53,6 +53,13 @@ test.each<[string, Record<string, string>, RegExp]>([
     /needs-deploy: no listener proxy/,
   ],
   [
+    'an admin port outside the task',
+    {
+      'gateway.yaml': `${gateway()}admin: { address: "0.0.0.0:9901", workloads: ["spiffe://example.org/sallyport/admin/**"] }\n`,
+    },
+    /needs-deploy: admin port 9901/,
+  ],
+  [
     'resolvers of its own',
     { 'gateway.yaml': `${gateway()}dns: { servers: ["10.0.0.9:53"] }\n` },
     /needs-deploy: DNS server 10\.0\.0\.9:53/,
