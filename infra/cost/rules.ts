@@ -206,11 +206,22 @@ export function chargesOf(resource: CostedResource, context: Context): readonly 
   throw new Error(`${resource.Type}: infra/cost/rules.ts does not say what it costs`)
 }
 
-function chargesOfService({ Properties }: CostedResource, { hours, resources }: Context): readonly Charge[] {
-  const reference = Properties?.['TaskDefinition'] as { readonly Ref: string } | undefined
+/** A service says no count of its own: what scales it says from how many it starts. */
+function leastTasksOf(service: CostedResource, resources: ResourcesById): number {
+  const [id] = Object.entries(resources).find(([, resource]) => resource === service) ?? []
+  const target = Object.values(resources).find(({ Type, Properties }) => {
+    if (Type !== 'AWS::ApplicationAutoScaling::ScalableTarget') return false
+    return JSON.stringify(Properties?.['ResourceId']).includes(`"${id}"`)
+  })
+  if (target === undefined) throw new Error('a service that nothing scales')
+  return numberOf(target.Properties?.['MinCapacity'])
+}
+
+function chargesOfService(service: CostedResource, { hours, resources }: Context): readonly Charge[] {
+  const reference = service.Properties?.['TaskDefinition'] as { readonly Ref: string } | undefined
   const task = resources[reference?.Ref ?? '']?.Properties
   if (task === undefined) throw new Error('a service without a task definition in its own stack')
-  const tasks = numberOf(Properties?.['DesiredCount'])
+  const tasks = leastTasksOf(service, resources)
   const knob = '`gateway.tasks`, `gateway.scaleOut`: one vCPU a task; tasks are never taken away'
   const vcpu = (tasks * numberOf(task['Cpu'])) / 1024
   const gb = (tasks * numberOf(task['Memory'])) / 1024
