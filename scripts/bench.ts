@@ -63,6 +63,8 @@ async function measure(programs: Programs, quick: boolean): Promise<Result> {
     await using partner = await startPartner(programs, pki)
     const place = { programs, pki, partner, client: createClient(pki), sizes: quick ? QUICK : FULL, say }
     const measured = await measureRounds(place)
+    // Growth takes as long again: nobody should have to wait for it, or lose this where it fails.
+    say(`\n${comparisonTable(measured)}`)
     const growth = await measureGrowth(place)
     return { machine, measured, growth, minutes: (performance.now() - startedAt) / 60_000 }
   } finally {
