@@ -34,6 +34,7 @@ describe('a token that is believed', () => {
     expect(verified).toEqual({
       id: { trustDomain: 'example.org', path: '/payments/api', uri: WORKLOAD },
       tokenId: 'token-1',
+      keyId: 'p256',
       expiresAt: new Date(NOW.getTime() + 300_000),
       issuedAt: NOW,
       audience: AUDIENCE,
