@@ -35,7 +35,7 @@ beforeAll(async () => {
       '  files: { certificate: pki/gateway.pem, key: pki/gateway.key, bundle: pki/bundle.pem }',
     )
   await world.file('policy.cedar', readFileSync(path.join(deployed, 'policy.cedar'), 'utf8'))
-  const file = await world.file('gateway.yaml', `${text}admin: { address: "${HOST}:0" }\n`)
+  const file = await world.file('gateway.yaml', text)
   gateway = startSallyport(['gateway', '--config', file])
   await gateway.event('ready')
 })
