@@ -65,8 +65,8 @@ export function scopeApplies({ principal, resource }: Scope, facts: Facts): Tri 
 
 /** The scope without its other side. */
 export function scopeOfSide(scope: Scope, side: 'principal' | 'resource'): Scope {
-  const any = { type: null, entity: null }
-  return { principal: any, resource: any, [side]: scope[side] }
+  const unbound = { type: null, entity: null }
+  return { principal: unbound, resource: unbound, [side]: scope[side] }
 }
 
 function sideApplies(side: string, { type, entity }: Scope['principal'], facts: Facts): Tri {

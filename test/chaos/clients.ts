@@ -208,7 +208,9 @@ async function closeH2(h2: http2.ClientHttp2Session, raw: net.Socket): Promise<v
     raw.once('close', () => resolve())
     if (raw.closed) resolve()
     h2.close()
-    setTimeout(() => raw.destroy(), 500)
+    // An orderly close waits for the other side, which may be a gateway that was told nothing: this client has patience for so long.
+    const impatient = setTimeout(() => raw.destroy(), 500)
+    raw.once('close', () => clearTimeout(impatient))
   })
 }
 
@@ -260,8 +262,10 @@ export async function runJunk(crew: Crew, how: Junk): Promise<void> {
   const ended = new Promise((resolve) => raw.once('close', resolve))
   await knock(crew, how, dialled)
   raw.resume()
-  setTimeout(() => raw.destroy(), 300)
+  // What the gateway keeps open, until its own time-out, is left by a client that has lost interest.
+  const bored = setTimeout(() => raw.destroy(), 300)
   await ended
+  clearTimeout(bored)
 }
 
 async function knock(crew: Crew, how: Junk, { raw, connection }: Dialled): Promise<void> {
