@@ -5,14 +5,14 @@ import type net from 'node:net'
 import type tls from 'node:tls'
 import { resetSocket } from '../reset.ts'
 
-/** The first bytes behind a handshake always fit into an empty socket: a write that takes longer will never end. */
+/** What follows a handshake or an end that is none fits into an empty socket: a write that takes longer will never end. */
 const STUCK_MS = 5_000
 
-/**
- * Writes the first bytes behind the handshake, a few or none at all, and resets the connection where that never ends.
- * Gives what calls its argument once they are written: an end that was read before may be a lost reset.
- */
-export function writeFirst(tls: tls.TLSSocket, raw: net.Socket, bytes: string): (then: () => void) => void {
+/** Calls its argument when an end that was read may be passed on, because it is one. */
+export type HoldEnd = (pass: () => void) => void
+
+/** Writes the first bytes behind the handshake, and resets the connection where that never ends. */
+export function writeFirst(tls: tls.TLSSocket, raw: net.Socket, bytes: string): HoldEnd {
   const stuck = setTimeout(() => resetSocket(raw), STUCK_MS)
   let written = false
   let waiting = () => {}
@@ -21,8 +21,24 @@ export function writeFirst(tls: tls.TLSSocket, raw: net.Socket, bytes: string): 
     written = error === null || error === undefined
     if (written) waiting()
   })
-  return (then) => {
-    if (written) then()
-    else waiting = then
+  return (pass) => {
+    if (written) pass()
+    else waiting = pass
+  }
+}
+
+/**
+ * The same where the first bytes are the service's: tries an end that was read by a write of nothing. Not before that: such
+ * a write takes a reset that has come from the kernel, Node says that it went well (24.21.0), and the next read says EOF.
+ */
+export function tryEnd(tls: tls.TLSSocket, raw: net.Socket): HoldEnd {
+  return (pass) => {
+    if (tls.writableEnded || tls.destroyed) return pass()
+    // Behind bytes that wait for a slow client it may take as long as that client does.
+    const stuck = tls.writableLength > 0 ? undefined : setTimeout(() => resetSocket(raw), STUCK_MS)
+    tls.write('', (error) => {
+      clearTimeout(stuck)
+      if (error === null || error === undefined) pass()
+    })
   }
 }

@@ -7,7 +7,7 @@ import type { RelaySide, Tunnel, TunnelFacts } from '../sessions/tunnel.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
 import type { StartTls } from '../upstream/starttls/types.ts'
 import type { Identity } from './identify.ts'
-import { writeFirst } from './lost-reset.ts'
+import { tryEnd } from './lost-reset.ts'
 import { refusalWords, tellRefusal } from './protocol-refusal.ts'
 import { resetSocket } from '../reset.ts'
 
@@ -52,7 +52,7 @@ export class StreamTunnel implements Tunnel {
   accept(): RelaySide {
     const stream = this.#stream
     stream.off('close', this.#onGone)
-    const holdEnd = stream instanceof TLSSocket ? { holdEnd: writeFirst(stream, this.#raw, '') } : {}
+    const holdEnd = stream instanceof TLSSocket ? { holdEnd: tryEnd(stream, this.#raw) } : {}
     return {
       stream,
       end: () => stream.end(),

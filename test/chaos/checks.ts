@@ -160,15 +160,15 @@ export function checkOutcome(
 
 /** One line that says what both sides know. */
 export function tell(session: Session, record: SessionEvent | null = null): string {
-  const { protocol, plan, place, workload, client, server, status, cut } = session
+  const { protocol, plan, place, workload, client, server, serverPort, connection, status, cut } = session
   const end = (name: string, one: Session['server']) =>
     one === null
       ? `no ${name}`
       : `${name} sent ${one.sent} received ${one.received} saw ${one.saw}${one.ended ? ' ended' : ''}${one.aborted ? ' aborted' : ''}`
   return [
     `${protocol} ${workload} to ${place}, status ${status}${cut ? ', cut' : ''}`,
-    `${end('client', client)} (${plan.client.finish}, ${plan.client.read})`,
-    `${end('server', server)} (${plan.server.finish}, ${plan.server.read})`,
+    `${end(`client (:${connection.port})`, client)} (${plan.client.finish}, ${plan.client.read})`,
+    `${end(`server (from :${serverPort})`, server)} (${plan.server.finish}, ${plan.server.read})`,
     ...(record === null
       ? []
       : [

@@ -26,7 +26,9 @@ export interface End {
   /** An RST, whatever the stream is. */
   reset(): void
   /** Whether an 'end' is one, asked in its turn; HTTP/2 says it after a reset too. */
-  endIsReal?(): boolean
+  readonly endIsReal?: () => boolean
+  /** Calls its argument once an 'end' is known to be one; missing = it is. */
+  readonly holdEnd?: (pass: () => void) => void
 }
 
 export interface Side {
@@ -125,7 +127,13 @@ class Player implements Side {
   }
 
   #over(): void {
-    this.#saw(this.#end.endIsReal?.() === false ? 'reset' : 'end')
+    const { endIsReal, holdEnd = (pass) => pass() } = this.#end
+    if (endIsReal?.() === false) return this.#ended('reset')
+    holdEnd(() => this.#ended('end'))
+  }
+
+  #ended(how: 'end' | 'reset'): void {
+    this.#saw(how)
     this.#onEnded()
   }
 

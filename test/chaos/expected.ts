@@ -50,6 +50,9 @@ function byItself(session: Session, code: string): boolean {
       return true
   }
   if (code === 'closed' && mayLoseReset(session)) return true
+  // Node ends TLS inside of TLS by destroying what is around it: what is still unread there makes the kernel reset it.
+  if (protocol === 'inner' && client.ended && client.saw === 'end' && code === 'relay-client-reset')
+    return true
   if (server?.aborted === true && (code === 'relay-upstream-reset' || code === 'relay-upstream-failed'))
     return true
   if (PLACES[place]?.test(code) === true) return true

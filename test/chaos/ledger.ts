@@ -37,6 +37,8 @@ export interface Session {
   readonly client: Report
   /** Null where it never came so far. */
   server: Report | null
+  /** From which port the gateway came to the server: what a trace of the wire names it by. */
+  serverPort: number | null
   /** SHA-256 over the DER of what the gateway presented to the server; null where nothing. */
   presented: string | null
 }
@@ -61,7 +63,7 @@ export class Ledger {
     const session: Session = {
       ...{ id: this.sessions.length, connection, protocol, plan, place, workload, host },
       ...{ startedAt: Date.now(), endedAt: null, status: null, cut: false },
-      ...{ client: newReport(), server: null, presented: null },
+      ...{ client: newReport(), server: null, serverPort: null, presented: null },
     }
     connection.sessions.push(session)
     this.sessions.push(session)

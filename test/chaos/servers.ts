@@ -3,6 +3,7 @@
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
+import { tryEnd } from '../../gateway/listeners/lost-reset.ts'
 import { laidOver, resetSocket } from '../../gateway/reset.ts'
 import { startTcp } from '../fixtures/partner.ts'
 import type { World } from '../fixtures/world.ts'
@@ -19,9 +20,6 @@ export interface Servers extends AsyncDisposable {
 
 /** Names below which the certificate of the TLS servers is good. */
 const NAMES = ['tls', 'mtls', 'paced', 'tight', 'spare', 'through', 'rude', 'mute', 'refuse']
-
-/** Node (24.21) loses a reset that comes while a server's tickets are being written: what it tells as an end is none. */
-const SSL_OP_NO_TICKET = 0x4000
 
 export async function startServers(world: World, ledger: Ledger): Promise<Servers> {
   const stack = new AsyncDisposableStack()
@@ -52,7 +50,7 @@ export async function startServers(world: World, ledger: Ledger): Promise<Server
       }),
     )
   }
-  const plain = await overTls({ secureOptions: SSL_OP_NO_TICKET })
+  const plain = await overTls({})
   const mutual = await overTls({ requestCert: true, rejectUnauthorized: true, ca: world.partnerCa.pem })
   const opaque = stack.use(await startTcp((raw) => serve(raw, raw)))
   const rude = stack.use(await startTcp((raw) => resetSocket(raw)))
@@ -102,11 +100,14 @@ interface Greeted {
 
 function begin(session: Session, { stream, raw, first }: Greeted, live: Set<Side>): void {
   if (session.server !== null) session.client.fault = 'its number came to a server twice'
-  session.presented = stream instanceof tls.TLSSocket ? printOf(stream) : null
+  const secure = stream instanceof tls.TLSSocket
+  session.presented = secure ? printOf(stream) : null
   session.server = newReport()
+  session.serverPort = raw.remotePort ?? null
   session.server.received = HEADER_BYTES
   const side = play(
-    { stream, reset: () => resetSocket(raw) },
+    // A reset that meets the session tickets Node (24.21) tells as an end.
+    { stream, reset: () => resetSocket(raw), ...(secure ? { holdEnd: tryEnd(stream, raw) } : {}) },
     { session: session.id, direction: 'down', script: session.plan.server, first },
     session.server,
   )

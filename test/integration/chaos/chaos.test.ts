@@ -11,7 +11,7 @@ test('under chaos every byte, record, gauge and MiB is accounted for', { timeout
     ...{ seed: SEED, rounds: 1, roundMs: 5_000, everyMs: 60, changeEveryMs: 700 },
     say: (line) => void said.push(line),
   })
-  expect(faults, [`seed ${SEED}`, ...said, 'the last operations:', ...last].join('\n')).toEqual([])
+  expect(faults, [`seed ${SEED}`, ...faults, ...said, 'the last operations:', ...last].join('\n')).toEqual([])
   // It did what it is there for.
   expect(sessions).toBeGreaterThan(100)
   expect(Object.keys(changes).toSorted()).toEqual([...CHANGES].toSorted())

@@ -46,3 +46,42 @@ test.for<[string, (port: number) => string]>([
     await expect.poll(() => gateway.metric(`sallyport_${name}`), { message: name }).toBe(0)
   }
 })
+
+test('a reset that comes while the way out is opened is never an end to the service', async () => {
+  await using world = await createWorld()
+  const told: string[] = []
+  await using partner = await startPartner(world, (socket) => {
+    socket.on('error', () => told.push('reset')).on('end', () => told.push('end'))
+    socket.resume()
+  })
+  const asked = Promise.withResolvers<void>()
+  const answer = Promise.withResolvers<readonly string[]>()
+  await using gateway = await startTestGateway(world, {
+    listeners: LISTENERS,
+    destinations: partnerDestination(partner.port),
+    resolve: async () => {
+      asked.resolve()
+      return answer.promise
+    },
+  })
+  const { chainPem, keyPem } = await world.svid('/payments')
+  const raw = net.connect({ host: '127.0.0.1', port: gateway.portOf('names') })
+  raw.on('error', () => {})
+  const client = tls.connect({
+    socket: raw,
+    servername: 'bank.egress.internal',
+    checkServerIdentity: () => undefined,
+    ...{ ca: world.root.pem, cert: chainPem, key: keyPem },
+  })
+  client.on('error', () => {})
+  client.write(Buffer.alloc(4 * 1024 * 1024, 'part'))
+  await asked.promise
+  // Until the gateway has read as much as it does of a session that is not open yet: what becomes of the client it does not see then.
+  for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve))
+  raw.resetAndDestroy()
+  answer.resolve(toLoopback())
+  const [record] = await gateway.closed(1)
+  expect(record?.outcome).toMatchObject({ code: 'relay-client-reset', by: 'client' })
+  await expect.poll(() => told.at(-1)).toBe('reset')
+  expect(told).not.toContain('end')
+})
