@@ -28,14 +28,19 @@ export function writeFirst(tls: tls.TLSSocket, raw: net.Socket, bytes: string): 
 }
 
 /**
- * The same where the first bytes are the service's: tries an end that was read by a write of nothing. Not before that: such
- * a write takes a reset that has come from the kernel, Node says that it went well (24.21.0), and the next read says EOF.
+ * The same where the first bytes are the service's, whenever they come: to be made before any. An end that was read is tried
+ * by a write of nothing, and not before that: such a write takes a reset that has come from the kernel, Node says that it
+ * went well (24.21.0), and the next read says EOF.
  */
 export function tryEnd(tls: tls.TLSSocket, raw: net.Socket): HoldEnd {
+  const before = raw.bytesWritten
   return (pass) => {
     if (tls.writableEnded || tls.destroyed) return pass()
+    const waits = tls.writableLength > 0
+    // TLS hands the first of its bytes to TCP in the turn in which it gets them, unless it is stuck.
+    if (waits && raw.bytesWritten === before) return resetSocket(raw)
     // Behind bytes that wait for a slow client it may take as long as that client does.
-    const stuck = tls.writableLength > 0 ? undefined : setTimeout(() => resetSocket(raw), STUCK_MS)
+    const stuck = waits ? undefined : setTimeout(() => resetSocket(raw), STUCK_MS)
     tls.write('', (error) => {
       clearTimeout(stuck)
       if (error === null || error === undefined) pass()
