@@ -32,18 +32,28 @@ export function writeFirst(tls: tls.TLSSocket, raw: net.Socket, bytes: string): 
  * by a write of nothing, and not before that: such a write takes a reset that has come from the kernel, Node says that it
  * went well (24.21.0), and the next read says EOF.
  */
-export function tryEnd(tls: tls.TLSSocket, raw: net.Socket): HoldEnd {
+export function tryEnd(
+  tls: tls.TLSSocket,
+  raw: net.Socket,
+): { readonly holdEnd: HoldEnd; readonly whenFull: () => void } {
   const before = raw.bytesWritten
-  return (pass) => {
-    if (tls.writableEnded || tls.destroyed) return pass()
-    const waits = tls.writableLength > 0
-    // TLS hands the first of its bytes to TCP in the turn in which it gets them, unless it is stuck.
-    if (waits && raw.bytesWritten === before) return resetSocket(raw)
-    // Behind bytes that wait for a slow client it may take as long as that client does.
-    const stuck = waits ? undefined : setTimeout(() => resetSocket(raw), STUCK_MS)
-    tls.write('', (error) => {
-      clearTimeout(stuck)
-      if (error === null || error === undefined) pass()
-    })
+  // TLS hands the first of its bytes, or its end, to TCP in the turn in which it gets them.
+  const isStuck = () => raw.bytesWritten === before
+  return {
+    whenFull: () => {
+      if (isStuck()) resetSocket(raw)
+    },
+    holdEnd: (pass) => {
+      if (tls.destroyed) return pass()
+      const waits = tls.writableLength > 0
+      if ((waits || tls.writableEnded) && isStuck()) return resetSocket(raw)
+      if (tls.writableEnded) return pass()
+      // Behind bytes that wait for a slow client it may take as long as that client does.
+      const stuck = waits ? undefined : setTimeout(() => resetSocket(raw), STUCK_MS)
+      tls.write('', (error) => {
+        clearTimeout(stuck)
+        if (error === null || error === undefined) pass()
+      })
+    },
   }
 }

@@ -8,49 +8,50 @@ import { createWorld, startTestGateway } from '../../fixtures/world.ts'
 const LISTENERS = `  - {name: proxy, address: "127.0.0.1:0", protocol: connect}
   - {name: names, address: "127.0.0.1:0", protocol: sni, serverNames: {bank.egress.internal: partner}}`
 
-test.for<[string, string, (port: number) => string, string]>([
-  ['proxy', 'listens', (port) => `CONNECT partner.test:${port} HTTP/1.0\r\n\r\n`, ''],
-  ['names', 'listens', () => 'hello', ''],
-  ['names', 'speaks first', () => 'hello'.repeat(200_000), '220 ready'],
-])(
-  'on %s it leaves no session behind, and a service that %s is told',
-  async ([listener, , first, greeting]) => {
-    await using world = await createWorld()
-    const told: string[] = []
-    await using partner = await startPartner(world, (socket) => {
-      socket.on('error', () => told.push('reset')).on('end', () => told.push('end'))
-      socket.resume()
-      socket.write(greeting)
-    })
-    await using gateway = await startTestGateway(world, {
-      listeners: LISTENERS,
-      destinations: partnerDestination(partner.port),
-      resolve: toLoopback,
-    })
-    const { chainPem, keyPem } = await world.svid('/payments')
-    const raw = net.connect({ host: '127.0.0.1', port: gateway.portOf(listener) })
-    raw.on('error', () => {})
-    const client = tls.connect({
-      socket: raw,
-      servername: 'bank.egress.internal',
-      checkServerIdentity: () => undefined,
-      ...{ ca: world.root.pem, cert: chainPem, key: keyPem },
-    })
-    client.on('error', () => {})
-    client.once('secureConnect', () => {
-      client.write(first(partner.port))
-      raw.resetAndDestroy()
-    })
-    // The gateway gives a write that never ends some seconds.
-    await expect.poll(() => gateway.records(), { timeout: 15_000 }).toHaveLength(1)
-    const [record] = gateway.records()
-    expect(record?.outcome).toMatchObject({ code: 'relay-client-reset', by: 'client' })
-    await expect.poll(() => told).toEqual(['reset'])
-    for (const name of ['sessions_open', 'connections_open']) {
-      await expect.poll(() => gateway.metric(`sallyport_${name}`), { message: name }).toBe(0)
-    }
-  },
-)
+const HELLO = () => 'hello'
+/** So much that its end is read only when the service has done its part. */
+const LONG_HELLO = () => 'hello'.repeat(200_000)
+
+test.for<[string, string, (port: number) => string, (socket: tls.TLSSocket) => void]>([
+  ['proxy', 'listens', (port) => `CONNECT partner.test:${port} HTTP/1.0\r\n\r\n`, () => {}],
+  ['names', 'listens', HELLO, () => {}],
+  ['names', 'speaks first', LONG_HELLO, (socket) => socket.write('220 ready')],
+])('on %s it leaves no session behind, and a service that %s is told', async ([listener, , first, play]) => {
+  await using world = await createWorld()
+  const told: string[] = []
+  await using partner = await startPartner(world, (socket) => {
+    socket.on('error', () => told.push('reset')).on('end', () => told.push('end'))
+    socket.resume()
+    play(socket)
+  })
+  await using gateway = await startTestGateway(world, {
+    listeners: LISTENERS,
+    destinations: partnerDestination(partner.port),
+    resolve: toLoopback,
+  })
+  const { chainPem, keyPem } = await world.svid('/payments')
+  const raw = net.connect({ host: '127.0.0.1', port: gateway.portOf(listener) })
+  raw.on('error', () => {})
+  const client = tls.connect({
+    socket: raw,
+    servername: 'bank.egress.internal',
+    checkServerIdentity: () => undefined,
+    ...{ ca: world.root.pem, cert: chainPem, key: keyPem },
+  })
+  client.on('error', () => {})
+  client.once('secureConnect', () => {
+    client.write(first(partner.port))
+    raw.resetAndDestroy()
+  })
+  // The gateway gives a write that never ends some seconds.
+  await expect.poll(() => gateway.records(), { timeout: 15_000 }).toHaveLength(1)
+  const [record] = gateway.records()
+  expect(record?.outcome).toMatchObject({ code: 'relay-client-reset', by: 'client' })
+  await expect.poll(() => told).toEqual(['reset'])
+  for (const name of ['sessions_open', 'connections_open']) {
+    await expect.poll(() => gateway.metric(`sallyport_${name}`), { message: name }).toBe(0)
+  }
+})
 
 test('a reset that comes while the way out is opened is never an end to the service', async () => {
   await using world = await createWorld()
