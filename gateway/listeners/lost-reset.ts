@@ -37,23 +37,33 @@ export function tryEnd(
   raw: net.Socket,
 ): { readonly holdEnd: HoldEnd; readonly whenFull: () => void } {
   const before = raw.bytesWritten
-  // TLS hands the first of its bytes, or its end, to TCP in the turn in which it gets them.
+  // TLS hands the first of its bytes, or its end, to TCP in the turn in which it gets them, or behind a write of nothing.
   const isStuck = () => raw.bytesWritten === before
-  return {
-    whenFull: () => {
-      if (isStuck()) resetSocket(raw)
-    },
-    holdEnd: (pass) => {
-      if (tls.destroyed) return pass()
-      const waits = tls.writableLength > 0
-      if ((waits || tls.writableEnded) && isStuck()) return resetSocket(raw)
-      if (tls.writableEnded) return pass()
-      // Behind bytes that wait for a slow client it may take as long as that client does.
-      const stuck = waits ? undefined : setTimeout(() => resetSocket(raw), STUCK_MS)
-      tls.write('', (error) => {
-        clearTimeout(stuck)
-        if (error === null || error === undefined) pass()
+  const later = (then: () => void) => void setTimeout(then, STUCK_MS).unref()
+  const resetIfStuck = () => {
+    if (isStuck()) resetSocket(raw)
+  }
+  const holdEnd: HoldEnd = (pass) => {
+    if (tls.destroyed) return pass()
+    const given = tls.writableLength > 0 || tls.writableEnded
+    if (given && isStuck()) {
+      return later(() => {
+        if (isStuck()) resetSocket(raw)
+        else holdEnd(pass)
       })
+    }
+    if (tls.writableEnded) return pass()
+    // Behind bytes that wait for a slow client it may take as long as that client does.
+    const stuck = given ? undefined : setTimeout(() => resetSocket(raw), STUCK_MS)
+    tls.write('', (error) => {
+      clearTimeout(stuck)
+      if (error === null || error === undefined) pass()
+    })
+  }
+  return {
+    holdEnd,
+    whenFull: () => {
+      if (isStuck()) later(resetIfStuck)
     },
   }
 }
