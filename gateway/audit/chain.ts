@@ -1,6 +1,6 @@
 // The audit log: numbers events, chains each to the one before by hash, and hands the lines to a sink. Whoever has the
 // lines of a chain can tell that none was changed, left out or put in between (design §5.6).
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { KeyPair } from '../config/types.ts'
 import { checkpointEvent, checkSize, signCheckpoint } from './checkpoint.ts'
 import type { AuditEvent, AuditLog, ChainEnd, Revision } from './events.ts'
@@ -78,5 +78,5 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
 
 /** What the next event says of a line. */
 export function hashOf(line: string | Uint8Array): string {
-  return `sha256:${createHash('sha256').update(line).digest('hex')}`
+  return `sha256:${hash('sha256', line, 'hex')}`
 }

@@ -57,6 +57,8 @@ function digestOf(roots: readonly string[]): string {
 export interface Resumption {
   /** To offer; null = there is none, and the handshake is a full one. */
   readonly session: Buffer | null
+  /** It is one of TLS 1.3, which the server is as good as certain to speak again. */
+  readonly offersTls13: boolean
   /** What to offer keys for with it: a full handshake asks for the best that the server has. */
   readonly shares: KeyShares
   /** What the full handshake showed, where this one resumed it; else null. Known when the handshake is over. */
@@ -91,6 +93,7 @@ export function startResumption(
   }
   return {
     session: offered?.session ?? null,
+    offersTls13: offered?.singleUse === true,
     shares: offered?.origin.shares ?? 'all',
     origin: () => (resumed() ? (offered?.origin ?? null) : null),
     follow(socket, watched) {
