@@ -41,22 +41,24 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   let sequence = 0
   let previous: string | null = null
 
-  const write = (line: string): void => {
+  const write = (line: string, mayWait = false): void => {
     sequence += 1
     previous = hashOf(line)
     // A line that the sink drops keeps its number, so that the gap shows.
-    sink.line(line, maxBacklogBytes * HARD_LIMIT_FACTOR)
+    sink.line(line, maxBacklogBytes * HARD_LIMIT_FACTOR, mayWait)
   }
-  const append = (make: (link: Link) => AuditEvent): void =>
-    write(toLine(make({ chain, sequence: sequence + 1, previous })))
+  const append = (make: (link: Link) => AuditEvent, mayWait = false): void =>
+    write(toLine(make({ chain, sequence: sequence + 1, previous })), mayWait)
 
   return {
     opened: (facts) => append((link) => openedEvent(facts, link, facts.revision ?? revision())),
     progress: (facts, bytes) =>
       append((link) => progressEvent(facts, { bytes, at: now() }, link, facts.revision ?? revision())),
+    // Nobody waits for it, as a client does for its opening.
     closed: (facts, outcome, bytes) =>
-      append((link) =>
-        closedEvent(facts, { outcome, bytes, closedAt: now() }, link, facts.revision ?? revision()),
+      append(
+        (link) => closedEvent(facts, { outcome, bytes, closedAt: now() }, link, facts.revision ?? revision()),
+        true,
       ),
     available() {
       if (onFailure === 'continue') return true
