@@ -29,7 +29,8 @@ const ECHO_SESSIONS = 200
 
 export const FULL: Sizes = {
   ...{ rounds: 5, mib: 256, sessions: 400, tunnels: 400, echoSessions: ECHO_SESSIONS, echoSeconds: 3 },
-  warmUp: { mib: 256, sessions: 800, tunnels: 400, echoSessions: 20, echoSeconds: 0.4 },
+  // A gateway lives for weeks: what V8 has not compiled yet after some thousand sessions is no cost of a session.
+  warmUp: { mib: 256, sessions: 3_000, tunnels: 2_000, echoSessions: 20, echoSeconds: 0.4 },
   idle: 2_000,
   growth: {
     live: [100, 1_000, 10_000],
