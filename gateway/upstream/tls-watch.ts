@@ -54,18 +54,22 @@ export function watchTls(socket: TLSSocket): TlsWatch {
   ignoreErrors(socket)
   // Below TLS 1.3 a refusal ends the handshake, and by then the handle is gone. Keys are derived after the
   // CertificateRequest was read, so this is the place to look; the line itself is a secret and is not touched.
-  socket.on('keylog', () => {
+  const onKeys = () => {
     if (!state.asked && wasAsked(socket)) state.asked = true
-  })
+  }
+  socket.on('keylog', onKeys)
   // Before Node's own listener, which judges the certificate and may destroy the socket.
   socket.prependOnceListener('secure', () => {
+    socket.off('keylog', onKeys)
     note({ asked: wasAsked(socket), seen: look(socket) })
   })
   // A listener for tickets must be there before the handshake is over, or Node does not pass them on.
   socket.on('session', () => note({ ticket: true }))
   socket.once('error', (failure: Error) => note({ failure }))
-  socket.once('end', () => note({ ended: true }))
-  socket.once('close', () => note({ ended: true }))
+  const onEnd = () => note({ ended: true })
+  // Each comes once; once() would keep a wrapper and its state for each session.
+  socket.on('end', onEnd)
+  socket.on('close', onEnd)
   return state
 }
 
