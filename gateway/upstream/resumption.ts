@@ -6,6 +6,7 @@ import type { TLSSocket } from 'node:tls'
 import type { ClientCertificateEntry, Destination } from '../config/types.ts'
 import type { KeyShares } from './client-certificates.ts'
 import type { SessionCache, SessionOrigin } from './session-cache.ts'
+import { withoutPeer } from './session-der.ts'
 import type { TlsWatch } from './tls-watch.ts'
 
 export interface SessionScope {
@@ -87,7 +88,9 @@ export function startResumption(
     // A ticket that comes on a resumed session is worth no more than the verification that it goes back to.
     const origin = resumed() ? (offered?.origin ?? null) : verified
     const singleUse = watch.seen?.protocol !== 'TLSv1.2'
-    if (origin !== null) sessions.put(key, { session, origin, singleUse })
+    if (origin === null) return
+    // Below TLS 1.3 Node takes a session without a certificate for one of a server that showed none, and refuses it.
+    sessions.put(key, { session: singleUse ? withoutPeer(session) : session, origin, singleUse })
   }
   return {
     session: offered?.session ?? null,
