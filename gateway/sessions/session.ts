@@ -287,6 +287,9 @@ class Session {
       const gone = signal.aborted ? this.#tooLate(null, () => error.code) : null
       this.refuse(gone ?? { code: error.code, detail: error.message })
       return null
+    } finally {
+      // Else each open session would keep it, and an event's wrapping around it.
+      this.#tunnel.signal.removeEventListener('abort', onGone)
     }
   }
 
