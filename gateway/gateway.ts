@@ -120,17 +120,22 @@ function startConfigWatch(options: GatewayOptions, core: Core, listeners: Listen
   })
 }
 
-/** All of it, or nothing: the one step that can fail is to listen, and it comes first. */
+/** All of it, or nothing: the steps that can fail, to read and to listen, come first. */
 async function applyConfig(
   { loaded, policy }: AcceptedConfig,
   { config: started, source, keeper }: GatewayOptions,
-  { inForce, watches, revocations }: Core,
+  { inForce, watches, revocations, trust }: Core,
   listeners: ListenerSet,
 ): Promise<ApplyResult> {
   const { config } = loaded
+  // What was read with the configuration may be older than what a watch has taken since: compiling a policy takes seconds,
+  // and a root that was removed meanwhile must not come back.
+  const before = trust.current()
+  const { material } = await loaded.readTrust()
   try {
     const prepared = await listeners.prepare(config.listeners)
-    inForce.replace(config, policy)
+    const latest = trust.current() === before ? material : null
+    inForce.replace({ ...config, material: latest }, policy)
     prepared.commit(config.drain.deadlineMs)
   } catch (error) {
     const fault = listenFault(source?.name ?? '', loaded, error)

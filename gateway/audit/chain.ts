@@ -1,6 +1,6 @@
 // The audit log: numbers events, chains each to the one before by hash, and hands the lines to a sink. Whoever has the
 // lines of a chain can tell that none was changed, left out or put in between (design §5.6).
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { KeyPair } from '../config/types.ts'
 import { checkpointEvent, checkSize, signCheckpoint } from './checkpoint.ts'
 import type { AuditEvent, AuditLog, ChainEnd, Revision } from './events.ts'
@@ -41,22 +41,24 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   let sequence = 0
   let previous: string | null = null
 
-  const write = (line: string): void => {
+  const write = (line: string, mayWait = false): void => {
     sequence += 1
     previous = hashOf(line)
     // A line that the sink drops keeps its number, so that the gap shows.
-    sink.line(line, maxBacklogBytes * HARD_LIMIT_FACTOR)
+    sink.line(line, maxBacklogBytes * HARD_LIMIT_FACTOR, mayWait)
   }
-  const append = (make: (link: Link) => AuditEvent): void =>
-    write(toLine(make({ chain, sequence: sequence + 1, previous })))
+  const append = (make: (link: Link) => AuditEvent, mayWait = false): void =>
+    write(toLine(make({ chain, sequence: sequence + 1, previous })), mayWait)
 
   return {
     opened: (facts) => append((link) => openedEvent(facts, link, facts.revision ?? revision())),
     progress: (facts, bytes) =>
       append((link) => progressEvent(facts, { bytes, at: now() }, link, facts.revision ?? revision())),
+    // Nobody waits for it, as a client does for its opening.
     closed: (facts, outcome, bytes) =>
-      append((link) =>
-        closedEvent(facts, { outcome, bytes, closedAt: now() }, link, facts.revision ?? revision()),
+      append(
+        (link) => closedEvent(facts, { outcome, bytes, closedAt: now() }, link, facts.revision ?? revision()),
+        true,
       ),
     available() {
       if (onFailure === 'continue') return true
@@ -78,5 +80,5 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
 
 /** What the next event says of a line. */
 export function hashOf(line: string | Uint8Array): string {
-  return `sha256:${createHash('sha256').update(line).digest('hex')}`
+  return `sha256:${hash('sha256', line, 'hex')}`
 }

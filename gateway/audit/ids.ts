@@ -4,9 +4,13 @@
 /** Crockford's base 32: no I, L, O, U. */
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 const MAX_TIME = 2 ** 48 - 1
-const RANDOM_BITS = 80n
-/** Bits of the random step between two identifiers of one millisecond: a client must not count its neighbours. */
+/** The tail of 80 bits is two numbers of 40: big integers cost as much as all the rest. */
+const HALF = 2 ** 40
+const HALF_BYTES = 5
+/** Of the random step between two identifiers of one millisecond: a client must not count its neighbours. */
 const STEP_BYTES = 4
+/** The random bytes of some hundred identifiers are drawn at once: each draw costs more than an identifier. */
+const POOL_BYTES = 2048
 
 export interface IdOptions {
   readonly now: () => Date
@@ -16,31 +20,43 @@ export interface IdOptions {
 
 /** A source of identifiers, each greater than the one before even where the clock stands still or goes back. */
 export function createIds({ now, random }: IdOptions): () => string {
+  const draw = pooled(random)
   let time = -1
-  let tail = 0n
+  let high = 0
+  let low = 0
+  const begin = (at: number): void => {
+    time = at
+    high = draw(HALF_BYTES)
+    low = draw(HALF_BYTES)
+  }
   return () => {
     const current = Math.min(Math.max(now().getTime(), 0), MAX_TIME)
-    if (current > time) {
-      time = current
-      tail = toNumber(random(Number(RANDOM_BITS) / 8))
-    } else {
-      tail += 1n + toNumber(random(STEP_BYTES))
-      if (tail >> RANDOM_BITS !== 0n) {
-        time += 1
-        tail = toNumber(random(Number(RANDOM_BITS) / 8))
+    if (current > time) begin(current)
+    else {
+      low += 1 + draw(STEP_BYTES)
+      if (low >= HALF) {
+        low -= HALF
+        high += 1
       }
+      if (high >= HALF) begin(time + 1)
     }
-    return encode(time, tail)
+    return digits(time, 10) + digits(high, 8) + digits(low, 8)
   }
 }
 
-function toNumber(bytes: Uint8Array): bigint {
-  return BigInt(`0x${Buffer.from(bytes).toString('hex')}`)
-}
-
-/** Ten characters of time and sixteen of the tail, which are parts of 50 and twice 40 bits: numbers, since big integers cost. */
-function encode(time: number, tail: bigint): string {
-  return digits(time, 10) + digits(Number(tail >> 40n), 8) + digits(Number(tail & 0xff_ffff_ffffn), 8)
+/** Gives numbers of so many random bytes, none of which is used twice. */
+function pooled(random: IdOptions['random']): (bytes: number) => number {
+  let pool = Buffer.alloc(0)
+  let at = 0
+  return (bytes) => {
+    if (at + bytes > pool.length) {
+      pool = Buffer.from(random(POOL_BYTES))
+      at = 0
+    }
+    const drawn = pool.readUIntBE(at, bytes)
+    at += bytes
+    return drawn
+  }
 }
 
 function digits(value: number, count: number): string {

@@ -15,9 +15,9 @@ export interface SinkState {
 export interface Sink {
   /**
    * Takes one line without its end. Never throws and never blocks. Where more than `maxWaitingBytes` would wait then,
-   * the line is dropped and counted.
+   * the line is dropped and counted. `mayWait`: for some milliseconds it may be kept back, to be written with the next one.
    */
-  line(text: string, maxWaitingBytes?: number): void
+  line(text: string, maxWaitingBytes?: number, mayWait?: boolean): void
   state(): SinkState
   /** Resolves when everything is written, or can no more be written, or after `timeoutMs`. Takes no line afterwards. */
   close(timeoutMs: number): Promise<void>

@@ -5,12 +5,20 @@ import type { Writable } from 'node:stream'
 import { Backlog } from './backlog.ts'
 import type { Sink, SinkOptions } from './sink.ts'
 
+/** How long a line that may wait does so: a write wakes its reader, which costs as much as the line itself. */
+const HELD_MS = 5
+/** Of lines that wait, in characters. */
+const MAX_HELD = 64 * 1024
+
 /** The stream is not ended by `close`: standard output belongs to the process. */
 export function createStdoutSink(stream: Writable = process.stdout, options: SinkOptions = {}): Sink {
   const backlog = new Backlog(options.monotonic)
   let failure: string | null = null
   let closed = false
   let settled: (() => void) | null = null
+  let held: string[] = []
+  let heldLength = 0
+  let timer: NodeJS.Timeout | undefined
 
   const settle = (): void => {
     if (failure !== null || backlog.bytes === 0) settled?.()
@@ -20,25 +28,38 @@ export function createStdoutSink(stream: Writable = process.stdout, options: Sin
     backlog.abandon()
     settle()
   }
+  const flush = (): void => {
+    clearTimeout(timer)
+    timer = undefined
+    const lines = held
+    held = []
+    heldLength = 0
+    // After a failure everything is abandoned already, and late callbacks of earlier lines must not count again.
+    if (lines.length === 0 || failure !== null) return
+    stream.write(lines.join(''), (error) => {
+      if (failure !== null) return
+      if (error !== null && error !== undefined) return fail(error)
+      for (let line = 0; line < lines.length; line++) backlog.done()
+      settle()
+    })
+  }
   stream.on('error', fail)
   stream.on('close', () => fail())
 
   return {
-    line(text, maxWaitingBytes = Infinity) {
+    line(text, maxWaitingBytes = Infinity, mayWait = false) {
       if (failure !== null || closed) return backlog.drop(1)
       const line = `${text}\n`
       if (!backlog.add(Buffer.byteLength(line), maxWaitingBytes)) return
-      stream.write(line, (error) => {
-        // After a failure everything is abandoned already, and late callbacks of earlier lines must not count again.
-        if (failure !== null) return
-        if (error !== null && error !== undefined) return fail(error)
-        backlog.done()
-        settle()
-      })
+      held.push(line)
+      heldLength += line.length
+      if (mayWait && heldLength <= MAX_HELD) timer ??= setTimeout(flush, HELD_MS)
+      else flush()
     },
     state: () => backlog.state(failure),
     async close(timeoutMs) {
       closed = true
+      flush()
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, timeoutMs)
         settled = () => {

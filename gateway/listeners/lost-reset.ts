@@ -28,17 +28,42 @@ export function writeFirst(tls: tls.TLSSocket, raw: net.Socket, bytes: string): 
 }
 
 /**
- * The same where the first bytes are the service's: tries an end that was read by a write of nothing. Not before that: such
- * a write takes a reset that has come from the kernel, Node says that it went well (24.21.0), and the next read says EOF.
+ * The same where the first bytes are the service's, whenever they come: to be made before any. An end that was read is tried
+ * by a write of nothing, and not before that: such a write takes a reset that has come from the kernel, Node says that it
+ * went well (24.21.0), and the next read says EOF.
  */
-export function tryEnd(tls: tls.TLSSocket, raw: net.Socket): HoldEnd {
-  return (pass) => {
-    if (tls.writableEnded || tls.destroyed) return pass()
+export function tryEnd(
+  tls: tls.TLSSocket,
+  raw: net.Socket,
+): { readonly holdEnd: HoldEnd; readonly whenFull: () => void } {
+  const before = raw.bytesWritten
+  // TLS hands the first of its bytes, or its end, to TCP in the turn in which it gets them, or behind a write of nothing.
+  const isStuck = () => raw.bytesWritten === before
+  const later = (then: () => void) => void setTimeout(then, STUCK_MS).unref()
+  const resetIfStuck = () => {
+    if (isStuck()) resetSocket(raw)
+  }
+  const holdEnd: HoldEnd = (pass) => {
+    if (tls.destroyed) return pass()
+    const given = tls.writableLength > 0 || tls.writableEnded
+    if (given && isStuck()) {
+      return later(() => {
+        if (isStuck()) resetSocket(raw)
+        else holdEnd(pass)
+      })
+    }
+    if (tls.writableEnded) return pass()
     // Behind bytes that wait for a slow client it may take as long as that client does.
-    const stuck = tls.writableLength > 0 ? undefined : setTimeout(() => resetSocket(raw), STUCK_MS)
+    const stuck = given ? undefined : setTimeout(() => resetSocket(raw), STUCK_MS)
     tls.write('', (error) => {
       clearTimeout(stuck)
       if (error === null || error === undefined) pass()
     })
+  }
+  return {
+    holdEnd,
+    whenFull: () => {
+      if (isStuck()) later(resetIfStuck)
+    },
   }
 }

@@ -52,14 +52,14 @@ export class StreamTunnel implements Tunnel {
   accept(): RelaySide {
     const stream = this.#stream
     stream.off('close', this.#onGone)
-    const holdEnd = stream instanceof TLSSocket ? { holdEnd: tryEnd(stream, this.#raw) } : {}
+    const lost = stream instanceof TLSSocket ? tryEnd(stream, this.#raw) : {}
     return {
       stream,
       end: () => stream.end(),
       // destroy() on a TLS socket would reach the peer as a clean end (nodejs/node#49484).
       reset: () => resetSocket(this.#raw),
       endIsReal: () => true,
-      ...holdEnd,
+      ...lost,
       closeIsClean: () => stream.writableFinished,
     }
   }

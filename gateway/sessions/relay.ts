@@ -112,6 +112,11 @@ class HandDrivenRelay implements Relay {
       this.#lastActivity = this.#options.now()
       if (!this.#over && !throttled) input.resume()
     }
+    const onFull = (): void => {
+      full = true
+      input.pause()
+      sink.whenFull?.()
+    }
     const onTurn = (): void => {
       throttled = false
       this.#throttled -= 1
@@ -126,13 +131,9 @@ class HandDrivenRelay implements Relay {
       queued = output.writableLength === 0 ? 1 : queued + 1
       // Where a chunk is a few bytes, the mark that is counted in bytes comes far too late; a callback is its 'drain'.
       if (queued === MAX_QUEUED) {
-        full = true
         output.write(chunk, onDrain)
-        input.pause()
-      } else if (!output.write(chunk) && output.writableLength >= MAX_WAITING_BYTES) {
-        full = true
-        input.pause()
-      }
+        onFull()
+      } else if (!output.write(chunk) && output.writableLength >= MAX_WAITING_BYTES) onFull()
       if (pace === undefined || pace.spend(chunk.length) || throttled) return
       // The sender is not read meanwhile: TCP, or the window of HTTP/2, tells it to wait.
       throttled = true

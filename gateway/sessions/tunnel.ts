@@ -16,6 +16,8 @@ export interface RelaySide {
   endIsReal(): boolean
   /** Calls its argument when an end that has come may be passed on; missing = at once. */
   readonly holdEnd?: (pass: () => void) => void
+  /** Called each time it takes no more for now, which may be for ever where a reset was lost. */
+  readonly whenFull?: () => void
   /**
    * Asked at the stream's 'close' when both sides have ended: whether all that was written, with its end, was handed
    * over. A closed HTTP/2 stream never says 'finish' when its last frame went out before Node's own bookkeeping did.

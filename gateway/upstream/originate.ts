@@ -62,7 +62,7 @@ export async function originate(
   const tapped = memory.suspects.has(endpoint) ? tap(raw) : null
   const socket = startTls(tapped?.stream ?? raw, request, entry, name, resumption)
   laidOver(raw, socket)
-  const watch = watchTls(socket)
+  const watch = watchTls(socket, !resumption.offersTls13)
   resumption.follow(socket, watch)
   request.onTls?.(socket)
   if (isIP(name) === 0) facts.serverName = name

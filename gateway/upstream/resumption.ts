@@ -58,6 +58,8 @@ function digestOf(roots: readonly string[]): string {
 export interface Resumption {
   /** To offer; null = there is none, and the handshake is a full one. */
   readonly session: Buffer | null
+  /** It is one of TLS 1.3, which the server is as good as certain to speak again. */
+  readonly offersTls13: boolean
   /** What to offer keys for with it: a full handshake asks for the best that the server has. */
   readonly shares: KeyShares
   /** What the full handshake showed, where this one resumed it; else null. Known when the handshake is over. */
@@ -82,6 +84,7 @@ export function startResumption(
 /** Kept with each session for tickets that come late: a class costs it half of what closures would. */
 class TicketKeeper implements Resumption {
   readonly session: Buffer | null
+  readonly offersTls13: boolean
   readonly shares: KeyShares
   readonly #sessions: SessionCache
   readonly #key: string
@@ -97,6 +100,7 @@ class TicketKeeper implements Resumption {
     this.#key = sessionKey(scope)
     const offered = sessions.take(this.#key)
     this.session = offered?.session ?? null
+    this.offersTls13 = offered?.singleUse === true
     this.shares = offered?.origin.shares ?? 'all'
     this.#sessions = sessions
     this.#now = now
@@ -119,7 +123,8 @@ class TicketKeeper implements Resumption {
   confirmed(): void {
     this.#keep = true
     // Now and not when a ticket comes, which may be hours later.
-    if (this.#watch !== null && this.origin() === null) this.#verified = originOf(this.#watch, this.#entry, this.#now())
+    if (this.#watch !== null && this.origin() === null)
+      this.#verified = originOf(this.#watch, this.#entry, this.#now())
     for (const session of this.#waiting.splice(0)) this.#store(session)
   }
 

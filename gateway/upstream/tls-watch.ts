@@ -37,8 +37,11 @@ export interface TlsWatch {
 
 type State = { -readonly [Key in keyof TlsWatch]: TlsWatch[Key] }
 
-/** Must be called in the tick in which `tls.connect` returned. The socket has an `error` listener from then on. */
-export function watchTls(socket: TLSSocket): TlsWatch {
+/**
+ * Must be called in the tick in which `tls.connect` returned. The socket has an `error` listener from then on. `early`: what
+ * ends below TLS 1.3 is to be told apart too, which costs a call for each secret of the handshake.
+ */
+export function watchTls(socket: TLSSocket, early = true): TlsWatch {
   const state: State = {
     asked: false,
     seen: null,
@@ -54,14 +57,19 @@ export function watchTls(socket: TLSSocket): TlsWatch {
   ignoreErrors(socket)
   // Below TLS 1.3 a refusal ends the handshake, and by then the handle is gone. Keys are derived after the
   // CertificateRequest was read, so this is the place to look; the line itself is a secret and is not touched.
-  const onKeys = () => {
-    if (!state.asked && wasAsked(socket)) state.asked = true
+  if (early) {
+    socket.on('keylog', () => {
+      if (!state.asked && wasAsked(socket)) state.asked = true
+    })
   }
-  socket.on('keylog', onKeys)
   // Before Node's own listener, which judges the certificate and may destroy the socket.
   socket.prependOnceListener('secure', () => {
-    socket.off('keylog', onKeys)
-    note({ asked: wasAsked(socket), seen: look(socket) })
+    // Who resumes is asked for nothing (RFC 8446 §4.3.2).
+    note(
+      socket.isSessionReused()
+        ? { seen: lookAtResumed(socket) }
+        : { asked: wasAsked(socket), seen: look(socket) },
+    )
   })
   // A listener for tickets must be there before the handshake is over, or Node does not pass them on.
   socket.on('session', () => note({ ticket: true }))
@@ -92,6 +100,12 @@ function look(socket: TLSSocket): ServerSeen {
     resumed: socket.isSessionReused(),
     group: groupOf(socket),
   }
+}
+
+/** What it proved stands with the session that was resumed. */
+function lookAtResumed(socket: TLSSocket): ServerSeen {
+  const [protocol, cipher] = [socket.getProtocol(), socket.getCipher().standardName]
+  return { chain: [], proof: null, certificateSha256: null, protocol, cipher, resumed: true, group: null }
 }
 
 function groupOf(socket: TLSSocket): string | null {

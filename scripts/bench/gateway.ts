@@ -24,6 +24,8 @@ export interface SallyportOptions {
   readonly bundle?: string
   /** Instead of the image's, such as `--cpu-prof`, which its permissions do not allow. */
   readonly flags?: readonly string[]
+  /** Beside the image's. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 /** What the image starts Node with, for other folders. */
@@ -84,14 +86,19 @@ function showTrouble(log: string): void {
 export async function startSallyport(
   pki: Pki,
   partner: Partner,
-  { policies = 1, bundle = BUNDLE, flags = imageFlags(pki.directory) }: SallyportOptions = {},
+  {
+    policies = 1,
+    bundle = BUNDLE,
+    flags = imageFlags(pki.directory),
+    environment = {},
+  }: SallyportOptions = {},
 ): Promise<Sallyport> {
   await pki.file('policy.cedar', policyText(policies))
   const config = await pki.file('gateway.yaml', configText(pki, partner))
   const args = [...flags, bundle, '--config', config]
   const child = spawn(process.execPath, args, {
     cwd: pki.directory,
-    env: { NODE_ENV: 'production', PATH: process.env.PATH ?? '' },
+    env: { NODE_ENV: 'production', PATH: process.env.PATH ?? '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   tie(child)

@@ -1,4 +1,5 @@
 // The reckoning: the audit against what clients and servers know by themselves. Each check gives what is wrong, one line each.
+import { readFileSync } from 'node:fs'
 import type { SessionEvent, SessionOpenedEvent } from '../../gateway/audit/events.ts'
 import type { Window } from './changes.ts'
 import { mayLoseReset, names, type Times, unexplained } from './expected.ts'
@@ -6,8 +7,16 @@ import type { Connection, Ledger, Session } from './ledger.ts'
 
 type Event = SessionEvent | SessionOpenedEvent
 
-/** Of one direction: what was sent and has not arrived when nobody reads. All buffers of two sockets and of the relay. */
-const MAX_IN_FLIGHT = 24 * 1024 * 1024
+/**
+ * Of one direction: what was sent and has not arrived when nobody reads, which is what the kernel holds of two connections,
+ * as this machine lets it, and a little in the streams of Node.
+ */
+const MAX_IN_FLIGHT = 2 * (mostOf('tcp_wmem') + mostOf('tcp_rmem')) + 4 * 1024 * 1024
+
+/** The last of its three numbers: the most that a socket grows to by itself (tcp(7)). */
+function mostOf(setting: 'tcp_rmem' | 'tcp_wmem'): number {
+  return Number(readFileSync(`/proc/sys/net/ipv4/${setting}`, 'utf8').trim().split(/\s+/)[2])
+}
 
 export interface Paired {
   readonly session: Session

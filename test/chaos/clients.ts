@@ -199,17 +199,21 @@ export async function runTunnels(
   const killer = killMs === null ? undefined : setTimeout(kill, killMs)
   await Promise.all(plans.map((plan, index) => runTunnel(crew, { h2, connection, protocol, plan, index })))
   clearTimeout(killer)
-  await closeH2(h2, raw)
+  await closeH2(h2, dialled)
 }
 
-async function closeH2(h2: http2.ClientHttp2Session, raw: net.Socket): Promise<void> {
+async function closeH2(h2: http2.ClientHttp2Session, { raw, connection }: Dialled): Promise<void> {
   if (raw.closed) return
   await new Promise<void>((resolve) => {
     raw.once('close', () => resolve())
     if (raw.closed) resolve()
     h2.close()
     // An orderly close waits for the other side, which may be a gateway that was told nothing: this client has patience for so long.
-    const impatient = setTimeout(() => raw.destroy(), 500)
+    // On a busy machine that is also one that has not read all yet.
+    const impatient = setTimeout(() => {
+      for (const session of connection.sessions) session.cut = true
+      raw.destroy()
+    }, 500)
     raw.once('close', () => clearTimeout(impatient))
   })
 }

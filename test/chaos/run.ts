@@ -174,9 +174,23 @@ class Run {
     for (;;) {
       const wrong = await this.#restless()
       if (wrong.length === 0) return
-      if (Date.now() > end || !this.#crew.gateway.running()) return void this.#faults.push(...wrong)
+      if (Date.now() > end || !this.#crew.gateway.running()) {
+        this.#faults.push(...wrong, ...(await this.#left()))
+        return
+      }
       await wait(100)
     }
+  }
+
+  /** What the gateway has open that is over for everybody else. */
+  async #left(): Promise<readonly string[]> {
+    const { gateway, ledger } = this.#crew
+    if (!gateway.running()) return []
+    const { sessions } = (await gateway.ask('GET', '/sessions')) as { sessions: readonly Left[] }
+    return sessions.map((left) => {
+      const connection = ledger.connections.find(({ port }) => port === left.source.port)
+      return `left open: ${JSON.stringify(left)}: ${connection?.sessions.map((one) => tell(one)).join(' | ')}`
+    })
   }
 
   async #restless(): Promise<readonly string[]> {
@@ -298,6 +312,10 @@ class Run {
     const mib = (bytes: number) => (bytes / 1024 / 1024).toFixed(1)
     return `${round === 0 ? 'warm-up' : `round ${round}`}: ${ledger.sessions.length} sessions, ${ledger.connections.length} connections, ${gateway.closed.size} records; holds ${mib(heap)} MiB of objects and ${mib(external)} of buffers, resident ${mib(resident)}`
   }
+}
+
+interface Left {
+  readonly source: { readonly port: number }
 }
 
 const SCRIPT = { bytes: 4_000, chunk: 40, pauseMs: 50, read: 'fast', finish: 'end' } as const

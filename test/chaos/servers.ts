@@ -107,7 +107,7 @@ function begin(session: Session, { stream, raw, first }: Greeted, live: Set<Side
   session.server.received = HEADER_BYTES
   const side = play(
     // A reset that meets the session tickets Node (24.21) tells as an end.
-    { stream, reset: () => resetSocket(raw), ...(secure ? { holdEnd: tryEnd(stream, raw) } : {}) },
+    { stream, reset: () => resetSocket(raw), ...(secure ? tryEnd(stream, raw) : {}) },
     { session: session.id, direction: 'down', script: session.plan.server, first },
     session.server,
   )

@@ -56,6 +56,7 @@ const CIPHERS = [
 const SSL_OP_NO_TICKET = 0x4000
 
 interface Pending {
+  readonly key: string
   readonly arrival: Arrival
   readonly waiter: HandshakeWaiter
   beganAt: number
@@ -73,8 +74,8 @@ class TlsTerminator implements Terminator {
   readonly #tls: tls.Server
   /** By the peer's and our own address: tls.Server's events do not say which raw socket they are about. */
   readonly #pending = new Map<string, Pending>()
-  /** Those whose keys were logged once: TLS 1.3 logs several secrets for one handshake. */
-  readonly #seen = new WeakSet<tls.TLSSocket>()
+  /** From the first secret that is logged on: TLS 1.3 logs several for one handshake, and addresses are asked of the kernel. */
+  readonly #known = new WeakMap<tls.TLSSocket, Pending>()
 
   constructor(options: TerminatorOptions) {
     this.#options = options
@@ -110,7 +111,7 @@ class TlsTerminator implements Terminator {
       admission.done(waiter)
       if (this.#pending.get(key) === pending) this.#pending.delete(key)
     }
-    const pending: Pending = { arrival, waiter, beganAt: 0, chain: [], onEnd, onClose }
+    const pending: Pending = { key, arrival, waiter, beganAt: 0, chain: [], onEnd, onClose }
     arrival.stage = 'queue'
     // Its end, in whatever way, is the end of its place in the line.
     raw.on('close', onClose)
@@ -130,10 +131,10 @@ class TlsTerminator implements Terminator {
 
   /** The peer's chain is to be had while 'secure' is emitted and no later (nodejs/node#65579). */
   #captureChain(socket: tls.TLSSocket): void {
-    if (this.#seen.has(socket)) return
-    this.#seen.add(socket)
+    if (this.#known.has(socket)) return
     const pending = this.#pending.get(addressKey(socket))
     if (pending === undefined) return
+    this.#known.set(socket, pending)
     // Half-open as it is, nobody else would notice a client that ends in the middle of its handshake.
     socket.once('end', pending.onEnd)
     socket.prependOnceListener('secure', () => {
@@ -142,16 +143,17 @@ class TlsTerminator implements Terminator {
   }
 
   #secured(socket: tls.TLSSocket): void {
-    const pending = this.#pending.get(addressKey(socket))
+    const pending = this.#known.get(socket)
     if (pending === undefined || pending.arrival.settled) {
       socket.destroy()
       return
     }
-    const { arrival, chain, waiter, beganAt } = pending
+    const { arrival, chain, waiter, beganAt, key } = pending
     socket.off('end', pending.onEnd)
     // With it goes the chain as Node made it of this connection, of which the pooled one is a copy.
     arrival.raw.off('end', pending.onEnd).off('close', pending.onClose)
-    this.#pending.delete(addressKey(arrival.raw))
+    this.#known.delete(socket)
+    this.#pending.delete(key)
     this.#options.admission.done(waiter)
     laidOver(arrival.raw, socket)
     arrival.arrive()

@@ -1,9 +1,11 @@
 // Sessions whose callers are believed by something else than an X.509-SVID of the gateway's own trust domain, and the
 // tunnels of one connection: what is taken back is closed, and nothing else is touched.
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import path from 'node:path'
 import tls from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import { readBundle, writeBundle } from '../../../spiffe/bundle.ts'
+import { type ConfigSource, createFileSource } from '../../../gateway/reload/source.ts'
 import { connectLinkerd } from '../../fakes/mesh/linkerd-client.ts'
 import { connect, connectTls } from '../../fixtures/connect-client.ts'
 import { RawH2 } from '../../fixtures/h2-raw.ts'
@@ -218,4 +220,43 @@ describe('an HTTP/2 connection that has been open', () => {
     expect(s.partner.accepted()).toBe(2)
     await s.other.alive()
   })
+})
+
+test('a root that is removed while a new configuration is being read does not come back with it', async () => {
+  const [read, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  let files: ConfigSource | null = null
+  const ofFiles = () => files ?? expect.fail('there is no configuration yet')
+  const source: ConfigSource = {
+    name: 'gateway.yaml',
+    begin: () => ofFiles().begin(),
+    look: async (options) => {
+      const look = await ofFiles().look(options)
+      if (look.result === null) return look
+      read.resolve()
+      await held.promise
+      return look
+    },
+  }
+  const other = await createRoot({ name: 'the other root of example.org' })
+  await using s = await scene({
+    source,
+    prepare: async (world) => {
+      files = createFileSource(path.join(world.directory, 'gateway.yaml'), {})
+      await world.file('pki/bundle.pem', `${world.root.pem}${other.pem}`)
+    },
+  })
+  const replaced = () => s.gateway.logged.filter((line) => line.includes('roots were replaced')).length
+  const changed = s.gateway.change({ policy: `// Another one.\n${PERMIT}` })
+  await read.promise
+  await swap(s.world, 'pki/bundle.pem', s.world.root.pem)
+  await expect.poll(replaced).toBe(1)
+  held.resolve()
+  await changed
+  // Had it come back, the looks to come would have found that once more, or nothing new.
+  await swap(s.world, 'pki/bundle.pem', `${s.world.root.pem}${other.pem}`)
+  const svid = await other.issue({ uris: ['spiffe://example.org/b'] })
+  const status = async () =>
+    (await connect(s.world, s.gateway.port, { svid, target: `partner.test:${s.partner.port}` })).status
+  await expect.poll(status).toBe(200)
+  expect(replaced()).toBe(2)
 })

@@ -8,15 +8,21 @@ import { createWorld, startTestGateway } from '../../fixtures/world.ts'
 const LISTENERS = `  - {name: proxy, address: "127.0.0.1:0", protocol: connect}
   - {name: names, address: "127.0.0.1:0", protocol: sni, serverNames: {bank.egress.internal: partner}}`
 
-test.for<[string, (port: number) => string]>([
-  ['proxy', (port) => `CONNECT partner.test:${port} HTTP/1.0\r\n\r\n`],
-  ['names', () => 'hello'],
-])('on %s it leaves no session behind, and the service is told', async ([listener, first]) => {
+const HELLO = () => 'hello'
+/** So much that its end is read only when the service has done its part. */
+const LONG_HELLO = () => 'hello'.repeat(200_000)
+
+test.for<[string, string, (port: number) => string, (socket: tls.TLSSocket) => void]>([
+  ['proxy', 'listens', (port) => `CONNECT partner.test:${port} HTTP/1.0\r\n\r\n`, () => {}],
+  ['names', 'listens', HELLO, () => {}],
+  ['names', 'speaks first', LONG_HELLO, (socket) => socket.write('220 ready')],
+])('on %s it leaves no session behind, and a service that %s is told', async ([listener, , first, play]) => {
   await using world = await createWorld()
   const told: string[] = []
   await using partner = await startPartner(world, (socket) => {
     socket.on('error', () => told.push('reset')).on('end', () => told.push('end'))
     socket.resume()
+    play(socket)
   })
   await using gateway = await startTestGateway(world, {
     listeners: LISTENERS,

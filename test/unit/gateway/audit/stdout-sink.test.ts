@@ -61,4 +61,35 @@ describe('the stdout sink', () => {
     expect(written).toEqual([])
     expect(sink.state().dropped).toBe(1)
   })
+
+  test('writes a line that may wait with the next one, and by itself where none comes', async () => {
+    const { stream, written } = slowStream()
+    const sink = createStdoutSink(stream)
+    sink.line('a', Infinity, true)
+    sink.line('b', Infinity, true)
+    expect([written, sink.state().backlogBytes]).toEqual([[], 4])
+    sink.line('c')
+    expect(written).toEqual(['a\nb\nc\n'])
+    const { stream: quiet, written: alone } = slowStream()
+    createStdoutSink(quiet).line('d', Infinity, true)
+    await expect.poll(() => alone).toEqual(['d\n'])
+  })
+
+  test('writes what still waits when it is closed, and counts each line', async () => {
+    const { stream, written, take } = slowStream()
+    const sink = createStdoutSink(stream)
+    for (const text of ['a', 'b']) sink.line(text, Infinity, true)
+    const closed = sink.close(60_000)
+    expect(written).toEqual(['a\nb\n'])
+    take()
+    await closed
+    expect(sink.state()).toEqual({ failure: null, backlogBytes: 0, oldestWaitMs: 0, dropped: 0 })
+  })
+
+  test('keeps back no more than it has room for', () => {
+    const { stream, written } = slowStream()
+    const sink = createStdoutSink(stream)
+    for (let line = 0; line < 9; line++) sink.line('x'.repeat(8 * 1024), Infinity, true)
+    expect(written).toHaveLength(1)
+  })
 })
