@@ -70,8 +70,10 @@ export class SessionLimits {
     }
     share.settle(principal, workload, now())
     if (refusal !== null) return refusal
-    const flow = (direction: Direction) => new Flow(() => bucketsOf(share, workload, direction))
-    const pace = { sent: flow('sent'), received: flow('received') }
+    const pace = {
+      sent: new Flow(() => bucketsOf(share, workload, 'sent')),
+      received: new Flow(() => bucketsOf(share, workload, 'received')),
+    }
     return {
       pace,
       release: () => {

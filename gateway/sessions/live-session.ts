@@ -52,6 +52,47 @@ export interface LiveSession {
   close(code: ReasonCode, detail?: string | null): void
 }
 
+/** What a live session is told by; missing = it does not relay yet. */
+interface Moving {
+  readonly bytes: LiveSession['bytes']
+  readonly lastActivityAt: number
+}
+
+const NO_BYTES = { sent: 0, received: 0 }
+
+/** A class, since an object literal with getters costs each session half a kibibyte more. */
+export class RunningSession implements LiveSession {
+  readonly id: string
+  readonly openedAt: Date
+  grounds: Grounds
+  readonly #moving: () => Moving | null
+  readonly #end: (code: ReasonCode, detail: string | null) => void
+
+  constructor(
+    { id, openedAt, grounds }: Pick<LiveSession, 'id' | 'openedAt' | 'grounds'>,
+    moving: () => Moving | null,
+    end: (code: ReasonCode, detail: string | null) => void,
+  ) {
+    this.id = id
+    this.openedAt = openedAt
+    this.grounds = grounds
+    this.#moving = moving
+    this.#end = end
+  }
+
+  get bytes(): LiveSession['bytes'] {
+    return this.#moving()?.bytes ?? NO_BYTES
+  }
+
+  get lastActivityAt(): number {
+    return this.#moving()?.lastActivityAt ?? performance.now()
+  }
+
+  close(code: ReasonCode, detail: string | null = null): void {
+    this.#end(code, detail)
+  }
+}
+
 export function upstreamGrounds({ facts, proven }: UpstreamConnection): UpstreamGrounds {
   if (proven === null) return { facts, tls: null }
   const { entry, server } = proven

@@ -47,26 +47,39 @@ export function openSession(
   upstream: UpstreamConnection,
   options: OpenSessionOptions,
 ): OpenSession {
-  const stages: Stage[] = []
-  const startedAt = performance.now()
-  let closing: { readonly code: ReasonCode; readonly detail: string | null } | null = null
-  const sum = (key: 'sent' | 'received') => stages.reduce((total, { bytes }) => total + bytes[key], 0)
-  return {
-    done: run(client, upstream, options, (stage) => {
-      stages.push(stage)
+  return new StagedSession((onStage) => run(client, upstream, options, onStage))
+}
+
+/** A class, since an object literal with getters costs each session half a kibibyte more. */
+class StagedSession implements OpenSession {
+  readonly done: Promise<RelayResult>
+  readonly #stages: Stage[] = []
+  readonly #startedAt = performance.now()
+  #closing: { readonly code: ReasonCode; readonly detail: string | null } | null = null
+
+  constructor(start: (onStage: (stage: Stage) => void) => Promise<RelayResult>) {
+    this.done = start((stage) => {
+      this.#stages.push(stage)
       // Between a proof that is over and the relay there is nobody to close.
-      if (closing !== null) stage.close(closing.code, closing.detail)
-    }),
-    get bytes() {
-      return { sent: sum('sent'), received: sum('received') }
-    },
-    get lastActivityAt() {
-      return stages.at(-1)?.lastActivityAt ?? startedAt
-    },
-    close(code, detail = null) {
-      closing ??= { code, detail }
-      stages.at(-1)?.close(code, detail)
-    },
+      if (this.#closing !== null) stage.close(this.#closing.code, this.#closing.detail)
+    })
+  }
+
+  get bytes(): OpenSession['bytes'] {
+    return { sent: this.#sum('sent'), received: this.#sum('received') }
+  }
+
+  get lastActivityAt(): number {
+    return this.#stages.at(-1)?.lastActivityAt ?? this.#startedAt
+  }
+
+  close(code: ReasonCode, detail: string | null = null): void {
+    this.#closing ??= { code, detail }
+    this.#stages.at(-1)?.close(code, detail)
+  }
+
+  #sum(key: 'sent' | 'received'): number {
+    return this.#stages.reduce((total, { bytes }) => total + bytes[key], 0)
   }
 }
 
@@ -76,7 +89,7 @@ async function run(
   { destination, proof, pace }: OpenSessionOptions,
   onStage: (stage: Stage) => void,
 ): Promise<RelayResult> {
-  const side = sideOf(upstream)
+  const side = new UpstreamSide(upstream)
   if (proof !== null) {
     const { timeoutMs, ...expected } = proof
     const hello = new InnerHello({ ...expected, destination })
@@ -100,15 +113,29 @@ async function run(
   return relay.done
 }
 
-function sideOf({ raw, stream }: UpstreamConnection): RelaySide {
-  return {
-    stream,
-    end: () => stream.end(),
-    reset: () => {
-      resetSocket(raw)
-      if (stream instanceof AdaptedStream) stream.reset()
-    },
-    endIsReal: () => true,
-    closeIsClean: () => stream.writableFinished,
+class UpstreamSide implements RelaySide {
+  readonly stream: RelaySide['stream']
+  readonly #raw: UpstreamConnection['raw']
+
+  constructor({ raw, stream }: UpstreamConnection) {
+    this.stream = stream
+    this.#raw = raw
+  }
+
+  end(): void {
+    this.stream.end()
+  }
+
+  reset(): void {
+    resetSocket(this.#raw)
+    if (this.stream instanceof AdaptedStream) this.stream.reset()
+  }
+
+  endIsReal(): boolean {
+    return true
+  }
+
+  closeIsClean(): boolean {
+    return this.stream.writableFinished
   }
 }

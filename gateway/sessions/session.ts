@@ -14,7 +14,13 @@ import { type OpenUpstream, type UpstreamConnection, UpstreamError } from '../up
 import type { StartTlsSet } from '../upstream/starttls/registry.ts'
 import { type OpenSession, openSession } from './open-session.ts'
 import type { Lease, SessionLimits } from './limits.ts'
-import { type Grounds, type LiveSession, principalOf, upstreamGrounds } from './live-session.ts'
+import {
+  type Grounds,
+  type LiveSession,
+  principalOf,
+  RunningSession,
+  upstreamGrounds,
+} from './live-session.ts'
 import type { Judged, Living } from './living.ts'
 import type { SessionRegistry } from './registry.ts'
 import type { RelaySide, Tunnel } from './tunnel.ts'
@@ -183,17 +189,11 @@ class Session {
       ...{ listener, source, identity, requested, target, passthrough, ech, destination },
       upstream: null,
     }
-    const open = () => this.#relaying
-    this.#live = {
-      ...{ id, openedAt, grounds },
-      get bytes() {
-        return open()?.bytes ?? NO_BYTES
-      },
-      get lastActivityAt() {
-        return open()?.lastActivityAt ?? performance.now()
-      },
-      close: (code, detail = null) => this.close({ code, detail }),
-    }
+    this.#live = new RunningSession(
+      { id, openedAt, grounds },
+      () => this.#relaying,
+      (code, detail) => this.close({ code, detail }),
+    )
     return this.#live
   }
 
@@ -287,6 +287,9 @@ class Session {
       const gone = signal.aborted ? this.#tooLate(null, () => error.code) : null
       this.refuse(gone ?? { code: error.code, detail: error.message })
       return null
+    } finally {
+      // Else each open session would keep it, and an event's wrapping around it.
+      this.#tunnel.signal.removeEventListener('abort', onGone)
     }
   }
 

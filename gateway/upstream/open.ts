@@ -9,7 +9,7 @@ import { type Budget, openBudget, within } from './budget.ts'
 import { confirm, confirmWaitMs, needsConfirmation } from './confirm.ts'
 import { createEndpoints, type Endpoints } from './endpoints.ts'
 import { localAddresses } from './local-names.ts'
-import { createTlsMemory, originate, type TlsMemory } from './originate.ts'
+import { createTlsMemory, originate, type TlsConnection, type TlsMemory } from './originate.ts'
 import { NO_SURROUNDINGS, permit, type Surroundings } from './permit.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { resetSocket } from '../reset.ts'
@@ -64,6 +64,7 @@ interface Opening {
 type Finish = (tls: TLSSocket, upgraded: Upgraded, opening: Opening) => Duplex
 
 const NEVER_ASKED = { asked: false, presented: false }
+const judgePlain = (error: Error) => lateCode(error, NEVER_ASKED)
 
 /**
  * The returned function must be called only after the decision was allow: it asks DNS and dials. It rejects with an
@@ -145,7 +146,7 @@ async function openStream(raw: Socket, opening: Opening, finish: Finish): Promis
       progress.facts.serverName = request.serverName
       progress.facts.nameProof = 'client-hello'
     }
-    return { stream: raw, proven: null, judgeLateError: (error) => lateCode(error, NEVER_ASKED) }
+    return { stream: raw, proven: null, judgeLateError: judgePlain }
   }
   return progress.timed('tlsMs', async () => {
     const upgraded = await upgrade(raw, destination, startTls, budget.signal)
@@ -155,16 +156,20 @@ async function openStream(raw: Socket, opening: Opening, finish: Finish): Promis
       const waitMs = confirmWaitMs(destination.connect.confirmMs, now() - start, budget.remainingMs())
       await confirm(connection, waitMs, budget.signal)
     }
-    const { socket, resumption } = connection
+    const { socket, resumption, proven } = connection
     resumption.confirmed()
-    const judgeLateError = (error: Error) => {
-      if (error instanceof UpstreamError) return error.code
-      // A refusal that came late: what the server gave us to resume is worth nothing.
-      if (alertOf(error) !== null) resumption.failed()
-      return lateCode(error, connection)
-    }
-    return { stream: finish(socket, upgraded, opening), proven: connection.proven, judgeLateError }
+    return { stream: finish(socket, upgraded, opening), proven, judgeLateError: lateJudge(connection) }
   })
+}
+
+/** Lives as long as the session, and so does whatever it was made beside: not within the opening, which would stay too. */
+function lateJudge({ asked, presented, resumption }: TlsConnection): UpstreamConnection['judgeLateError'] {
+  return (error) => {
+    if (error instanceof UpstreamError) return error.code
+    // A refusal that came late: what the server gave us to resume is worth nothing.
+    if (alertOf(error) !== null) resumption.failed()
+    return lateCode(error, { asked, presented })
+  }
 }
 
 /** As a client that speaks the protocol of `startTls` in plaintext expects it; without one, TLS as it is. */

@@ -6,6 +6,7 @@ import type { TLSSocket } from 'node:tls'
 import type { ClientCertificateEntry, Destination } from '../config/types.ts'
 import type { KeyShares } from './client-certificates.ts'
 import type { SessionCache, SessionOrigin } from './session-cache.ts'
+import { withoutPeer } from './session-der.ts'
 import type { TlsWatch } from './tls-watch.ts'
 
 export interface SessionScope {
@@ -77,48 +78,76 @@ export function startResumption(
   scope: SessionScope,
   now: () => number = Date.now,
 ): Resumption {
-  const key = sessionKey(scope)
-  const offered = sessions.take(key)
-  const waiting: Buffer[] = []
-  let watch: TlsWatch | null = null
-  let verified: SessionOrigin | null = null
-  let keep = false
-  const resumed = (): boolean => offered !== null && watch?.seen?.resumed === true
-  const store = (session: Buffer): void => {
-    if (watch === null) return
-    // A ticket that comes on a resumed session is worth no more than the verification that it goes back to.
-    const origin = resumed() ? (offered?.origin ?? null) : verified
-    const singleUse = watch.seen?.protocol !== 'TLSv1.2'
-    if (origin !== null) sessions.put(key, { session, origin, singleUse })
+  return new TicketKeeper(sessions, scope, now)
+}
+
+/** Kept with each session for tickets that come late: a class costs it half of what closures would. */
+class TicketKeeper implements Resumption {
+  readonly session: Buffer | null
+  readonly offersTls13: boolean
+  readonly shares: KeyShares
+  readonly #sessions: SessionCache
+  readonly #key: string
+  readonly #now: () => number
+  readonly #entry: ClientCertificateEntry | null
+  readonly #offered: SessionOrigin | null
+  #waiting: Buffer[] = []
+  #watch: TlsWatch | null = null
+  #verified: SessionOrigin | null = null
+  #keep = false
+
+  constructor(sessions: SessionCache, scope: SessionScope, now: () => number) {
+    this.#key = sessionKey(scope)
+    const offered = sessions.take(this.#key)
+    this.session = offered?.session ?? null
+    this.offersTls13 = offered?.singleUse === true
+    this.shares = offered?.origin.shares ?? 'all'
+    this.#sessions = sessions
+    this.#now = now
+    this.#entry = scope.entry
+    this.#offered = offered?.origin ?? null
   }
-  return {
-    session: offered?.session ?? null,
-    offersTls13: offered?.singleUse === true,
-    shares: offered?.origin.shares ?? 'all',
-    origin: () => (resumed() ? (offered?.origin ?? null) : null),
-    follow(socket, watched) {
-      watch = watched
-      socket.on('session', (session: Buffer) => {
-        if (keep) store(session)
-        else if (waiting.length < MAX_WAITING) waiting.push(session)
-      })
-    },
-    confirmed() {
-      keep = true
-      // Now and not when a ticket comes, which may be hours later.
-      if (watch !== null) verified = originOf(watch, scope, now())
-      for (const session of waiting.splice(0)) store(session)
-    },
-    failed() {
-      keep = false
-      waiting.length = 0
-      sessions.forget(key)
-    },
+
+  origin(): SessionOrigin | null {
+    return this.#watch?.seen?.resumed === true ? this.#offered : null
+  }
+
+  follow(socket: TLSSocket, watch: TlsWatch): void {
+    this.#watch = watch
+    socket.on('session', (session: Buffer) => {
+      if (this.#keep) this.#store(session)
+      else if (this.#waiting.length < MAX_WAITING) this.#waiting.push(session)
+    })
+  }
+
+  confirmed(): void {
+    this.#keep = true
+    // Now and not when a ticket comes, which may be hours later.
+    if (this.#watch !== null && this.origin() === null)
+      this.#verified = originOf(this.#watch, this.#entry, this.#now())
+    for (const session of this.#waiting.splice(0)) this.#store(session)
+  }
+
+  failed(): void {
+    this.#keep = false
+    this.#waiting = []
+    this.#sessions.forget(this.#key)
+  }
+
+  #store(session: Buffer): void {
+    if (this.#watch === null) return
+    // A ticket that comes on a resumed session is worth no more than the verification that it goes back to.
+    const origin = this.origin() ?? this.#verified
+    const singleUse = this.#watch.seen?.protocol !== 'TLSv1.2'
+    if (origin === null) return
+    // Below TLS 1.3 Node takes a session without a certificate for one of a server that showed none, and refuses it.
+    const kept = singleUse ? withoutPeer(session) : session
+    this.#sessions.put(this.#key, { session: kept, origin, singleUse })
   }
 }
 
 /** Ends an hour after the verification, or with the first certificate that it rests on. */
-function originOf(watch: TlsWatch, { entry }: SessionScope, now: number): SessionOrigin {
+function originOf(watch: TlsWatch, entry: ClientCertificateEntry | null, now: number): SessionOrigin {
   const chain = watch.seen?.chain ?? []
   const presented = watch.asked ? entry : null
   const ends = [

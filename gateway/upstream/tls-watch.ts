@@ -74,8 +74,10 @@ export function watchTls(socket: TLSSocket, early = true): TlsWatch {
   // A listener for tickets must be there before the handshake is over, or Node does not pass them on.
   socket.on('session', () => note({ ticket: true }))
   socket.once('error', (failure: Error) => note({ failure }))
-  socket.once('end', () => note({ ended: true }))
-  socket.once('close', () => note({ ended: true }))
+  const onEnd = () => note({ ended: true })
+  // Each comes once; once() would keep a wrapper and its state for each session.
+  socket.on('end', onEnd)
+  socket.on('close', onEnd)
   return state
 }
 

@@ -31,6 +31,9 @@ export class ArrivalError extends Error {
   }
 }
 
+/** One for all: what a listener of each arrival's own would hold, its hello among it, would live as long as the socket. */
+const ignoreError = () => {}
+
 /** After an answer, what the client still sends is read and dropped for this long, else the reset eats the answer. */
 const DISCARD_MS = 2_000
 
@@ -106,7 +109,7 @@ export class Arrival {
     return this.stage === 'arrived'
   }
 
-  /** Hands the connection on. Its error listener stays, for there must never be none. */
+  /** Hands the connection on, with a listener for its errors, for there must never be none. */
   arrive(): void {
     this.#settle()
   }
@@ -145,7 +148,8 @@ export class Arrival {
   #settle(): void {
     this.stage = 'arrived'
     clearTimeout(this.#timer)
-    this.raw.off('close', this.#onClose)
+    this.raw.on('error', ignoreError)
+    this.raw.off('error', this.#onError).off('close', this.#onClose)
     this.#closing.removeEventListener('abort', this.#onClosing)
     this.#ends.onSettled()
   }

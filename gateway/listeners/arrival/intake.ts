@@ -193,7 +193,7 @@ async function refuseSecondHeader(arrival: Arrival, reader: RawReader, after: Bu
 /** Of all connections, from the first: who owes a PROXY header holds one of the process's files as well. */
 function countOpen({ raw }: Arrival, { admission }: IntakeOptions): void {
   if (!admission.open()) throw new ArrivalError('limit-connections', AS_MANY)
-  raw.once('close', () => admission.close())
+  raw.on('close', () => admission.close())
 }
 
 /** By the address that the balancer names: its own would make all its clients one source. */
@@ -201,7 +201,7 @@ function countSource({ raw, source }: Arrival, { admission }: IntakeOptions): vo
   const key = sourceKey(source.ip)
   if (raw.destroyed) throw new ConnectionGoneError()
   if (!admission.enter(key)) throw new ArrivalError('limit-connections-per-source', AS_MANY)
-  raw.once('close', () => admission.leave(key))
+  raw.on('close', () => admission.leave(key))
 }
 
 async function readHello(

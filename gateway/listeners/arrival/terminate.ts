@@ -62,6 +62,7 @@ interface Pending {
   beganAt: number
   chain: PeerChain
   readonly onEnd: () => void
+  readonly onClose: () => void
 }
 
 export function createTerminator(options: TerminatorOptions): Terminator {
@@ -106,13 +107,14 @@ class TlsTerminator implements Terminator {
       begin: () => this.#begin(pending),
     }
     const onEnd = () => arrival.fail('client-closed', null)
-    const pending: Pending = { key, arrival, waiter, beganAt: 0, chain: [], onEnd }
-    arrival.stage = 'queue'
-    // Its end, in whatever way, is the end of its place in the line.
-    raw.once('close', () => {
+    const onClose = () => {
       admission.done(waiter)
       if (this.#pending.get(key) === pending) this.#pending.delete(key)
-    })
+    }
+    const pending: Pending = { key, arrival, waiter, beganAt: 0, chain: [], onEnd, onClose }
+    arrival.stage = 'queue'
+    // Its end, in whatever way, is the end of its place in the line.
+    raw.on('close', onClose)
     // An end that comes while it waits is behind the hello in the socket, and TLS is not told of it.
     raw.once('end', onEnd)
     this.#pending.set(key, pending)
@@ -148,7 +150,9 @@ class TlsTerminator implements Terminator {
     }
     const { arrival, chain, waiter, beganAt, key } = pending
     socket.off('end', pending.onEnd)
-    arrival.raw.off('end', pending.onEnd)
+    // With it goes the chain as Node made it of this connection, of which the pooled one is a copy.
+    arrival.raw.off('end', pending.onEnd).off('close', pending.onClose)
+    this.#known.delete(socket)
     this.#pending.delete(key)
     this.#options.admission.done(waiter)
     laidOver(arrival.raw, socket)

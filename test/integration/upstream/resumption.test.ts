@@ -1,7 +1,7 @@
 // Upstream TLS sessions are resumed, and never where anything is different from what the full handshake verified.
 import { randomBytes, X509Certificate } from 'node:crypto'
 import tls from 'node:tls'
-import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { parseSpiffeId } from '../../../spiffe/id.ts'
 import type { Destination } from '../../../gateway/config/types.ts'
 import { createDial } from '../../../gateway/upstream/dial.ts'
@@ -99,6 +99,17 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('%s', (version) => {
       certificateSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
     })
     expect(second).toEqual({ ...first, resumed: true })
+  })
+
+  test('the session that is kept has the certificate of the server in it below TLS 1.3 alone', async () => {
+    await using server = await partner(pki.server, only)
+    const put = vi.spyOn(memory.sessions, 'put')
+    const at = trusting()
+    for (let times = 0; times < 3; times++) await visit(to(server.port, at))
+    expect(server.reused).toEqual([false, true, true])
+    const { raw } = new X509Certificate(pki.server.chainPem)
+    const holds = put.mock.calls.map(([, { session }]) => session.includes(raw))
+    expect(new Set(holds)).toEqual(new Set([version === 'TLSv1.2']))
   })
 
   test('with a client certificate, which the server knows and the record keeps', async () => {
