@@ -106,7 +106,12 @@ export class Registry {
   }
 }
 
-/** One text for one set of labels, whatever is in it. */
+/** One text for one set of labels, whatever is in it. Several for each session that ends, so by hand. */
 export function keyOf(labels: Labels): string {
-  return JSON.stringify(Object.entries(labels))
+  let key = ''
+  for (const name of Object.keys(labels)) {
+    const value = labels[name] ?? ''
+    key += `${name}=${value.length}:${value};`
+  }
+  return key
 }
