@@ -9,7 +9,7 @@ export class Later<Item> {
   readonly #monotonic: () => number
   #waiting: Item[] = []
   #next = 0
-  #turn: NodeJS.Immediate | null = null
+  #coming = false
 
   constructor(work: (item: Item) => void, monotonic: () => number = () => performance.now()) {
     this.#work = work
@@ -22,7 +22,7 @@ export class Later<Item> {
 
   add(item: Item): void {
     this.#waiting.push(item)
-    this.#turn ??= setImmediate(() => this.#slice())
+    if (!this.#coming) this.#schedule()
   }
 
   /** Does all that waits. */
@@ -30,10 +30,13 @@ export class Later<Item> {
     this.#until(Infinity)
   }
 
-  #slice(): void {
-    this.#turn = null
-    this.#until(this.#monotonic() + SLICE_MS)
-    if (this.length > 0) this.#turn = setImmediate(() => this.#slice())
+  #schedule(): void {
+    this.#coming = true
+    setImmediate(() => {
+      this.#coming = false
+      this.#until(this.#monotonic() + SLICE_MS)
+      if (this.length > 0) this.#schedule()
+    })
   }
 
   /** One at least. */
