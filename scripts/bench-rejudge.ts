@@ -6,5 +6,7 @@ import { measureLive } from './rejudge/live.ts'
 await measureJudging({ sessions: 10_000, workloads: 200, policies: 100 })
 await measureJudging({ sessions: 2_000, workloads: 2_000, policies: 1_000 })
 await measureJudging({ sessions: 10_000, workloads: 2_000, policies: 1_000 })
-await measureLive({ workloads: 20, destinations: 100, sessionsEach: 1, policies: 1_000 })
-await measureLive({ workloads: 100, destinations: 20, sessionsEach: 5, policies: 100 })
+for (const apart of [true, false]) {
+  await measureLive({ workloads: 20, destinations: 100, sessionsEach: 1, policies: 1_000, apart })
+  await measureLive({ workloads: 100, destinations: 20, sessionsEach: 5, policies: 100, apart })
+}

@@ -3,8 +3,9 @@
 import { hash } from 'node:crypto'
 import type { KeyPair } from '../config/types.ts'
 import { checkpointEvent, checkSize, signCheckpoint } from './checkpoint.ts'
-import type { AuditEvent, AuditLog, ChainEnd, Revision } from './events.ts'
-import { closedEvent, openedEvent, progressEvent } from './record.ts'
+import type { AttemptFacts, AuditEvent, AuditLog, ChainEnd, Revision } from './events.ts'
+import { Later } from './later.ts'
+import { type Closing, closedEvent, openedEvent, progressEvent } from './record.ts'
 import type { Link } from './record.ts'
 import type { Sink } from './sink.ts'
 import { toLine } from './text.ts'
@@ -34,6 +35,12 @@ export interface AuditLogOptions {
   readonly after: ChainEnd | null
 }
 
+interface Closed {
+  readonly facts: AttemptFacts
+  readonly closing: Closing
+  readonly revision: Revision
+}
+
 /** The one log of a process; a chain begins with it. */
 export function createAuditLog(options: AuditLogOptions): AuditLog {
   const { sink, revision, now, random, onFailure, maxBacklogBytes, identity, after } = options
@@ -49,23 +56,29 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   }
   const append = (make: (link: Link) => AuditEvent, mayWait = false): void =>
     write(toLine(make({ chain, sequence: sequence + 1, previous })), mayWait)
+  // Nobody waits for it, as a client does for its opening.
+  const close = ({ facts, closing, revision }: Closed): void =>
+    append((link) => closedEvent(facts, closing, link, revision), true)
+  const soon = new Later(close)
+  const closedNow = (facts: AttemptFacts, rest: Omit<Closing, 'closedAt'>): Closed => ({
+    facts,
+    closing: { ...rest, closedAt: now() },
+    revision: facts.revision ?? revision(),
+  })
 
   return {
     opened: (facts) => append((link) => openedEvent(facts, link, facts.revision ?? revision())),
     progress: (facts, bytes) =>
       append((link) => progressEvent(facts, { bytes, at: now() }, link, facts.revision ?? revision())),
-    // Nobody waits for it, as a client does for its opening.
-    closed: (facts, outcome, bytes) =>
-      append(
-        (link) => closedEvent(facts, { outcome, bytes, closedAt: now() }, link, facts.revision ?? revision()),
-        true,
-      ),
+    closed: (facts, outcome, bytes) => close(closedNow(facts, { outcome, bytes })),
+    closedSoon: (facts, outcome, bytes) => soon.add(closedNow(facts, { outcome, bytes })),
     available() {
       if (onFailure === 'continue') return true
       const { failure, backlogBytes, oldestWaitMs } = sink.state()
       return failure === null && backlogBytes <= maxBacklogBytes && oldestWaitMs <= MAX_WAIT_MS
     },
     checkpoint(final) {
+      if (final) soon.flush()
       if (previous === null) return null
       const at = now().toISOString()
       const claims = { chain, sequence, hash: previous, at, after, dropped: sink.state().dropped, final }
@@ -74,7 +87,10 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
       write(line)
       return { chain, sequence, at, line }
     },
-    close: (timeoutMs) => sink.close(timeoutMs),
+    close(timeoutMs) {
+      soon.flush()
+      return sink.close(timeoutMs)
+    },
   }
 }
 

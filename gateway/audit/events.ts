@@ -157,6 +157,15 @@ export interface AuditLog {
     outcome: Outcome,
     bytes: { readonly sent: number; readonly received: number },
   ): void
+  /**
+   * As `closed`, at this moment, of a session that did not end by itself: where thousands are ended at once, the records
+   * are written when all are cut. None is lost by that but where the process dies; `close` and the last checkpoint wait.
+   */
+  closedSoon(
+    facts: AttemptFacts,
+    outcome: Outcome,
+    bytes: { readonly sent: number; readonly received: number },
+  ): void
   /** False where new sessions must be refused with `session-audit-unavailable` (design §5.6). */
   available(): boolean
   /**

@@ -13,6 +13,9 @@ const DISCARD_MS = 2_000
 const { HTTP2_HEADER_STATUS, NGHTTP2_CONNECT_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } =
   http2.constants
 
+/** What a stream that we have reset was destroyed with. Nobody reads it: whoever resets has told its reason before. */
+const RESET = new Error('the gateway reset the stream')
+
 /** A refusal, and the end of the stream; what the client still sends is read and dropped for a while. */
 export function answer(stream: http2.ServerHttp2Stream, code: ReasonCode, attemptId: string): void {
   if (stream.destroyed || stream.headersSent) return
@@ -101,5 +104,9 @@ export class H2Tunnel implements Tunnel {
 function resetStream(stream: http2.ServerHttp2Stream, code = NGHTTP2_CONNECT_ERROR): void {
   if (stream.destroyed) return
   stream.end = () => stream
+  // Node destroys the stream when the frame is written, and makes an error for each: half of what a reset costs is its
+  // stack. To destroy it here would lose the frame where this is called while Node reads the connection.
+  const destroy = stream.destroy.bind(stream)
+  stream.destroy = (error) => destroy(error ?? RESET)
   stream.close(code)
 }

@@ -11,7 +11,7 @@ import type { KnownNames, NamedPolicy } from './rules.ts'
 import { checkPolicy } from './rules.ts'
 import type { Statement } from './source.ts'
 import { atOnce, inSlices, portions, type Steps } from './steps.ts'
-import { lineOfByte, MAX_NESTING, MAX_OPERATORS, MAX_POLICY_BYTES, readStatements } from './source.ts'
+import { lineOfByte, MAX_NESTING, MAX_OPERATORS, MAX_POLICY_BYTES, statementsOf } from './source.ts'
 import type { Policy, PolicyMode } from './types.ts'
 import { warningsOf } from './warnings.ts'
 
@@ -99,7 +99,10 @@ function* compileAll(
     trustDomains: new Set(known.trustDomains),
   }
   const policies = [...named.values()]
-  for (const policy of policies) faults.push(...checkPolicy(policy, names))
+  for (const policy of policies) {
+    faults.push(...checkPolicy(policy, names))
+    yield
+  }
   const decidable = policies.map(({ id, json, statement }) => ({ id, json, text: statement.text }))
   const warnings: Fault[] = []
   for (const some of portions(decidable, PORTION)) {
@@ -161,7 +164,7 @@ function* parseFile({ name, text: raw }: PolicyFile, faults: Fault[]): Steps<rea
     return add(null, `longer than ${MAX_POLICY_BYTES} bytes`, TOO_LONG)
   }
   const text = raw.replace(/^\uFEFF/, '')
-  const statements = readStatements(name, text)
+  const statements = yield* statementsOf(name, text)
   const deep = statements.filter((one) => one.nesting > MAX_NESTING || one.operators > MAX_OPERATORS)
   for (const { line } of deep) {
     add(

@@ -7,7 +7,7 @@ import { CedarError, engineFailure, type PolicyJson, type Response } from './ced
 import { entityLiterals } from './literals.ts'
 import { PreparedSet } from './prepared.ts'
 import { checkQuestion, toRequest } from './question.ts'
-import { type Read, readsOf } from './reads.ts'
+import { type Entity, entitiesReadBy, type Read, readsOf } from './reads.ts'
 import { type Reduction, reduceReads } from './reduce.ts'
 import { indexByScope, type ScopeIndex, scopeOf } from './scope.ts'
 import type { Decision, Policy, PolicyMode, Question } from './types.ts'
@@ -38,9 +38,20 @@ export interface EvaluationOptions {
 
 /** Which policies can apply, and what their answer depends on. */
 interface Plan {
+  /** Of no other plan, also where that one is forgotten. */
+  readonly name: string
   readonly policies: readonly DecidablePolicy[]
   readonly reduction: Reduction
+  /** Of whom, and of which destination, the conditions read more than the question says otherwise. */
+  readonly entities: ReadonlySet<Entity>
   set: PreparedSet | null
+}
+
+/** What is known of one principal at one destination. */
+interface Pair {
+  readonly plan: Plan
+  /** One text for all pairs that the plan answers alike: such as differ in what no policy of it looks at. */
+  readonly key: string
 }
 
 interface Answer {
@@ -58,7 +69,7 @@ export function createDecide(
     policies.map(({ json }) => scopeOf(json)),
     pathsNamedIn(policies),
   )
-  const planOf = createPlans(policies, indexed ? index : null)
+  const pairOf = createPairs(policies, indexed ? index : null)
   const answers = new LRUCache<string, Answer>({
     max: MAX_ANSWERS,
     maxSize: MAX_KEY_CHARACTERS,
@@ -69,8 +80,7 @@ export function createDecide(
     const mode = modeOf(name)
     try {
       const address = checkQuestion(question)
-      const pair = pairKey(question)
-      const plan = planOf(pair, question)
+      const { plan, key: pair } = pairOf(question)
       const reduced = cache ? plan.reduction.keyOf(question, address) : null
       const key = reduced === null ? null : `${pair}${reduced}`
       // Past a broken engine nothing is answered, so that what is kept cannot hide it.
@@ -86,38 +96,70 @@ export function createDecide(
   }
 }
 
-/** Who and where as one text; equal for two questions only where both are the same. */
-function pairKey({ principal, destination }: Question): string {
+/** Who and where as texts; equal for two questions only where both are the same. */
+function namesOf({ principal, destination }: Question): Readonly<Record<Entity, string>> {
   const { kind } = principal
-  return JSON.stringify([
-    kind,
-    kind === 'workload' ? principal.id.uri : principal.name,
-    destination.name,
-    ...destination.tags,
-  ])
+  return {
+    principal: JSON.stringify([kind, kind === 'workload' ? principal.id.uri : principal.name]),
+    resource: JSON.stringify([destination.name, ...destination.tags]),
+  }
+}
+
+/**
+ * Security: two pairs share answers only where the same policies can apply to both. The index looks at nothing but the
+ * scope, and names a policy to both alike only where its scope meets both or neither (scope.ts), so that what may still
+ * differ is what the conditions say of principal and resource; where they say anything, its name is in the key.
+ */
+function createPairs(policies: readonly DecidablePolicy[], index: ScopeIndex | null) {
+  const planOf = createPlans(policies, index)
+  const known = new LRUCache<string, Pair>({
+    max: MAX_PAIRS,
+    maxSize: MAX_KEY_CHARACTERS,
+    sizeCalculation: ({ key }, name) => name.length + key.length,
+  })
+  return (question: Question): Pair => {
+    const names = namesOf(question)
+    const name = names.principal + names.resource
+    const before = known.get(name)
+    if (before !== undefined) return before
+    const plan = planOf(question)
+    // Without an index the plan of everybody is the same one.
+    const told = (entity: Entity) => (index === null || plan.entities.has(entity) ? names[entity] : '')
+    const pair = { plan, key: `${plan.name};${told('principal')};${told('resource')};` }
+    known.set(name, pair)
+    return pair
+  }
+}
+
+interface PolicyReads {
+  readonly reads: readonly Read[]
+  readonly entities: ReadonlySet<Entity>
 }
 
 function createPlans(policies: readonly DecidablePolicy[], index: ScopeIndex | null) {
-  const reads: readonly (readonly Read[])[] = policies.map(({ json }) => [...readsOf(json.conditions)])
-  const byPair = new LRUCache<string, Plan>({
-    max: MAX_PAIRS,
-    maxSize: MAX_KEY_CHARACTERS,
-    sizeCalculation: (_plan, key) => key.length,
-  })
+  // Of each when it is first asked for: that of a thousand takes longer than the loop may be held.
+  const known: PolicyReads[] = []
+  const readsAt = (position: number): PolicyReads => {
+    const { conditions } = policies[position]?.json ?? {}
+    return (known[position] ??= { reads: [...readsOf(conditions)], entities: entitiesReadBy(conditions) })
+  }
   const plans = new LRUCache<string, Plan>({ max: MAX_PLANS })
   const all = policies.map((_, position) => position)
-  return (pair: string, { principal, destination }: Question): Plan => {
-    const known = byPair.get(pair)
-    if (known !== undefined) return known
+  let made = 0
+  return ({ principal, destination }: Question): Plan => {
     const positions = index === null ? all : index.candidates(principal, destination)
     const key = positions.join()
-    const plan = plans.get(key) ?? {
+    const found = plans.get(key)
+    if (found !== undefined) return found
+    const read = positions.map(readsAt)
+    const plan = {
+      name: `${(made += 1)}`,
       policies: positions.flatMap((position) => policies[position] ?? []),
-      reduction: reduceReads(positions.flatMap((position) => reads[position] ?? [])),
+      reduction: reduceReads(read.flatMap(({ reads }) => reads)),
+      entities: new Set(read.flatMap(({ entities }) => [...entities])),
       set: null,
     }
     plans.set(key, plan)
-    byPair.set(pair, plan)
     return plan
   }
 }

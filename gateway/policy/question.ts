@@ -1,7 +1,7 @@
 // A question as Cedar takes it, and the check that it can be taken at all. The check comes before index and cache: what
 // they can answer without Cedar must be refused for the same questions that Cedar would refuse.
 import type { AuthorizationRequest, EntityJson } from './cedar.ts'
-import { canonicalAddress } from './address.ts'
+import { canonicalSource } from './address.ts'
 import type { Question } from './types.ts'
 
 /** `2026-08-01T10:00:00.000Z`: Cedar takes four digits for the year. */
@@ -16,7 +16,7 @@ export function checkQuestion({ principal, destination, host, port, context }: Q
   if (principal.kind === 'network') texts.push(principal.name)
   // Half a character cannot be written in UTF-8, which is what Cedar reads.
   if (texts.some((text) => !text.isWellFormed())) throw new TypeError('a text is not well-formed Unicode')
-  return canonicalAddress(context.sourceIp)
+  return canonicalSource(context.sourceIp)
 }
 
 /** `paths` are the Path entities to name: an ID may have a thousand ancestors, and no other can be asked for. */

@@ -55,6 +55,24 @@ export function* readsOf(node: unknown): Generator<Read> {
   else for (const child of Object.values(node)) yield* readsOf(child)
 }
 
+/** Who asks, and for which destination. */
+export type Entity = 'principal' | 'resource'
+
+/**
+ * Which of the two an expression looks at in any way (its name, what it is in, an attribute) but by `resource.host` and
+ * `resource.port`, which are attributes of the question (readsOf).
+ */
+export function entitiesReadBy(node: unknown): ReadonlySet<Entity> {
+  const found = new Set<Entity>()
+  const visit = (at: unknown): void => {
+    if (!isNode(at) || attributeOf(at) !== null) return
+    if (at.Var === 'principal' || at.Var === 'resource') found.add(at.Var)
+    for (const child of Object.values(at)) visit(child)
+  }
+  visit(node)
+  return found
+}
+
 function knownRead(node: Node): Read | 'nothing' | null {
   return (
     readOfPresence(node) ??

@@ -81,9 +81,13 @@ function textReducer(attribute: Attribute, reads: readonly Read[], byValue: bool
 function addressReducer(reads: readonly Read[]): (address: string) => string {
   const tests = reads.flatMap((read) => (read.form === 'address' ? [read.test] : []))
   if (tests.length === 0) return () => ''
+  // Most questions in a row are about the same one.
+  let last = { text: '', bits: '' }
   return (text) => {
+    if (text === last.text) return last.bits
     const address = ipaddr.parse(text)
-    return tests.map((test) => (meets(address, test) ? 1 : 0)).join('')
+    last = { text, bits: tests.map((test) => (meets(address, test) ? 1 : 0)).join('') }
+    return last.bits
   }
 }
 

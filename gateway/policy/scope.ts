@@ -1,5 +1,7 @@
 // The scope of a policy (principal and resource) as data, and the index by it: which policies can apply to a principal
-// and a destination at all. The index may name one too many and never one too few; Cedar judges what it names.
+// and a destination at all. The index may name one too many and never one too few; Cedar judges what it names. One that it
+// names by a side of its scope meets all whom that side names it for, or none of them (`is Network in Path::"…"`): answers
+// are shared by that (decide.ts).
 import type { PolicyJson } from './cedar.ts'
 import type { EntityLiteral } from './literals.ts'
 import { ancestors } from './question.ts'

@@ -1,6 +1,7 @@
 // Cedar source text as statements with their place in the file. Cedar's own splitter loses lines and sorts policy10
 // before policy2, so the text is scanned here, by the same lexical rules: `//` comments up to the end of the line and
 // double-quoted strings with backslash escapes. Trusts nothing; whether a statement is Cedar at all is Cedar's to say.
+import { atOnce, type Steps } from './steps.ts'
 
 /** Far above any policy set that can be evaluated in useful time. */
 export const MAX_POLICY_BYTES = 2 * 1024 * 1024
@@ -37,6 +38,11 @@ export interface Statement {
 
 /** Splits at every `;` outside strings and comments. A rest without `;` is a statement too: nothing is left out. */
 export function readStatements(file: string, text: string): readonly Statement[] {
+  return atOnce(statementsOf(file, text))
+}
+
+/** As readStatements, and may be left behind each of them. */
+export function* statementsOf(file: string, text: string): Steps<readonly Statement[]> {
   const statements: Statement[] = []
   let open: OpenStatement | null = null
   let line = 1
@@ -48,6 +54,7 @@ export function readStatements(file: string, text: string): readonly Statement[]
       if (token === ';') {
         statements.push(finish(open, text, match.index + 1))
         open = null
+        yield
       }
     }
     line += countLineFeeds(token)

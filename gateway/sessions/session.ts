@@ -333,7 +333,10 @@ class Session {
   #record(outcome: Outcome, bytes: { readonly sent: number; readonly received: number }): void {
     if (this.#recorded) return
     this.#recorded = true
-    this.#deps.audit.closed(this.#facts, outcome, bytes)
+    const { audit } = this.#deps
+    // Ended from outside: others may be to be cut in the same turn.
+    if (this.#closing === null) audit.closed(this.#facts, outcome, bytes)
+    else audit.closedSoon(this.#facts, outcome, bytes)
     this.#deps.metrics.attempt(this.#deps.listener, outcome.code, bytes)
   }
 }

@@ -13,6 +13,8 @@ export interface LiveCase {
   readonly destinations: number
   readonly sessionsEach: number
   readonly policies: number
+  /** Whether conditions read who asks and for what, so that each pair is a question of its own to the engine. */
+  readonly apart: boolean
 }
 
 const STREAMS = 100
@@ -21,13 +23,14 @@ const workloadOf = (at: number) => `/team-${at}/service`
 const hostOf = (at: number) => `d${at}.localhost`
 
 /** One permit for each workload, the others for nobody who is there; `denied` many workloads are forbidden. */
-function policyOf({ workloads, policies, destinations }: LiveCase, denied: number): string {
+function policyOf({ workloads, policies, destinations, apart }: LiveCase, denied: number): string {
+  const pair = apart ? ' && (principal.path like "/team-*" || resource == Destination::"d0")' : ''
   const text = Array.from({ length: policies }, (_, at) => {
     if (at < denied) {
       return `@id("p${at}") forbid (principal == Workload::"spiffe://example.org${workloadOf(at)}", action, resource);`
     }
     const to = at < workloads ? 'resource' : `resource == Destination::"d${at % destinations}"`
-    return `@id("p${at}") permit (principal in Path::"spiffe://example.org/team-${at}", action, ${to}) when { context.sourceIp.isInRange(ip("127.0.0.0/8")) };`
+    return `@id("p${at}") permit (principal in Path::"spiffe://example.org/team-${at}", action, ${to}) when { context.sourceIp.isInRange(ip("127.0.0.0/8"))${pair} };`
   })
   return text.join('\n')
 }
@@ -161,6 +164,8 @@ interface Watched {
   readonly longestMs: number
   readonly heldCpuMs: number
   readonly cpuMs: number
+  /** At which moment how much of it had been used. */
+  readonly used: readonly (readonly [at: number, cpuMs: number])[]
 }
 
 interface Ended {
@@ -202,15 +207,20 @@ export async function measureLive(one: LiveCase): Promise<void> {
     const inForceAt = Date.parse((JSON.parse(await change()) as { time: string }).time)
     const gone = await closed(world, before, denied * each)
     await gateway.judged()
-    const { longestMs, heldCpuMs, cpuMs } = await gateway.watched()
+    const { longestMs, heldCpuMs, cpuMs, used } = await gateway.watched()
     if (gone.some(({ outcome }) => outcome.code !== code))
       throw new Error(`closed by something else than ${code}`)
-    const afterMs = gone.length === 0 ? null : Math.max(...gone.map(at)) - inForceAt
+    const end = Math.max(...gone.map(at))
+    const afterMs = gone.length === 0 ? null : end - inForceAt
+    const usedBy = (moment: number) => used.find(([time]) => time >= moment)?.[1] ?? cpuMs
+    const afterCpuMs = gone.length === 0 ? null : usedBy(end) - usedBy(inForceAt)
     const figures = {
-      ...{ closed: gone.length, afterMs, longestMs: Math.round(longestMs) },
+      ...{ closed: gone.length, afterMs, afterCpuMs, longestMs: Math.round(longestMs) },
       ...{ heldCpuMs: Math.round(heldCpuMs), cpuMs: Math.round(cpuMs) },
     }
-    console.log(JSON.stringify({ live: sessions, policies: one.policies, what, ...figures }))
+    console.log(
+      JSON.stringify({ live: sessions, policies: one.policies, apart: one.apart, what, ...figures }),
+    )
   }
   const policy = (denied: number) => async () => {
     const after = gateway.log.length

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createAuditLog } from '../../../gateway/audit/chain.ts'
 import type { AppendFile } from '../../../gateway/audit/file-sink.ts'
@@ -95,6 +96,37 @@ describe('the file sink', () => {
     await expect.poll(() => log.available()).toBe(true)
     await log.close(30_000)
     expect(verifyChain(await linesOf(place.file))).toHaveLength(3)
+  })
+
+  test('of lines that are written together, each is whole in one file, whenever another takes its place', async () => {
+    const step = fc.oneof(fc.integer({ min: 1, max: 25 }), fc.constant('full'), fc.constant('another'))
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+        const files: string[] = []
+        const plan = [...steps]
+        const handle: { replace?: (file: AppendFile) => void } = {}
+        const fileOf = (place: number): AppendFile => ({
+          close: async () => {},
+          async write(data, offset, length) {
+            const next = plan.shift() ?? length
+            if (next === 'another') handle.replace?.(fileOf(files.push('') - 1))
+            if (typeof next === 'string') throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
+            const bytesWritten = Math.min(next, length)
+            files[place] += data.toString('latin1', offset, offset + bytesWritten)
+            return { bytesWritten }
+          },
+        })
+        const { sink, replace } = createHandleSink(fileOf(files.push('') - 1), { retryMs: 0 })
+        handle.replace = replace
+        const lines = Array.from({ length: 12 }, (_, n) => `line ${'x'.repeat(n)} ${n}`)
+        for (const line of lines) sink.line(line)
+        await expect.poll(() => sink.state(), { interval: 1 }).toMatchObject({ backlogBytes: 0 })
+        const whole = files.flatMap((file) => file.split('\n').slice(0, -1))
+        expect(whole).toEqual(lines)
+        expect(files.at(-1)?.endsWith('\n')).toBe(true)
+      }),
+      { numRuns: 50 },
+    )
   })
 
   test('a file that was renamed keeps what it has, and the rest goes to a new one', async () => {

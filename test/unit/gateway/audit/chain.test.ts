@@ -99,6 +99,49 @@ test('what was judged keeps the revision that it was judged by, in all of its ev
   )
 })
 
+describe('the record of a session that was ended with others', () => {
+  const OUTCOME = { code: 'policy-denied', by: 'gateway', detail: null } as const
+  const ended = (changes: Partial<AuditLogOptions> = {}) => {
+    let at = Date.parse('2026-08-01T10:00:05Z')
+    const started = start({ ...changes, now: () => new Date(at) })
+    for (let n = 0; n < 300; n += 1) {
+      started.log.opened(attempt())
+      started.log.closedSoon(attempt(), OUTCOME, BYTES)
+    }
+    at += 60_000
+    return started
+  }
+  const closings = (lines: readonly string[]) =>
+    verifyChain(lines).filter((event) => event.event === 'session')
+
+  test('comes by itself, with the moment of the end and not that of the writing', async () => {
+    const { sink } = ended()
+    expect(closings(sink.lines)).toEqual([])
+    await expect.poll(() => closings(sink.lines)).toHaveLength(300)
+    for (const event of closings(sink.lines)) {
+      expect(event).toMatchObject({ closedAt: '2026-08-01T10:00:05.000Z', outcome: OUTCOME })
+    }
+  })
+
+  test('has the revision that was in force then', async () => {
+    let policy = 'sha256:old'
+    const { sink } = ended({ revision: () => ({ config: 'sha256:1', policy }) })
+    policy = 'sha256:new'
+    await expect.poll(() => closings(sink.lines)).toHaveLength(300)
+    expect(new Set(closings(sink.lines).map((event) => event.revision.policy))).toEqual(
+      new Set(['sha256:old']),
+    )
+  })
+
+  test('is waited for where the log is closed in the same turn', async () => {
+    const { sink, log } = ended()
+    await log.close(1_000)
+    expect(closings(sink.lines)).toHaveLength(300)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(closings(sink.lines)).toHaveLength(300)
+  })
+})
+
 describe('availability', () => {
   const WELL = { failure: null, backlogBytes: 0, oldestWaitMs: 0, dropped: 0 }
   const states: Record<

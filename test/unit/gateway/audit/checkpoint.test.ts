@@ -5,6 +5,7 @@ import { CHECKPOINT_TYPE } from '../../../../gateway/audit/checkpoint.ts'
 import { lastEventOf } from '../../../../gateway/audit/last-event.ts'
 import { MAX_RECORD_BYTES } from '../../../../gateway/audit/record.ts'
 import { verifyChain } from '../../../fixtures/audit-chain.ts'
+import { attempt } from '../../../fixtures/audit-facts.ts'
 import { createSigningWorld, startSignedLog } from '../../../fixtures/signed-log.ts'
 
 describe('a checkpoint', () => {
@@ -57,6 +58,19 @@ describe('a checkpoint', () => {
     expect(() => log.checkpoint()).toThrow('no key')
     log.sessions(1)
     expect(verifyChain(log.lines)).toHaveLength(4)
+  })
+
+  test('the last one stands behind the records that were to come soon', async () => {
+    const world = await createSigningWorld()
+    const identity = await world.identity('/sallyport/gateway')
+    const log = startSignedLog(() => identity)
+    const outcome = { code: 'policy-denied', by: 'gateway', detail: null } as const
+    for (let n = 0; n < 50; n += 1) log.log.closedSoon(attempt(), outcome, { sent: 1, received: 2 })
+    log.checkpoint(true)
+    await new Promise((resolve) => setImmediate(resolve))
+    const events = verifyChain(log.lines)
+    expect(events).toHaveLength(51)
+    expect(events.at(-1)).toMatchObject({ event: 'checkpoint', sequence: 51 })
   })
 
   test('is signed by the key in force at its time', async () => {

@@ -26,13 +26,42 @@ describe('a second question that differs in this alone', () => {
       },
       true,
     ],
-    'in the workload': ['true', { workload: 'spiffe://example.org/other' }, false],
-    'in the destination': ['true', { destination: { name: 'orders-db', tags: [] } }, false],
-    'in the tags of the destination': [
+    'in workload and destination that no condition reads': [
       'true',
+      { workload: 'spiffe://example.org/other', destination: { name: 'orders-db', tags: ['pci'] } },
+      true,
+    ],
+    'in the destination, where conditions read the workload alone': [
+      'principal.path like "*"',
+      { destination: { name: 'orders-db', tags: [] } },
+      true,
+    ],
+    'in the workload, where one of its attributes is read': [
+      'principal.path like "*"',
+      { workload: 'spiffe://example.org/other' },
+      false,
+    ],
+    'in the workload, where a condition asks what it is in': [
+      'principal in Path::"spiffe://example.org"',
+      { workload: 'spiffe://example.org/other' },
+      false,
+    ],
+    'in the workload, where conditions read the destination alone': [
+      'resource != Destination::"orders-db"',
+      { workload: 'spiffe://example.org/other' },
+      true,
+    ],
+    'in the destination, where a condition names one': [
+      'resource != Destination::"orders-db"',
+      { destination: { name: 'orders-db', tags: [] } },
+      false,
+    ],
+    'in the tags of the destination, where a condition asks for one': [
+      'resource in Tag::"pci"',
       { destination: { name: 'partner-bank', tags: ['pci'] } },
       false,
     ],
+    'in host and port, of which the host is read': ['resource.host like "*"', { port: 1 }, true],
     'in a serial number that meets no literal either': [
       'context.serialNumber != "01"',
       { context: { serialNumber: 'ff' } },
@@ -104,6 +133,18 @@ describe('a second question that differs in this alone', () => {
     const orders = question({ destination: { name: 'orders-db', tags: [] } })
     policy.decide(orders)
     expect(policy.decide(orders).cached).toBe(false)
+  })
+
+  test('who is in the scope of another policy has an answer of its own', () => {
+    const policy = policyOf(
+      `${when('true')}@id("b") forbid(principal in Path::"spiffe://example.org/other", action, resource);`,
+    )
+    expect(policy.decide(question())).toMatchObject({ result: 'allow', cached: false })
+    const other = question({ workload: 'spiffe://example.org/other/a' })
+    expect(policy.decide(other)).toMatchObject({ result: 'deny', policies: ['b'], cached: false })
+    const third = question({ workload: 'spiffe://example.org/other/b' })
+    expect(policy.decide(third)).toMatchObject({ result: 'deny', policies: ['b'], cached: true })
+    expect(policy.decide(question())).toMatchObject({ result: 'allow', policies: ['a'], cached: true })
   })
 
   test('a new revision begins with nothing', () => {

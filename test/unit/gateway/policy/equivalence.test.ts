@@ -4,7 +4,15 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { compilePolicy, type CompileOptions } from '../../../../gateway/policy/compile.ts'
 import type { Decision, Policy, Question } from '../../../../gateway/policy/types.ts'
-import { anyPolicies, RANDOM_KNOWN, randomQuestion, reduciblePolicies, relatedQuestions } from './random.ts'
+import {
+  anyPolicies,
+  entityPolicies,
+  questionsOfAll,
+  RANDOM_KNOWN,
+  randomQuestion,
+  reduciblePolicies,
+  relatedQuestions,
+} from './random.ts'
 
 function compiled(text: string, options: CompileOptions): Policy {
   const result = compilePolicy([{ name: 'policy.cedar', text }], RANDOM_KNOWN, options)
@@ -29,12 +37,13 @@ test('the policies that can apply decide as all of them would', () => {
 })
 
 test.each([
-  ['that compare with literals alone', reduciblePolicies],
-  ['in any form', anyPolicies],
-])('an answer that was kept is the answer that would be found, with policies %s', (_, policies) => {
+  ['that compare with literals alone', reduciblePolicies, relatedQuestions],
+  ['in any form', anyPolicies, relatedQuestions],
+  ['that ask for who and where alone, of everybody', entityPolicies, questionsOfAll],
+])('an answer that was kept is the answer that would be found, with policies %s', (_, policies, asked) => {
   let hits = 0
   fc.assert(
-    fc.property(policies, relatedQuestions, (text, questions) => {
+    fc.property(policies, asked, (text, questions) => {
       const kept = compiled(text, {})
       const all = plain(text)
       for (const question of [...questions, ...questions.toReversed()]) {

@@ -57,13 +57,18 @@ const reducible: fc.Arbitrary<string> = fc.oneof(
   ),
   fc.tuple(comparison, moment).map(([operator, at]) => `context.now ${operator} ${at}`),
   fc.tuple(comparison, moment).map(([operator, at]) => `${at} ${operator} context.now`),
-  pick('principal.trustDomain == "example.org"', 'principal.path like "/a*"').map(
-    (test) => `(principal is Workload && ${test})`,
-  ),
+)
+
+/** One test each, of who asks or for which destination. */
+const ofEntities: fc.Arbitrary<string> = fc.oneof(
   pick(
-    'resource in Tag::"eu"',
-    'principal in Path::"spiffe://example.org/a"',
-    'resource == Destination::"two"',
+    ...['principal.trustDomain == "example.org"', 'principal.path like "/a*"'],
+    'principal has trustDomain && principal.trustDomain != "example.org"',
+  ).map((test) => `(principal is Workload && ${test})`),
+  pick(
+    ...['resource in Tag::"eu"', 'resource in [Tag::"pci", Tag::"eu"]', 'resource == Destination::"two"'],
+    ...['principal in Path::"spiffe://example.org/a"', 'principal == Workload::"spiffe://example.org/a"'],
+    ...['principal is Network', 'resource has host', 'principal == Network::"n1"'],
   ),
 )
 
@@ -138,10 +143,13 @@ function policies(atom: fc.Arbitrary<string>): fc.Arbitrary<string> {
     )
 }
 
-/** Text of policies that compare with literals alone, and of policies in any form. */
-export const reduciblePolicies = policies(reducible)
+const anyReducible = fc.oneof({ weight: 4, arbitrary: reducible }, { weight: 1, arbitrary: ofEntities })
+
+/** Text of policies that compare with literals alone, of such that ask for nothing but who and where, and in any form. */
+export const reduciblePolicies = policies(anyReducible)
+export const entityPolicies = policies(ofEntities)
 export const anyPolicies = policies(
-  fc.oneof({ weight: 4, arbitrary: reducible }, { weight: 1, arbitrary: otherwise }),
+  fc.oneof({ weight: 4, arbitrary: anyReducible }, { weight: 1, arbitrary: otherwise }),
 )
 
 export const randomQuestion: fc.Arbitrary<Question> = fc.record({
@@ -187,6 +195,18 @@ export const relatedQuestions: fc.Arbitrary<readonly Question[]> = fc
       fields.reduce((question, at) => withField(question, other, at), base),
     ),
   ])
+
+/** One question of everybody for every destination, in any order. */
+export const questionsOfAll: fc.Arbitrary<readonly Question[]> = randomQuestion.chain((base) => {
+  const who = [
+    ...WORKLOADS.map((id) => ({ kind: 'workload' as const, id: parseSpiffeId(id) })),
+    ...['n1', 'n2'].map((name) => ({ kind: 'network' as const, name })),
+  ]
+  const all = who.flatMap((one) =>
+    DESTINATIONS.map((destination) => ({ ...base, principal: one, destination })),
+  )
+  return fc.shuffledSubarray(all, { minLength: all.length })
+})
 
 function withField(question: Question, other: Question, at: number): Question {
   const { context } = question

@@ -1,0 +1,56 @@
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { Later } from '../../../../gateway/audit/later.ts'
+
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+test('all of it is done, each once and in order, whatever is added and flushed in between', async () => {
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.constant('add' as const) },
+    { weight: 1, arbitrary: fc.constantFrom('turn' as const, 'flush' as const) },
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.integer({ min: 0, max: 3 }), async (steps, ms) => {
+      let clock = 0
+      let added = 0
+      const done: number[] = []
+      const work = (item: number) => {
+        clock += ms / 3
+        done.push(item)
+      }
+      const later = new Later<number>(work, () => clock)
+      for (const one of steps) {
+        if (one === 'add') {
+          later.add(added)
+          added += 1
+        } else if (one === 'turn') await nextTurn()
+        else {
+          later.flush()
+          expect(done).toHaveLength(added)
+        }
+        expect(later.length).toBe(added - done.length)
+      }
+      while (later.length > 0) await nextTurn()
+      expect(done).toEqual(Array.from({ length: added }, (_, item) => item))
+    }),
+    { numRuns: 50 },
+  )
+})
+
+test('no more in a turn than a millisecond takes', async () => {
+  let clock = 0
+  const done: number[] = []
+  const later = new Later<number>(
+    (item) => {
+      clock += 0.4
+      done.push(item)
+    },
+    () => clock,
+  )
+  for (let item = 0; item < 7; item += 1) later.add(item)
+  expect(done).toEqual([])
+  await nextTurn()
+  expect(done).toEqual([0, 1, 2])
+  await nextTurn()
+  expect(done).toEqual([0, 1, 2, 3, 4, 5])
+})
