@@ -26,6 +26,7 @@ import { type Sources, Watches, type WatchesOptions } from './reload/watches.ts'
 import type { RevocationQuestion } from './revocations/list.ts'
 import { type FirstRevocations, RevocationKeeper } from './revocations/keeper.ts'
 import { SessionLimits } from './sessions/limits.ts'
+import { createYoungCollector } from './sessions/young-collector.ts'
 import { Moments } from './sessions/moments.ts'
 import { startLiving, type StartLivingOptions } from './sessions/start-living.ts'
 import { startEmfWriter } from './telemetry/emf-writer.ts'
@@ -168,6 +169,7 @@ export async function createCore(
     ownListeners,
     ...live,
     newId: createIds({ now, random: randomBytes }),
+    collector: createYoungCollector(),
     identifyNetwork: inForce.identifyNetwork,
     policy: inForce.policy,
     revision: inForce.revision,

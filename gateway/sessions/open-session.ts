@@ -12,6 +12,8 @@ import { resetSocket } from '../reset.ts'
 
 export interface OpenSessionOptions {
   readonly destination: Destination
+  /** Told of each chunk that was read. */
+  readonly onMoved?: (bytes: number) => void
   /** How fast each direction may go. */
   readonly pace?: RelayOptions['pace']
   /** Null where nothing is left to prove: the gateway spoke TLS itself, nobody does, or the ClientHello was the request. */
@@ -86,7 +88,7 @@ class StagedSession implements OpenSession {
 async function run(
   client: RelaySide,
   upstream: UpstreamConnection,
-  { destination, proof, pace }: OpenSessionOptions,
+  { destination, proof, pace, onMoved }: OpenSessionOptions,
   onStage: (stage: Stage) => void,
 ): Promise<RelayResult> {
   const side = new UpstreamSide(upstream)
@@ -108,6 +110,7 @@ async function run(
     now: () => performance.now(),
     judgeUpstreamError: upstream.judgeLateError,
     ...(pace === undefined ? {} : { pace }),
+    ...(onMoved === undefined ? {} : { onMoved }),
   })
   onStage(relay)
   return relay.done

@@ -16,6 +16,8 @@ export interface RelayOptions {
   /** Milliseconds on a clock that never goes back. */
   readonly now: () => number
   readonly judgeUpstreamError: (error: Error) => ReasonCode
+  /** Told of each chunk that was read. */
+  readonly onMoved?: (bytes: number) => void
   /** How fast each direction may go; missing = as fast as it can. */
   readonly pace?: { readonly sent: Pace; readonly received: Pace }
 }
@@ -104,6 +106,7 @@ class HandDrivenRelay implements Relay {
     let queued = 0
     let full = false
     let throttled = false
+    const { onMoved } = this.#options
     const pace = this.#options.pace?.[counter]
     // A slow reader that takes bytes is alive though nothing new is read meanwhile.
     const onDrain = (): void => {
@@ -128,6 +131,7 @@ class HandDrivenRelay implements Relay {
       if (this.#over) return
       this.#lastActivity = this.#options.now()
       this.bytes[counter] += chunk.length
+      onMoved?.(chunk.length)
       queued = output.writableLength === 0 ? 1 : queued + 1
       // Where a chunk is a few bytes, the mark that is counted in bytes comes far too late; a callback is its 'drain'.
       if (queued === MAX_QUEUED) {

@@ -24,6 +24,7 @@ import {
 import type { Judged, Living } from './living.ts'
 import type { SessionRegistry } from './registry.ts'
 import type { RelaySide, Tunnel } from './tunnel.ts'
+import type { YoungCollector } from './young-collector.ts'
 import { resetSocket } from '../reset.ts'
 
 export interface SessionDependencies {
@@ -39,6 +40,7 @@ export interface SessionDependencies {
   readonly registry: Pick<SessionRegistry, 'add' | 'delete'>
   /** Judges live sessions again. */
   readonly limits: Pick<SessionLimits, 'admit'>
+  readonly collector: YoungCollector
   readonly living: Pick<Living, 'generation' | 'opened' | 'accepted'>
   readonly metrics: Metrics
   /** Milliseconds from the client's "connected" until the name inside `passthrough` must be proven. */
@@ -299,12 +301,12 @@ class Session {
     admitted: Admitted,
     pace: Lease['pace'],
   ): Promise<void> {
-    const { metrics, listener, now, nameProofMs, startTls, audit, progressMs } = this.#deps
+    const { metrics, listener, now, nameProofMs, startTls, audit, progressMs, collector } = this.#deps
     const { destination, target } = admitted
     const due = destination.tls === 'passthrough' && !this.#tunnel.facts.passthrough
     const preamble = destination.startTls === null ? null : startTls(destination.startTls).preamble()
     const open = openSession(client, upstream, {
-      ...{ destination, pace },
+      ...{ destination, pace, onMoved: collector.moved },
       proof: due ? { host: target.host, preamble, timeoutMs: nameProofMs } : null,
     })
     this.#relaying = open
