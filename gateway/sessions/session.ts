@@ -38,9 +38,9 @@ export interface SessionDependencies {
   readonly openUpstream: OpenUpstream
   readonly audit: AuditLog
   readonly registry: Pick<SessionRegistry, 'add' | 'delete'>
-  /** Judges live sessions again. */
   readonly limits: Pick<SessionLimits, 'admit'>
   readonly collector: YoungCollector
+  /** Judges live sessions again. */
   readonly living: Pick<Living, 'generation' | 'opened' | 'accepted'>
   readonly metrics: Metrics
   /** Milliseconds from the client's "connected" until the name inside `passthrough` must be proven. */
