@@ -8,7 +8,7 @@ const AFTER_BYTES = 32 * 1024 * 1024
 
 export interface YoungCollector {
   /** A relay has read so many bytes. */
-  moved(bytes: number): void
+  readonly moved: (bytes: number) => void
 }
 
 /** `collect` collects the young generation, in a turn of its own; missing where Node was started without `--expose-gc`. */
@@ -28,5 +28,5 @@ export function createYoungCollector(collect: (() => void) | undefined = exposed
 
 function exposed(): (() => void) | undefined {
   const { gc } = globalThis
-  return gc === undefined ? undefined : () => void gc({ type: 'minor' })
+  return gc === undefined ? undefined : () => gc({ type: 'minor' })
 }
