@@ -70,7 +70,8 @@ export function tie(child: ChildProcess): void {
     listening = true
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(1))
     process.on('exit', () => {
-      for (const left of running) left.kill('SIGKILL')
+      // Not SIGKILL: nginx's workers would outlive their master.
+      for (const left of running) left.kill('SIGTERM')
     })
   }
   running.add(child)
