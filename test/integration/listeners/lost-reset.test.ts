@@ -3,10 +3,25 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { expect, test } from 'vitest'
 import { partnerDestination, startPartner, toLoopback } from '../../fixtures/partner.ts'
-import { createWorld, startTestGateway } from '../../fixtures/world.ts'
+import { createWorld, startTestGateway, type World } from '../../fixtures/world.ts'
 
 const LISTENERS = `  - {name: proxy, address: "127.0.0.1:0", protocol: connect}
   - {name: names, address: "127.0.0.1:0", protocol: sni, serverNames: {bank.egress.internal: partner}}`
+
+/** A workload that begins its handshake. */
+async function dial(world: World, port: number): Promise<{ raw: net.Socket; client: tls.TLSSocket }> {
+  const { chainPem, keyPem } = await world.svid('/payments')
+  const raw = net.connect({ host: '127.0.0.1', port })
+  raw.on('error', () => {})
+  const client = tls.connect({
+    socket: raw,
+    servername: 'bank.egress.internal',
+    checkServerIdentity: () => undefined,
+    ...{ ca: world.root.pem, cert: chainPem, key: keyPem },
+  })
+  client.on('error', () => {})
+  return { raw, client }
+}
 
 const HELLO = () => 'hello'
 /** So much that its end is read only when the service has done its part. */
@@ -29,16 +44,7 @@ test.for<[string, string, (port: number) => string, (socket: tls.TLSSocket) => v
     destinations: partnerDestination(partner.port),
     resolve: toLoopback,
   })
-  const { chainPem, keyPem } = await world.svid('/payments')
-  const raw = net.connect({ host: '127.0.0.1', port: gateway.portOf(listener) })
-  raw.on('error', () => {})
-  const client = tls.connect({
-    socket: raw,
-    servername: 'bank.egress.internal',
-    checkServerIdentity: () => undefined,
-    ...{ ca: world.root.pem, cert: chainPem, key: keyPem },
-  })
-  client.on('error', () => {})
+  const { raw, client } = await dial(world, gateway.portOf(listener))
   client.once('secureConnect', () => {
     client.write(first(partner.port))
     raw.resetAndDestroy()
@@ -70,16 +76,7 @@ test('a reset that comes while the way out is opened is never an end to the serv
       return answer.promise
     },
   })
-  const { chainPem, keyPem } = await world.svid('/payments')
-  const raw = net.connect({ host: '127.0.0.1', port: gateway.portOf('names') })
-  raw.on('error', () => {})
-  const client = tls.connect({
-    socket: raw,
-    servername: 'bank.egress.internal',
-    checkServerIdentity: () => undefined,
-    ...{ ca: world.root.pem, cert: chainPem, key: keyPem },
-  })
-  client.on('error', () => {})
+  const { raw, client } = await dial(world, gateway.portOf('names'))
   client.write(Buffer.alloc(4 * 1024 * 1024, 'part'))
   await asked.promise
   // Until the gateway has read as much as it does of a session that is not open yet: what becomes of the client it does not see then.
