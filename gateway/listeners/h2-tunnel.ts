@@ -82,6 +82,7 @@ export class H2Tunnel implements Tunnel {
     stream.respond({ [HTTP2_HEADER_STATUS]: 200 })
     return {
       stream,
+      ownsChunks: true,
       end: () => stream.end(),
       reset: () => resetStream(stream),
       // After RST_STREAM, or when the connection is lost, Node emits an 'end' that is none.

@@ -1,4 +1,5 @@
 // What happens between the client's "connected" and the end: the proof of the inner name where one is due, then the relay.
+import { Socket } from 'node:net'
 import type { ReasonCode } from '../audit/reasons.ts'
 import type { Destination } from '../config/types.ts'
 import { AdaptedStream } from '../upstream/starttls/adapted-stream.ts'
@@ -12,8 +13,8 @@ import { resetSocket } from '../reset.ts'
 
 export interface OpenSessionOptions {
   readonly destination: Destination
-  /** Told of each chunk that was read. */
-  readonly onMoved?: (bytes: number) => void
+  /** Told of bytes that were read into memory which only V8 will free. */
+  readonly onLeft?: (bytes: number) => void
   /** How fast each direction may go. */
   readonly pace?: RelayOptions['pace']
   /** Null where nothing is left to prove: the gateway spoke TLS itself, nobody does, or the ClientHello was the request. */
@@ -88,7 +89,7 @@ class StagedSession implements OpenSession {
 async function run(
   client: RelaySide,
   upstream: UpstreamConnection,
-  { destination, proof, pace, onMoved }: OpenSessionOptions,
+  { destination, proof, pace, onLeft }: OpenSessionOptions,
   onStage: (stage: Stage) => void,
 ): Promise<RelayResult> {
   const side = new UpstreamSide(upstream)
@@ -110,7 +111,7 @@ async function run(
     now: () => performance.now(),
     judgeUpstreamError: upstream.judgeLateError,
     ...(pace === undefined ? {} : { pace }),
-    ...(onMoved === undefined ? {} : { onMoved }),
+    ...(onLeft === undefined ? {} : { onLeft }),
   })
   onStage(relay)
   return relay.done
@@ -118,9 +119,12 @@ async function run(
 
 class UpstreamSide implements RelaySide {
   readonly stream: RelaySide['stream']
+  readonly ownsChunks: boolean
   readonly #raw: UpstreamConnection['raw']
 
   constructor({ raw, stream }: UpstreamConnection) {
+    // A translator of startTls takes a chunk before it is written.
+    this.ownsChunks = stream instanceof Socket
     this.stream = stream
     this.#raw = raw
   }

@@ -3,6 +3,7 @@
 // turns any end that is not clean on one side into a reset on the other.
 import { SallyportError } from '../../common/errors.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
+import { ChunkWriter } from './chunk-writer.ts'
 import type { Pace } from './flow.ts'
 import type { RelaySide } from './tunnel.ts'
 
@@ -16,8 +17,8 @@ export interface RelayOptions {
   /** Milliseconds on a clock that never goes back. */
   readonly now: () => number
   readonly judgeUpstreamError: (error: Error) => ReasonCode
-  /** Told of each chunk that was read. */
-  readonly onMoved?: (bytes: number) => void
+  /** Told of bytes that were read into memory which only V8 will free. */
+  readonly onLeft?: (bytes: number) => void
   /** How fast each direction may go; missing = as fast as it can. */
   readonly pace?: { readonly sent: Pace; readonly received: Pace }
 }
@@ -106,7 +107,7 @@ class HandDrivenRelay implements Relay {
     let queued = 0
     let full = false
     let throttled = false
-    const { onMoved } = this.#options
+    const writer = new ChunkWriter(source, sink, this.#options.onLeft)
     const pace = this.#options.pace?.[counter]
     // A slow reader that takes bytes is alive though nothing new is read meanwhile.
     const onDrain = (): void => {
@@ -131,13 +132,12 @@ class HandDrivenRelay implements Relay {
       if (this.#over) return
       this.#lastActivity = this.#options.now()
       this.bytes[counter] += chunk.length
-      onMoved?.(chunk.length)
       queued = output.writableLength === 0 ? 1 : queued + 1
       // Where a chunk is a few bytes, the mark that is counted in bytes comes far too late; a callback is its 'drain'.
       if (queued === MAX_QUEUED) {
         output.write(chunk, onDrain)
         onFull()
-      } else if (!output.write(chunk) && output.writableLength >= MAX_WAITING_BYTES) onFull()
+      } else if (!writer.write(chunk) && output.writableLength >= MAX_WAITING_BYTES) onFull()
       if (pace === undefined || pace.spend(chunk.length) || throttled) return
       // The sender is not read meanwhile: TCP, or the window of HTTP/2, tells it to wait.
       throttled = true

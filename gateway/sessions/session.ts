@@ -306,7 +306,7 @@ class Session {
     const due = destination.tls === 'passthrough' && !this.#tunnel.facts.passthrough
     const preamble = destination.startTls === null ? null : startTls(destination.startTls).preamble()
     const open = openSession(client, upstream, {
-      ...{ destination, pace, onMoved: collector.moved },
+      ...{ destination, pace, onLeft: collector.left },
       proof: due ? { host: target.host, preamble, timeoutMs: nameProofMs } : null,
     })
     this.#relaying = open

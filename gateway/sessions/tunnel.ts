@@ -16,6 +16,11 @@ export interface RelaySide {
   endIsReal(): boolean
   /** Calls its argument when an end that has come may be passed on; missing = at once. */
   readonly holdEnd?: (pass: () => void) => void
+  /**
+   * The stream is a socket's or an HTTP/2 stream's own and nothing of ours stands in between: a chunk that it read is
+   * nobody else's, and one that it wrote is not looked at after the callback. Missing = perhaps not.
+   */
+  readonly ownsChunks?: boolean
   /** Called each time it takes no more for now, which may be for ever where a reset was lost. */
   readonly whenFull?: () => void
   /**

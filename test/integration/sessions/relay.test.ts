@@ -219,3 +219,40 @@ test('a slow reader holds few chunks, however small they are, and gets all of th
   expect(Buffer.concat(taken)).toEqual(bytes)
   relay.close('session-drained')
 })
+
+test.for<[string, (socket: net.Socket) => RelaySide]>([
+  ['a socket itself', (socket) => ({ ...side(socket), ownsChunks: true })],
+  ['a stream that takes a chunk long before it is done with it', heldBack],
+])('chunks arrive as they were through %s', async ([, sideOf]) => {
+  await using downstream = await connectedPair()
+  await using upstream = await connectedPair()
+  startRelay({ ...side(downstream.near), ownsChunks: true }, sideOf(upstream.near), {
+    idleTimeoutMs: 60_000,
+    halfCloseTimeoutMs: 60_000,
+    maxDurationMs: null,
+    now: () => performance.now(),
+    judgeUpstreamError: () => 'relay-upstream-reset',
+  })
+  const bytes = randomBytes(8 * 1024 * 1024)
+  downstream.far.end(bytes)
+  const { how, data } = await readToEnding(upstream.far)
+  expect(how).toBe('end')
+  expect(createHash('sha256').update(data).digest('hex')).toBe(
+    createHash('sha256').update(bytes).digest('hex'),
+  )
+})
+
+/** As a translator of startTls may: what it took waits in a queue of its own. */
+function heldBack(socket: net.Socket): RelaySide {
+  const stream = new Duplex({
+    read: () => {},
+    write(chunk: Buffer, _encoding, done) {
+      setImmediate(() => socket.write(chunk))
+      done()
+    },
+    final(done) {
+      setImmediate(() => socket.end(() => done()))
+    },
+  })
+  return { ...side(socket), stream, end: () => stream.end(), closeIsClean: () => stream.writableFinished }
+}

@@ -9,20 +9,20 @@ test('collects after each 32 MiB, and in a turn of its own', async () => {
   const collector = createYoungCollector(() => {
     collected += 1
   })
-  for (let chunk = 0; chunk < 31; chunk++) collector.moved(MIB)
+  for (let chunk = 0; chunk < 31; chunk++) collector.left(MIB)
   await turn()
   expect(collected).toBe(0)
-  collector.moved(MIB)
+  collector.left(MIB)
   expect(collected).toBe(0)
   await turn()
   expect(collected).toBe(1)
   for (let chunk = 0; chunk < 64; chunk++) {
-    collector.moved(MIB)
+    collector.left(MIB)
     await turn()
   }
   expect(collected).toBe(3)
 })
 
 test('does nothing where Node was started without a way to collect', () => {
-  expect(() => createYoungCollector(undefined).moved(1024 * MIB)).not.toThrow()
+  expect(() => createYoungCollector(undefined).left(1024 * MIB)).not.toThrow()
 })
