@@ -1,8 +1,12 @@
 // Work that need not be done at once, a little in each turn of the event loop: when a change ends thousands of sessions,
 // those that are still open are to be cut before the records of those that were are written. In order, each once.
 
-/** Of each turn. Small, so that it takes little from who is in a hurry; with nobody there, turns follow each other at once. */
+/** Of each turn. With nobody there, turns follow each other at once. */
 const SLICE_MS = 1
+/** A turn in which others took so long has somebody in a hurry. Then one item is done and no more, */
+const BUSY_MS = 4
+/** unless something has waited for so long: what waits is lost when the process is killed. */
+const PATIENCE_MS = 1_000
 
 export class Later<Item> {
   readonly #work: (item: Item) => void
@@ -10,6 +14,9 @@ export class Later<Item> {
   #waiting: Item[] = []
   #next = 0
   #coming = false
+  /** When the first of those that wait came, and when this had its turn. */
+  #since = 0
+  #lastTurn = 0
 
   constructor(work: (item: Item) => void, monotonic: () => number = () => performance.now()) {
     this.#work = work
@@ -21,6 +28,7 @@ export class Later<Item> {
   }
 
   add(item: Item): void {
+    if (this.length === 0) this.#since = this.#lastTurn = this.#monotonic()
     this.#waiting.push(item)
     if (!this.#coming) this.#schedule()
   }
@@ -34,7 +42,10 @@ export class Later<Item> {
     this.#coming = true
     setImmediate(() => {
       this.#coming = false
-      this.#until(this.#monotonic() + SLICE_MS)
+      const now = this.#monotonic()
+      const hurried = now - this.#lastTurn >= BUSY_MS && now - this.#since < PATIENCE_MS
+      this.#until(hurried ? now : now + SLICE_MS)
+      this.#lastTurn = this.#monotonic()
       if (this.length > 0) this.#schedule()
     })
   }

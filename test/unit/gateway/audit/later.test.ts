@@ -54,3 +54,25 @@ test('no more in a turn than a millisecond takes', async () => {
   await nextTurn()
   expect(done).toEqual([0, 1, 2, 3, 4, 5])
 })
+
+test('one in a turn where others are in a hurry, until the first has waited for a second', async () => {
+  let clock = 0
+  const done: number[] = []
+  const later = new Later<number>(
+    (item) => {
+      clock += 0.4
+      done.push(item)
+    },
+    () => clock,
+  )
+  for (let item = 0; item < 400; item += 1) later.add(item)
+  for (let turn = 0; turn < 240; turn += 1) {
+    clock += 4
+    await nextTurn()
+    if (clock < 1_000) expect(done).toHaveLength(turn + 1)
+  }
+  const early = done.length
+  clock += 4
+  await nextTurn()
+  expect(done).toHaveLength(early + 3)
+})
