@@ -48,6 +48,8 @@ export function tap(raw: Socket): Tapped {
   const parts: Buffer[] = []
   let kept = 0
   const stream = new Duplex({
+    // Its own end must not close what lies over it, where a slow reader still has the rest to read.
+    autoDestroy: false,
     // As for the socket itself: each side ends alone.
     allowHalfOpen: true,
     read: () => void raw.resume(),
@@ -68,7 +70,10 @@ export function tap(raw: Socket): Tapped {
   })
   raw.on('end', () => stream.push(null))
   raw.on('error', (error) => stream.destroy(error))
-  raw.on('close', () => stream.destroy())
+  raw.on('close', () => {
+    // After an end in good order a slow reader still has the rest to read.
+    if (!raw.readableEnded) stream.destroy()
+  })
   raw.pause()
   return { stream, first: () => Buffer.concat(parts) }
 }

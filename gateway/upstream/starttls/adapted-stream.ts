@@ -78,10 +78,15 @@ export class AdaptedStream extends Duplex {
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    if (this.#inner.writableFinished || this.#inner.destroyed) return done()
-    this.#inner.once('finish', () => done())
-    this.#inner.once('close', () => done())
-    this.#inner.end()
+    const inner = this.#inner
+    if (inner.writableFinished || inner.destroyed) return done()
+    // Both come in good order, and a second call is an error that a slow reader would lose the rest by.
+    const once = (): void => {
+      inner.off('finish', once).off('close', once)
+      done()
+    }
+    inner.on('finish', once).on('close', once)
+    inner.end()
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {

@@ -196,3 +196,19 @@ describe('in the way', () => {
     expect((await readToEnding(failing.stream)).error).toBe(FAILURE)
   })
 })
+
+test('a reader that pauses before the end gets it, though the connection closed in good order meanwhile', async () => {
+  await using place = await adapted(OPEN)
+  const { stream, far, near, errors } = place
+  const closed = closing(near)
+  stream.end()
+  stream.on('data', () => stream.pause())
+  far.end('the rest')
+  far.resume()
+  await closed
+  await new Promise((resolve) => setImmediate(resolve))
+  const ended = once(stream, 'end')
+  stream.resume()
+  await ended
+  expect(errors).toEqual([])
+})
