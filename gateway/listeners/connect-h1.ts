@@ -137,7 +137,7 @@ class H1Tunnel implements Tunnel {
     const holdEnd = writeFirst(tls, raw, `HTTP/${this.#request.version} 200 Connection established\r\n\r\n`)
     return {
       stream: tls,
-      ownsChunks: true,
+      chunks: 'both',
       end: () => tls.end(),
       // destroy() on the TLS socket would reach the peer as a clean end (nodejs/node#49484).
       reset: () => resetSocket(raw),

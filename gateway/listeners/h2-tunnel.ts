@@ -82,7 +82,8 @@ export class H2Tunnel implements Tunnel {
     stream.respond({ [HTTP2_HEADER_STATUS]: 200 })
     return {
       stream,
-      ownsChunks: true,
+      // What nghttp2 read it may have a pointer to still.
+      chunks: 'written',
       end: () => stream.end(),
       reset: () => resetStream(stream),
       // After RST_STREAM, or when the connection is lost, Node emits an 'end' that is none.

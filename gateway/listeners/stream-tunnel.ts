@@ -55,7 +55,7 @@ export class StreamTunnel implements Tunnel {
     const lost = stream instanceof TLSSocket ? tryEnd(stream, this.#raw) : {}
     return {
       stream,
-      ownsChunks: true,
+      chunks: 'both',
       end: () => stream.end(),
       // destroy() on a TLS socket would reach the peer as a clean end (nodejs/node#49484).
       reset: () => resetSocket(this.#raw),

@@ -18,7 +18,7 @@ export class ChunkWriter {
   /** `onLeft` is told of bytes whose memory is left to V8. */
   constructor(source: RelaySide, sink: RelaySide, onLeft?: (bytes: number) => void) {
     this.#output = sink.stream
-    this.#mayFree = source.ownsChunks === true && sink.ownsChunks === true
+    this.#mayFree = source.chunks === 'both' && sink.chunks !== undefined
     this.#onLeft = onLeft
   }
 
@@ -33,7 +33,7 @@ export class ChunkWriter {
     return this.#output.write(chunk, this.#onWritten)
   }
 
-  /** The memory of a chunk that has all of it. A slice of something larger, as each DATA frame of HTTP/2 is, shares it. */
+  /** The memory of a chunk that has all of it; a slice of something larger shares it. */
   #freeable(chunk: Buffer): ArrayBuffer | null {
     const { buffer } = chunk
     // The first one may have been put back by who read it before the relay, and looks at it still.

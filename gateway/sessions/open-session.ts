@@ -119,12 +119,12 @@ async function run(
 
 class UpstreamSide implements RelaySide {
   readonly stream: RelaySide['stream']
-  readonly ownsChunks: boolean
+  readonly chunks?: 'both'
   readonly #raw: UpstreamConnection['raw']
 
   constructor({ raw, stream }: UpstreamConnection) {
     // A translator of startTls takes a chunk before it is written.
-    this.ownsChunks = stream instanceof Socket
+    if (stream instanceof Socket) this.chunks = 'both'
     this.stream = stream
     this.#raw = raw
   }

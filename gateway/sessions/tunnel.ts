@@ -17,10 +17,10 @@ export interface RelaySide {
   /** Calls its argument when an end that has come may be passed on; missing = at once. */
   readonly holdEnd?: (pass: () => void) => void
   /**
-   * The stream is a socket's or an HTTP/2 stream's own and nothing of ours stands in between: a chunk that it read is
-   * nobody else's, and one that it wrote is not looked at after the callback. Missing = perhaps not.
+   * `written`: nothing of ours stands between the stream and Node, so that a chunk is not looked at after the callback of its
+   * write. `both`: and the stream is a socket's own, so that a chunk which it read is nobody else's. Missing = neither.
    */
-  readonly ownsChunks?: boolean
+  readonly chunks?: 'written' | 'both'
   /** Called each time it takes no more for now, which may be for ever where a reset was lost. */
   readonly whenFull?: () => void
   /**

@@ -221,12 +221,12 @@ test('a slow reader holds few chunks, however small they are, and gets all of th
 })
 
 test.for<[string, (socket: net.Socket) => RelaySide]>([
-  ['a socket itself', (socket) => ({ ...side(socket), ownsChunks: true })],
+  ['a socket itself', (socket) => ({ ...side(socket), chunks: 'both' })],
   ['a stream that takes a chunk long before it is done with it', heldBack],
 ])('chunks arrive as they were through %s', async ([, sideOf]) => {
   await using downstream = await connectedPair()
   await using upstream = await connectedPair()
-  startRelay({ ...side(downstream.near), ownsChunks: true }, sideOf(upstream.near), {
+  startRelay({ ...side(downstream.near), chunks: 'both' }, sideOf(upstream.near), {
     idleTimeoutMs: 60_000,
     halfCloseTimeoutMs: 60_000,
     maxDurationMs: null,

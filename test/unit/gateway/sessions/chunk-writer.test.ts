@@ -5,6 +5,8 @@ import type { RelaySide } from '../../../../gateway/sessions/tunnel.ts'
 
 const SIZE = 16 * 1024
 
+type Chunks = 'written' | 'both' | null
+
 interface Scene {
   readonly writer: ChunkWriter
   /** Bytes whose memory is left to V8. */
@@ -13,21 +15,25 @@ interface Scene {
   readonly finish: (error?: Error) => Promise<void>
 }
 
-function scene(owns: { source?: boolean; sink?: boolean } = {}): Scene {
+function scene(of: { source?: Chunks; sink?: Chunks } = {}): Scene {
   const unfinished: ((error?: Error | null) => void)[] = []
   const stream = new Duplex({
     read: () => {},
     write: (_chunk, _encoding, done) => void unfinished.push(done),
   })
   stream.on('error', () => {})
-  const side = (ownsChunks = true): RelaySide => ({
-    ...{ stream, ownsChunks, end: () => {}, reset: () => {} },
-    ...{ endIsReal: () => true, closeIsClean: () => true },
+  const side = (chunks: Chunks): RelaySide => ({
+    ...{ stream, end: () => {}, reset: () => {}, endIsReal: () => true, closeIsClean: () => true },
+    ...(chunks === null ? {} : { chunks }),
   })
   let left = 0
-  const writer = new ChunkWriter(side(owns.source), side(owns.sink), (bytes) => {
-    left += bytes
-  })
+  const writer = new ChunkWriter(
+    side(of.source === undefined ? 'both' : of.source),
+    side(of.sink === undefined ? 'written' : of.sink),
+    (bytes) => {
+      left += bytes
+    },
+  )
   return {
     writer,
     left: () => left,
@@ -59,10 +65,10 @@ describe('the memory of a chunk', () => {
   test.for<[string, Parameters<typeof scene>[0], () => Buffer]>([
     ['a chunk that has a part of it', {}, () => whole(2 * SIZE).subarray(SIZE)],
     ['a small one', {}, () => whole(1024)],
-    ['a source that may keep what it gave', { source: false }, () => whole()],
-    ['a sink that may keep what it took', { sink: false }, () => whole()],
-  ])('is left to V8 for %s', async ([, owns, make]) => {
-    const { writer, left, finish } = scene(owns)
+    ['a source that may keep what it gave', { source: 'written' }, () => whole()],
+    ['a sink that may keep what it took', { sink: null }, () => whole()],
+  ])('is left to V8 for %s', async ([, of, make]) => {
+    const { writer, left, finish } = scene(of)
     const chunk = make()
     const { length } = chunk
     writer.write(whole())

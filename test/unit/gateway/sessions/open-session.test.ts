@@ -29,7 +29,12 @@ test('what a translator of startTls has taken stays as it is until the server to
     ...{ fromClient: none, fromServer: none, serverEnded: none },
   })
   const side = {
-    ...{ stream: client.near, ownsChunks: true, end: () => {}, reset: () => client.near.resetAndDestroy() },
+    ...{
+      stream: client.near,
+      chunks: 'both' as const,
+      end: () => {},
+      reset: () => client.near.resetAndDestroy(),
+    },
     ...{ endIsReal: () => true, closeIsClean: () => true },
   }
   const upstream = { raw: server.near, stream, judgeLateError: () => 'relay-upstream-reset' }
