@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { ClientCertificateEntry, Destination } from '../config/types.ts'
 import type { KeyShares } from './client-certificates.ts'
-import type { SessionCache, SessionOrigin } from './session-cache.ts'
+import type { KeyOwner, SessionCache, SessionOrigin } from './session-cache.ts'
 import { withoutPeer } from './session-der.ts'
 import type { TlsWatch } from './tls-watch.ts'
 
@@ -23,7 +23,8 @@ const HOUR_MS = 3_600_000
 /** Until the connection is confirmed. A server may send any number of tickets. */
 const MAX_WAITING = 4
 
-const generations = new WeakMap<Destination, number>()
+/** One for each state of a destination, which all its sessions share. */
+const owners = new WeakMap<Destination, KeyOwner>()
 let generation = 0
 const digests = new WeakMap<readonly string[], string>()
 
@@ -32,7 +33,7 @@ export function sessionKey({ destination, entry, host, port, name }: SessionScop
   const { roots, pins, minVersion, alpn } = destination
   const verified = [
     // A destination that was replaced is another one, whatever was changed in it.
-    generationOf(destination),
+    ownerOf(destination).generation,
     ...[destination.name, host, port, name],
     entry?.keyPair.leafSha256 ?? null,
     roots === 'system' ? roots : digestOf(roots),
@@ -41,12 +42,13 @@ export function sessionKey({ destination, entry, host, port, name }: SessionScop
   return createHash('sha256').update(JSON.stringify(verified)).digest('base64')
 }
 
-function generationOf(destination: Destination): number {
-  const known = generations.get(destination)
+function ownerOf(destination: Destination): KeyOwner {
+  const known = owners.get(destination)
   if (known !== undefined) return known
   generation += 1
-  generations.set(destination, generation)
-  return generation
+  const owner = { destination: destination.name, generation }
+  owners.set(destination, owner)
+  return owner
 }
 
 function digestOf(roots: readonly string[]): string {
@@ -88,6 +90,7 @@ class TicketKeeper implements Resumption {
   readonly shares: KeyShares
   readonly #sessions: SessionCache
   readonly #key: string
+  readonly #owner: KeyOwner
   readonly #now: () => number
   readonly #entry: ClientCertificateEntry | null
   readonly #offered: SessionOrigin | null
@@ -98,6 +101,7 @@ class TicketKeeper implements Resumption {
 
   constructor(sessions: SessionCache, scope: SessionScope, now: () => number) {
     this.#key = sessionKey(scope)
+    this.#owner = ownerOf(scope.destination)
     const offered = sessions.take(this.#key)
     this.session = offered?.session ?? null
     this.offersTls13 = offered?.singleUse === true
@@ -142,7 +146,7 @@ class TicketKeeper implements Resumption {
     if (origin === null) return
     // Below TLS 1.3 Node takes a session without a certificate for one of a server that showed none, and refuses it.
     const kept = singleUse ? withoutPeer(session) : session
-    this.#sessions.put(this.#key, { session: kept, origin, singleUse })
+    this.#sessions.put(this.#key, { session: kept, origin, singleUse }, this.#owner)
   }
 }
 

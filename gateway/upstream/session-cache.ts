@@ -1,6 +1,7 @@
 // The TLS sessions that servers gave us for a next time, by a key that says everything which the full handshake verified
 // (resumption.ts): on a resumed session Node checks neither chain nor name nor pins, so a session under a wrong key is an
-// unverified server. Holds secrets of old sessions, in memory alone, few of them and for an hour at most.
+// unverified server. Holds secrets of old sessions, in memory alone, few of them, for an hour at most and no longer than their
+// destination stays what it is.
 import type { ServerProof } from './server-proof.ts'
 import type { KeyShares } from './client-certificates.ts'
 
@@ -33,6 +34,21 @@ const MAX_PER_KEY = 4
 const MAX_SESSION_BYTES = 16 * 1024
 const MAX_BYTES = 16 * 1024 * 1024
 
+/** How often sessions that have ended are looked for: a key that nobody asks for any more would keep its secrets. */
+const SWEEP_MS = 60_000
+
+/** What a key speaks of. Nobody asks for keys of an earlier state of a destination any more. */
+export interface KeyOwner {
+  readonly destination: string
+  /** Grows with each change of the destination. */
+  readonly generation: number
+}
+
+interface Entry {
+  readonly sessions: readonly StoredSession[]
+  readonly destination: string | null
+}
+
 export interface SessionCacheOptions {
   /** Milliseconds since 1970; default `Date.now`. */
   readonly now?: () => number
@@ -40,16 +56,22 @@ export interface SessionCacheOptions {
   readonly maxBytes?: number
 }
 
+const NOTHING: Entry = { sessions: [], destination: null }
+
 export class SessionCache {
   /** The least recently used key first. */
-  readonly #keys = new Map<string, StoredSession[]>()
+  readonly #keys = new Map<string, Entry>()
+  /** The keys of each destination as it is now. */
+  readonly #owned = new Map<string, { readonly generation: number; readonly keys: Set<string> }>()
   readonly #now: () => number
   readonly #maxBytes: number
   #bytes = 0
+  #sweptAt: number
 
   constructor({ now = Date.now, maxBytes = MAX_BYTES }: SessionCacheOptions = {}) {
     this.#now = now
     this.#maxBytes = maxBytes
+    this.#sweptAt = now()
   }
 
   /** Of all sessions together. */
@@ -59,17 +81,23 @@ export class SessionCache {
 
   /** The newest session of the key that has not ended; a single-use one is gone with it. */
   take(key: string): StoredSession | null {
-    const kept = this.#remove(key).filter(({ origin }) => origin.endsAt > this.#now())
+    const { sessions, destination } = this.#remove(key)
+    const kept = this.#alive(sessions)
     const newest = kept.at(-1) ?? null
-    this.#add(key, newest?.singleUse === true ? kept.slice(0, -1) : kept)
+    this.#add(key, { sessions: newest?.singleUse === true ? kept.slice(0, -1) : kept, destination })
     return newest
   }
 
-  put(key: string, stored: StoredSession): void {
+  /** Without an owner, the key is nobody's and ends with its sessions. */
+  put(key: string, stored: StoredSession, owner?: KeyOwner): void {
     if (stored.session.length > MAX_SESSION_BYTES || stored.origin.endsAt <= this.#now()) return
+    if (owner !== undefined && !this.#isCurrent(owner)) return
     // A session of TLS 1.2 is good for any number of times, so the newest alone is worth its place.
-    const others = this.#remove(key).filter(({ singleUse }) => singleUse && stored.singleUse)
-    this.#add(key, [...others, stored].slice(-MAX_PER_KEY))
+    const others = this.#remove(key).sessions.filter(({ singleUse }) => singleUse && stored.singleUse)
+    if (owner !== undefined) this.#supersede(owner)
+    const sessions = [...others, stored].slice(-MAX_PER_KEY)
+    this.#add(key, { sessions, destination: owner?.destination ?? null })
+    if (this.#now() - this.#sweptAt >= SWEEP_MS) this.#sweep()
     for (const oldest of this.#keys.keys()) {
       if (this.#bytes <= this.#maxBytes) break
       this.#remove(oldest)
@@ -81,17 +109,47 @@ export class SessionCache {
     this.#remove(key)
   }
 
-  #add(key: string, sessions: StoredSession[]): void {
-    if (sessions.length === 0) return
-    this.#keys.set(key, sessions)
-    this.#bytes += sizeOf(sessions)
+  #alive(sessions: readonly StoredSession[]): readonly StoredSession[] {
+    return sessions.filter(({ origin }) => origin.endsAt > this.#now())
   }
 
-  #remove(key: string): readonly StoredSession[] {
-    const sessions = this.#keys.get(key) ?? []
+  #isCurrent({ destination, generation }: KeyOwner): boolean {
+    return generation >= (this.#owned.get(destination)?.generation ?? generation)
+  }
+
+  /** Forgets all keys of the destination as it was before. */
+  #supersede({ destination, generation }: KeyOwner): void {
+    const before = this.#owned.get(destination)
+    if (before?.generation === generation) return
+    for (const key of before?.keys ?? []) this.#remove(key)
+    this.#owned.set(destination, { generation, keys: new Set() })
+  }
+
+  #sweep(): void {
+    this.#sweptAt = this.#now()
+    for (const [key, { sessions, destination }] of this.#keys) {
+      const kept = this.#alive(sessions)
+      if (kept.length === 0) this.#remove(key)
+      else {
+        this.#keys.set(key, { sessions: kept, destination })
+        this.#bytes += sizeOf(kept) - sizeOf(sessions)
+      }
+    }
+  }
+
+  #add(key: string, entry: Entry): void {
+    if (entry.sessions.length === 0) return
+    this.#keys.set(key, entry)
+    this.#bytes += sizeOf(entry.sessions)
+    if (entry.destination !== null) this.#owned.get(entry.destination)?.keys.add(key)
+  }
+
+  #remove(key: string): Entry {
+    const entry = this.#keys.get(key) ?? NOTHING
     this.#keys.delete(key)
-    this.#bytes -= sizeOf(sessions)
-    return sessions
+    this.#bytes -= sizeOf(entry.sessions)
+    if (entry.destination !== null) this.#owned.get(entry.destination)?.keys.delete(key)
+    return entry
   }
 }
 

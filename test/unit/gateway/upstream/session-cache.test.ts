@@ -95,20 +95,66 @@ test('forget drops all of a key', () => {
   expect([sessions.take('a'), textOf(sessions.take('b'))]).toEqual([null, '3'])
 })
 
+describe('keys of a destination as it was before', () => {
+  const before = { destination: 'bank', generation: 1 }
+  const after = { destination: 'bank', generation: 2 }
+
+  test('go with the first of it as it is now, and those of others stay', () => {
+    const { sessions } = cache()
+    for (const key of 'ab') sessions.put(key, stored(key), before)
+    sessions.put('c', stored('c'), { destination: 'other', generation: 1 })
+    sessions.put('d', stored('d'))
+    sessions.put('e', stored('e'), after)
+    expect(sessions.bytes).toBe(3)
+    expect(['a', 'b', 'c', 'd', 'e'].map((key) => textOf(sessions.take(key)))).toEqual([
+      null,
+      null,
+      'c',
+      'd',
+      'e',
+    ])
+  })
+
+  test('are kept no more from then on', () => {
+    const { sessions } = cache()
+    sessions.put('a', stored('a'), after)
+    sessions.put('b', stored('b'), before)
+    expect(textOf(sessions.take('b'))).toBe(null)
+    sessions.put('a', stored('2'), after)
+    expect(sessions.bytes).toBe(2)
+  })
+})
+
+test('what has ended goes though nobody asks for it', () => {
+  const { sessions, clock } = cache()
+  sessions.put('a', stored('1', { endsAt: 10 }))
+  sessions.put('b', stored('2', { endsAt: 10 }))
+  sessions.put('b', stored('3', { endsAt: 100_000 }))
+  clock.now = 60_000
+  sessions.put('c', stored('4', { endsAt: 100_000 }))
+  expect(sessions.bytes).toBe(2)
+  expect(textOf(sessions.take('b'))).toBe('3')
+})
+
 test('whatever is done, it stays within its bytes, and no single-use session comes twice', () => {
   const action = fc.record({
     key: fc.constantFrom('a', 'b', 'c'),
     act: fc.constantFrom('put', 'put', 'take', 'forget'),
     size: fc.integer({ min: 1, max: 40 }),
     endsAt: fc.integer({ min: 0, max: 30 }),
+    owner: fc.option(
+      fc.record({ destination: fc.constantFrom('x', 'y'), generation: fc.integer({ min: 1, max: 3 }) }),
+      { nil: undefined },
+    ),
+    wait: fc.constantFrom(1, 1, 1, 60_000),
   })
   fc.assert(
     fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
       const { sessions, clock } = cache({ maxBytes: 100 })
       const given = new Set<StoredSession>()
-      for (const { key, act, size, endsAt } of actions) {
-        clock.now += 1
-        if (act === 'put') sessions.put(key, stored('x'.repeat(size), { endsAt: clock.now + endsAt }))
+      for (const { key, act, size, endsAt, owner, wait } of actions) {
+        clock.now += wait
+        if (act === 'put') sessions.put(key, stored('x'.repeat(size), { endsAt: clock.now + endsAt }), owner)
         else if (act === 'forget') sessions.forget(key)
         else {
           const taken = sessions.take(key)
