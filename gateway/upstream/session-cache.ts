@@ -135,6 +135,7 @@ export class SessionCache {
         this.#bytes += sizeOf(kept) - sizeOf(sessions)
       }
     }
+    for (const [destination, { keys }] of this.#owned) if (keys.size === 0) this.#owned.delete(destination)
   }
 
   #add(key: string, entry: Entry): void {
