@@ -26,6 +26,7 @@ import { type Sources, Watches, type WatchesOptions } from './reload/watches.ts'
 import type { RevocationQuestion } from './revocations/list.ts'
 import { type FirstRevocations, RevocationKeeper } from './revocations/keeper.ts'
 import { SessionLimits } from './sessions/limits.ts'
+import { createCutting } from './sessions/cutting.ts'
 import { createYoungCollector } from './sessions/young-collector.ts'
 import { Moments } from './sessions/moments.ts'
 import { startLiving, type StartLivingOptions } from './sessions/start-living.ts'
@@ -170,6 +171,7 @@ export async function createCore(
     ...live,
     newId: createIds({ now, random: randomBytes }),
     collector: createYoungCollector(),
+    cutting: createCutting(),
     identifyNetwork: inForce.identifyNetwork,
     policy: inForce.policy,
     revision: inForce.revision,

@@ -2,9 +2,9 @@
 // lines of a chain can tell that none was changed, left out or put in between (design §5.6).
 import { hash } from 'node:crypto'
 import type { KeyPair } from '../config/types.ts'
+import { Later } from '../later.ts'
 import { checkpointEvent, checkSize, signCheckpoint } from './checkpoint.ts'
 import type { AttemptFacts, AuditEvent, AuditLog, ChainEnd, Revision } from './events.ts'
-import { Later } from './later.ts'
 import { type Closing, closedEvent, openedEvent, progressEvent } from './record.ts'
 import type { Link } from './record.ts'
 import type { Sink } from './sink.ts'

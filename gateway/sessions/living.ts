@@ -13,7 +13,7 @@ import type { Renewals } from './renewals.ts'
 /** Of the event loop at a time; then relays have their turn. */
 const SLICE_MS = 8
 /** In one slice: what a closed session has left to do (its record, its sockets) comes after the slice. */
-const MAX_CLOSED_PER_SLICE = 64
+const MAX_CLOSED_PER_SLICE = 256
 
 /** How fast sessions that were hit by a roll-over are closed: each comes back with a handshake. */
 const MS_PER_CLOSE = 10

@@ -22,8 +22,8 @@ export interface NameProof {
   readonly done: Promise<NameProofResult>
   /** Of the preamble, passed on so far. */
   readonly bytes: { readonly sent: number; readonly received: number }
-  /** Resets both sides with the reason given; a proof that is over is left alone. */
-  close(code: ReasonCode, detail?: string | null): void
+  /** Resets both sides with the reason given; a proof that is over is left alone: false. */
+  close(code: ReasonCode, detail?: string | null): boolean
 }
 
 /** Starts to read from both sides, whose streams must be paused. */
@@ -62,8 +62,10 @@ class RunningProof implements NameProof {
     })
   }
 
-  close(code: ReasonCode, detail: string | null = null): void {
+  close(code: ReasonCode, detail: string | null = null): boolean {
+    if (this.#over) return false
     this.#fail({ code, by: 'gateway', detail })
+    return true
   }
 
   #watch(

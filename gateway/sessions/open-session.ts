@@ -5,6 +5,7 @@ import type { Destination } from '../config/types.ts'
 import { AdaptedStream } from '../upstream/starttls/adapted-stream.ts'
 import type { Preamble } from '../upstream/starttls/types.ts'
 import type { UpstreamConnection } from '../upstream/types.ts'
+import type { Cutting } from './cutting.ts'
 import { InnerHello } from './inner-hello.ts'
 import { startNameProof } from './name-proof.ts'
 import { type RelayOptions, type RelayResult, startRelay } from './relay.ts'
@@ -15,6 +16,8 @@ export interface OpenSessionOptions {
   readonly destination: Destination
   /** Told of bytes that were read into memory which only V8 will free. */
   readonly onLeft?: (bytes: number) => void
+  /** Takes what is left to do when the client is cut from outside. */
+  readonly cutting?: Cutting
   /** How fast each direction may go. */
   readonly pace?: RelayOptions['pace']
   /** Null where nothing is left to prove: the gateway spoke TLS itself, nobody does, or the ClientHello was the request. */
@@ -33,15 +36,19 @@ export interface OpenSession {
   readonly bytes: { readonly sent: number; readonly received: number }
   /** By `performance.now()`: when a byte last moved, in either direction. */
   readonly lastActivityAt: number
-  /** Resets both sides with the reason given; a session that is over is left alone. */
-  close(code: ReasonCode, detail?: string | null): void
+  /**
+   * Resets both sides with the reason given; a session that is over is left alone. True where this is what ended it: no
+   * byte moves any more, though `done` comes later.
+   */
+  close(code: ReasonCode, detail?: string | null): boolean
 }
 
 interface Stage {
   readonly bytes: { readonly sent: number; readonly received: number }
   /** Missing where it moves nothing of the session itself. */
   readonly lastActivityAt?: number
-  close(code: ReasonCode, detail: string | null): void
+  /** True where it is known that this ended it. */
+  close(code: ReasonCode, detail: string | null): boolean
 }
 
 /** `upstream.facts` has the name from the moment in which it is proven. */
@@ -76,9 +83,9 @@ class StagedSession implements OpenSession {
     return this.#stages.at(-1)?.lastActivityAt ?? this.#startedAt
   }
 
-  close(code: ReasonCode, detail: string | null = null): void {
+  close(code: ReasonCode, detail: string | null = null): boolean {
     this.#closing ??= { code, detail }
-    this.#stages.at(-1)?.close(code, detail)
+    return this.#stages.at(-1)?.close(code, detail) ?? false
   }
 
   #sum(key: 'sent' | 'received'): number {
@@ -89,7 +96,7 @@ class StagedSession implements OpenSession {
 async function run(
   client: RelaySide,
   upstream: UpstreamConnection,
-  { destination, proof, pace, onLeft }: OpenSessionOptions,
+  { destination, proof, pace, onLeft, cutting }: OpenSessionOptions,
   onStage: (stage: Stage) => void,
 ): Promise<RelayResult> {
   const side = new UpstreamSide(upstream)
@@ -112,6 +119,7 @@ async function run(
     judgeUpstreamError: upstream.judgeLateError,
     ...(pace === undefined ? {} : { pace }),
     ...(onLeft === undefined ? {} : { onLeft }),
+    ...(cutting === undefined ? {} : { cutting }),
   })
   onStage(relay)
   return relay.done

@@ -4,6 +4,7 @@
 import { SallyportError } from '../../common/errors.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
 import { ChunkWriter } from './chunk-writer.ts'
+import type { Cutting } from './cutting.ts'
 import type { Pace } from './flow.ts'
 import type { RelaySide } from './tunnel.ts'
 
@@ -19,6 +20,8 @@ export interface RelayOptions {
   readonly judgeUpstreamError: (error: Error) => ReasonCode
   /** Told of bytes that were read into memory which only V8 will free. */
   readonly onLeft?: (bytes: number) => void
+  /** Takes what is left to do when the client is cut from outside; missing = it is done at once. */
+  readonly cutting?: Cutting
   /** How fast each direction may go; missing = as fast as it can. */
   readonly pace?: { readonly sent: Pace; readonly received: Pace }
 }
@@ -36,8 +39,11 @@ export interface Relay {
   readonly bytes: { sent: number; received: number }
   /** By `now`: when a byte last moved. */
   readonly lastActivityAt: number
-  /** Resets both sides with the reason given; a relay that is over already is left alone. */
-  close(code: ReasonCode, detail?: string | null): void
+  /**
+   * Moves no byte any more, resets the client at once and the service soon, with the reason given. A relay that is over
+   * already is left alone: false.
+   */
+  close(code: ReasonCode, detail?: string | null): boolean
 }
 
 type Party = 'client' | 'upstream'
@@ -52,6 +58,13 @@ const MAX_WAITING_BYTES = 128 * 1024
 const MAX_QUEUED = 256
 /** After both directions have ended, a peer that never closes its socket gets this long before it is cut. */
 const LINGER_MS = 5_000
+
+const AT_ONCE: Cutting = {
+  rest(reset, end) {
+    reset()
+    end()
+  },
+}
 
 /** Starts to relay between `client` and `upstream`; both streams must be paused and error-free. */
 export function startRelay(client: RelaySide, upstream: RelaySide, options: RelayOptions): Relay {
@@ -95,8 +108,15 @@ class HandDrivenRelay implements Relay {
     return this.#lastActivity
   }
 
-  close(code: ReasonCode, detail: string | null = null): void {
-    this.#abort({ code, by: 'gateway', detail })
+  close(code: ReasonCode, detail: string | null = null): boolean {
+    if (this.#over) return false
+    this.#stop()
+    this.#client.reset()
+    const reset = () => this.#upstream.reset()
+    const end = () => this.#resolve({ code, by: 'gateway', detail })
+    const { cutting = AT_ONCE } = this.#options
+    cutting.rest(reset, end)
+    return true
   }
 
   /** One direction: what `source` says goes to `sink`, at the pace of `sink`. */
@@ -212,9 +232,13 @@ class HandDrivenRelay implements Relay {
   }
 
   #finish(result: RelayResult): void {
+    this.#stop()
+    this.#resolve(result)
+  }
+
+  #stop(): void {
     this.#over = true
     if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#resolve(result)
   }
 
   /** One timer for all limits, moved lazily: a timer re-armed for every chunk would cost more than the copy. */

@@ -24,6 +24,7 @@ import {
 import type { Judged, Living } from './living.ts'
 import type { SessionRegistry } from './registry.ts'
 import type { RelaySide, Tunnel } from './tunnel.ts'
+import type { Cutting } from './cutting.ts'
 import type { YoungCollector } from './young-collector.ts'
 import { resetSocket } from '../reset.ts'
 
@@ -40,6 +41,7 @@ export interface SessionDependencies {
   readonly registry: Pick<SessionRegistry, 'add' | 'delete'>
   readonly limits: Pick<SessionLimits, 'admit'>
   readonly collector: YoungCollector
+  readonly cutting: Cutting
   /** Judges live sessions again. */
   readonly living: Pick<Living, 'generation' | 'opened' | 'accepted'>
   readonly metrics: Metrics
@@ -301,12 +303,13 @@ class Session {
     admitted: Admitted,
     pace: Lease['pace'],
   ): Promise<void> {
-    const { metrics, listener, now, nameProofMs, startTls, audit, progressMs, collector } = this.#deps
+    const { metrics, listener, now, nameProofMs, startTls, audit, progressMs, collector, cutting } =
+      this.#deps
     const { destination, target } = admitted
     const due = destination.tls === 'passthrough' && !this.#tunnel.facts.passthrough
     const preamble = destination.startTls === null ? null : startTls(destination.startTls).preamble()
     const open = openSession(client, upstream, {
-      ...{ destination, pace, onLeft: collector.left },
+      ...{ destination, pace, onLeft: collector.left, cutting },
       proof: due ? { host: target.host, preamble, timeoutMs: nameProofMs } : null,
     })
     this.#relaying = open
@@ -321,8 +324,11 @@ class Session {
   /** Ends the session from outside: what is still opening is cancelled, what relays is reset. */
   close(why: Refusal): void {
     this.#closing ??= why
+    const { code, detail } = why
     if (this.#relaying === null) this.#cancel.abort()
-    else this.#relaying.close(why.code, why.detail)
+    else if (this.#relaying.close(code, detail)) {
+      this.#record({ code, by: refusedBy(code), detail }, this.#relaying.bytes)
+    }
   }
 
   refuse({ code, detail }: Refusal): void {

@@ -1,15 +1,14 @@
 // Sallyport as it ships: the built bundle, as a process of its own, with the flags of the image. Its standard output, which
 // has an opening and a closing record of every session, is read and dropped, as a log driver would read it.
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import path from 'node:path'
+import { imageFlags } from './image.ts'
 import { PARTNER, type Pki, THROUGH } from './pki.ts'
 import type { Partner } from './peers.ts'
 import type { Product } from './product.ts'
 import { stop, tie } from './programs.ts'
 
 const BUNDLE = path.resolve(import.meta.dirname, '../../dist/gateway.js')
-const DOCKERFILE = path.resolve(import.meta.dirname, '../../gateway/Dockerfile')
 
 export interface Sallyport extends Product {
   readonly target: string
@@ -28,11 +27,9 @@ export interface SallyportOptions {
   readonly environment?: Readonly<Record<string, string>>
 }
 
-/** What the image starts Node with, for other folders. */
-function imageFlags(directory: string): readonly string[] {
-  const [, entry = ''] = /^ENTRYPOINT (.*)$/m.exec(readFileSync(DOCKERFILE, 'utf8')) ?? []
-  const [, ...flags] = (JSON.parse(entry) as readonly string[]).slice(0, -1)
-  return flags.map((flag) =>
+/** The image's, for other folders. */
+function flagsFor(directory: string): readonly string[] {
+  return imageFlags().map((flag) =>
     flag
       .replace(/=\/app$/, `=${path.dirname(BUNDLE)}`)
       .replace(/=\/etc\/sallyport$/, `=${directory}`)
@@ -90,12 +87,7 @@ function showTrouble(log: string): void {
 export async function startSallyport(
   pki: Pki,
   partner: Partner,
-  {
-    policies = 1,
-    bundle = BUNDLE,
-    flags = imageFlags(pki.directory),
-    environment = {},
-  }: SallyportOptions = {},
+  { policies = 1, bundle = BUNDLE, flags = flagsFor(pki.directory), environment = {} }: SallyportOptions = {},
 ): Promise<Sallyport> {
   await pki.file('policy.cedar', policyText(policies))
   const config = await pki.file('gateway.yaml', configText(pki, partner))

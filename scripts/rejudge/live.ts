@@ -1,11 +1,13 @@
 // What a change costs a gateway with open sessions: tunnels over HTTP/2, with their sockets, records and all, through a
-// process of its own. Closed is what its audit says, in force what its log says, both by the same clock.
+// process of its own, with the image's flags. In force is what its log says; closed is what a client sees, what a service
+// sees, and what the audit says, all by the same clock.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import http2 from 'node:http2'
 import net from 'node:net'
 import path from 'node:path'
 import { createWorld, type World } from '../../test/fixtures/world.ts'
+import { heapFlags } from '../bench/image.ts'
 
 export interface LiveCase {
   readonly workloads: number
@@ -72,7 +74,8 @@ class Running {
   constructor(config: string, cwd: string) {
     const root = path.resolve(import.meta.dirname, '../..')
     const watch = path.join(import.meta.dirname, 'loop-watch.ts')
-    const args = ['--import', watch, path.join(root, 'cli/main.ts'), 'gateway', '--config', config]
+    const main = [path.join(root, 'cli/main.ts'), 'gateway', '--config', config]
+    const args = [...heapFlags(), '--import', watch, ...main]
     this.child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd })
     this.child.stderr?.on('data', (chunk: Buffer) => {
       this.log += chunk.toString()
@@ -124,7 +127,19 @@ class Running {
   }
 }
 
-async function openAll(world: World, port: number, partner: number, one: LiveCase): Promise<() => void> {
+/** By `Date.now()`: when the last one of each side was seen to end. */
+interface LastEnds {
+  client: number
+  service: number
+}
+
+async function openAll(
+  world: World,
+  port: number,
+  partner: number,
+  one: LiveCase,
+  last: LastEnds,
+): Promise<() => void> {
   const connections: http2.ClientHttp2Session[] = []
   for (let workload = 0; workload < one.workloads; workload += 1) {
     const { chainPem: cert, keyPem: key } = await world.svid(workloadOf(workload))
@@ -139,7 +154,7 @@ async function openAll(world: World, port: number, partner: number, one: LiveCas
       connections.push(connection)
       const opening = targets
         .slice(from, from + STREAMS)
-        .map((at) => openOne(connection, `${hostOf(at)}:${partner}`))
+        .map((at) => openOne(connection, `${hostOf(at)}:${partner}`, last))
       await Promise.all(opening)
     }
   }
@@ -148,10 +163,13 @@ async function openAll(world: World, port: number, partner: number, one: LiveCas
   }
 }
 
-function openOne(connection: http2.ClientHttp2Session, authority: string): Promise<void> {
+function openOne(connection: http2.ClientHttp2Session, authority: string, last: LastEnds): Promise<void> {
   return new Promise((resolve, reject) => {
     const stream = connection.request({ ':method': 'CONNECT', ':authority': authority }, { endStream: false })
     stream.on('error', () => {})
+    stream.on('close', () => {
+      last.client = Date.now()
+    })
     stream.resume()
     stream.on('response', (headers) => {
       if (headers[':status'] === 200) resolve()
@@ -193,16 +211,27 @@ const at = (one: Ended) => Date.parse(one.closedAt)
 
 export async function measureLive(one: LiveCase): Promise<void> {
   await using world = await createWorld()
-  const partner = net.createServer((socket) => socket.on('error', () => {}).resume())
+  const last: LastEnds = { client: 0, service: 0 }
+  const onClose = () => {
+    last.service = Date.now()
+  }
+  const partner = net.createServer((socket) =>
+    socket
+      .on('error', () => {})
+      .on('close', onClose)
+      .resume(),
+  )
   await new Promise<void>((resolve) => partner.listen(0, '127.0.0.1', resolve))
   const { port } = partner.address() as net.AddressInfo
   const gateway = new Running(await configure(world, one, port), world.directory)
   await gateway.ready()
   const each = one.destinations * one.sessionsEach
   const sessions = one.workloads * each
-  const hangUp = await openAll(world, gateway.port, port, one)
+  const hangUp = await openAll(world, gateway.port, port, one, last)
   const round = async (what: string, denied: number, code: string, change: () => Promise<string>) => {
     const before = (await ended(world)).length
+    // Twice: the first one's own interval may have begun in the middle of what came before.
+    await gateway.watched()
     await gateway.watched()
     const inForceAt = Date.parse((JSON.parse(await change()) as { time: string }).time)
     const gone = await closed(world, before, denied * each)
@@ -211,11 +240,12 @@ export async function measureLive(one: LiveCase): Promise<void> {
     if (gone.some(({ outcome }) => outcome.code !== code))
       throw new Error(`closed by something else than ${code}`)
     const end = Math.max(...gone.map(at))
-    const afterMs = gone.length === 0 ? null : end - inForceAt
+    const after = (moment: number) => (gone.length === 0 ? null : moment - inForceAt)
     const usedBy = (moment: number) => used.find(([time]) => time >= moment)?.[1] ?? cpuMs
     const afterCpuMs = gone.length === 0 ? null : usedBy(end) - usedBy(inForceAt)
     const figures = {
-      ...{ closed: gone.length, afterMs, afterCpuMs, longestMs: Math.round(longestMs) },
+      ...{ closed: gone.length, clientsMs: after(last.client), servicesMs: after(last.service) },
+      ...{ recordsMs: after(end), recordsCpuMs: afterCpuMs, longestMs: Math.round(longestMs) },
       ...{ heldCpuMs: Math.round(heldCpuMs), cpuMs: Math.round(cpuMs) },
     }
     console.log(

@@ -32,6 +32,7 @@ process.on('SIGUSR2', () => {
   process.stderr.write(`${JSON.stringify({ loopWatch: said })}\n`)
   delay.reset()
   heldMs = 0
+  tick = process.threadCpuUsage()
   used = []
   before = process.cpuUsage()
 })

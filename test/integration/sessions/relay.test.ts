@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import type net from 'node:net'
 import { Duplex } from 'node:stream'
 import { describe, expect, test } from 'vitest'
+import type { Cutting } from '../../../gateway/sessions/cutting.ts'
 import { type Relay, type RelayOptions, startRelay } from '../../../gateway/sessions/relay.ts'
 import type { RelaySide } from '../../../gateway/sessions/tunnel.ts'
 import { connectedPair, type Pair, readToEnding } from '../../fixtures/sockets.ts'
@@ -175,6 +176,28 @@ describe('relay', () => {
     relay.close('relay-idle-timeout')
     expect((await endings).map(({ how }) => how)).toEqual(['reset', 'reset'])
     expect(await relay.done).toEqual({ code: 'session-drained', by: 'gateway', detail: null })
+  })
+
+  test('what is cut from outside moves no byte any more, though its service is reset later', async () => {
+    const left: Parameters<Cutting['rest']>[] = []
+    await using session = await relayed({ cutting: { rest: (...rest) => left.push(rest) } })
+    const { client, server, relay } = session
+    client.write('before')
+    while (relay.bytes.sent < 6) await new Promise((resolve) => setImmediate(resolve))
+    client.write('in vain')
+    expect(relay.close('session-drained')).toBe(true)
+    expect(relay.close('policy-denied')).toBe(false)
+    server.write('in vain')
+    expect(await readToEnding(client)).toMatchObject({ how: 'reset', data: Buffer.alloc(0) })
+    const [reset, end] = left[0] ?? []
+    const ended = readToEnding(server)
+    expect(await Promise.race([relay.done, ended, Promise.resolve('neither')])).toBe('neither')
+    reset?.()
+    expect(await ended).toMatchObject({ how: 'reset', data: Buffer.from('before') })
+    end?.()
+    expect(await relay.done).toEqual({ code: 'session-drained', by: 'gateway', detail: null })
+    expect(relay.bytes).toEqual({ sent: 6, received: 0 })
+    expect(left).toHaveLength(1)
   })
 })
 

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Later } from '../../../../gateway/audit/later.ts'
+import { Later } from '../../../gateway/later.ts'
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
@@ -18,7 +18,7 @@ test('all of it is done, each once and in order, whatever is added and flushed i
         clock += ms / 3
         done.push(item)
       }
-      const later = new Later<number>(work, () => clock)
+      const later = new Later<number>(work, { monotonic: () => clock })
       for (const one of steps) {
         if (one === 'add') {
           later.add(added)
@@ -45,7 +45,7 @@ function scene() {
     clock.now += 0.4
     done.push(item)
   }
-  return { clock, done, later: new Later<number>(work, () => clock.now) }
+  return { clock, done, later: new Later<number>(work, { monotonic: () => clock.now }) }
 }
 
 test('no more in a turn than a millisecond takes', async () => {
