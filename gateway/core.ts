@@ -27,6 +27,7 @@ import type { RevocationQuestion } from './revocations/list.ts'
 import { type FirstRevocations, RevocationKeeper } from './revocations/keeper.ts'
 import { SessionLimits } from './sessions/limits.ts'
 import { createCutting } from './sessions/cutting.ts'
+import { Turns } from './sessions/turns.ts'
 import { createYoungCollector } from './sessions/young-collector.ts'
 import { Moments } from './sessions/moments.ts'
 import { startLiving, type StartLivingOptions } from './sessions/start-living.ts'
@@ -172,6 +173,7 @@ export async function createCore(
     newId: createIds({ now, random: randomBytes }),
     collector: createYoungCollector(),
     cutting: createCutting(),
+    turns: new Turns(),
     identifyNetwork: inForce.identifyNetwork,
     policy: inForce.policy,
     revision: inForce.revision,

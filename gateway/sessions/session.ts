@@ -25,6 +25,7 @@ import type { Judged, Living } from './living.ts'
 import type { SessionRegistry } from './registry.ts'
 import type { RelaySide, Tunnel } from './tunnel.ts'
 import type { Cutting } from './cutting.ts'
+import type { Turns } from './turns.ts'
 import type { YoungCollector } from './young-collector.ts'
 import { resetSocket } from '../reset.ts'
 
@@ -42,6 +43,7 @@ export interface SessionDependencies {
   readonly limits: Pick<SessionLimits, 'admit'>
   readonly collector: YoungCollector
   readonly cutting: Cutting
+  readonly turns: Pick<Turns, 'enter'>
   /** Judges live sessions again. */
   readonly living: Pick<Living, 'generation' | 'opened' | 'accepted'>
   readonly metrics: Metrics
@@ -119,7 +121,10 @@ export async function runSession(
   try {
     // Of before: the key of a token may be removed while its signature is verified.
     const { generation } = deps.living
-    const admitted = session.judge(await tunnel.identify(), generation)
+    const identity = await tunnel.identify()
+    const turn = deps.turns.enter()
+    if (turn !== null) await turn
+    const admitted = session.judge(identity, generation)
     if ('code' in admitted) return session.refuse(admitted)
     const live = session.live(admitted)
     const lease = deps.limits.admit(admitted.destination, principalOf(live.grounds))
