@@ -150,7 +150,7 @@ class Session {
   readonly #cancel: AbortController
   #closing: Refusal | null = null
   #relaying: OpenSession | null = null
-  #live: LiveSession | null = null
+  #live: RunningSession | null = null
   #lease: Pick<Lease, 'leave'> | null = null
   /** Of what it was judged by, and until when that holds. */
   #judged: Judged = { generation: 0, recheckAt: null }
@@ -335,6 +335,7 @@ class Session {
       this.#record({ code, by: refusedBy(code), detail }, this.#relaying.bytes)
       // Its client may come again at once, long before all is cleared away where thousands were cut.
       this.#lease?.leave()
+      if (this.#live !== null) this.#live.over = true
     }
   }
 

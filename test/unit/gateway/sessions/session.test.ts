@@ -117,6 +117,7 @@ test('a cut session has its last word and leaves its place at once, and is live 
   live[0]?.close('session-closed-by-operator')
   vi.advanceTimersByTime(100)
   expect(said).toEqual(['progress', 'client reset', 'closed', 'left'])
+  expect(live[0]?.over).toBe(true)
   const [reset, end] = left[0] ?? []
   reset?.()
   end?.()
