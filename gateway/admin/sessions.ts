@@ -76,7 +76,7 @@ export function createSessionsApp(options: SessionsOptions, by: (context: Contex
     // Which of them would count, when they do not agree?
     if (isFiltered(query(context, false))) throw new QueryError('an id and filters: give one of them')
     const session = registry.get(context.req.param('id'))
-    if (session === null)
+    if (session === null || session.over)
       return context.json({ title: 'Not Found', status: 404, detail: 'no such live session' }, 404)
     living.end([session], { code: 'session-closed-by-operator', detail: `by ${by(context)}` })
     return context.json({ closed: 1 })
@@ -87,7 +87,7 @@ export function createSessionsApp(options: SessionsOptions, by: (context: Contex
 function find(registry: SessionRegistry, query: SessionQuery, now: Date): readonly LiveSession[] {
   const { destination } = query
   const among = destination === null ? registry.all() : registry.by('destination', destination)
-  return [...among].filter((session) => matches(session, query, now))
+  return [...among].filter((session) => !session.over && matches(session, query, now))
 }
 
 function viewOf({ id, openedAt, lastActivityAt, grounds, bytes }: LiveSession, now: Date): SessionView {

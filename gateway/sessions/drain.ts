@@ -75,17 +75,18 @@ async function spread(registry: SessionRegistry, deadlineMs: number, hurry: Hurr
   for (let left = deadlineMs; left > 0; left = end - performance.now()) {
     const tick = Math.min(TICK_MS, left)
     if (await hurry.wait(tick, empty.signal)) return
+    const living = [...registry.all()].filter(({ over }) => !over)
     // As many that the rest, closed at this pace, is gone at the deadline; the last ones have all of it.
-    owed += (registry.size * tick) / Math.max(tick, left)
-    const due = Math.min(Math.floor(owed), registry.size - 1)
+    owed += (living.length * tick) / Math.max(tick, left)
+    const due = Math.min(Math.floor(owed), living.length - 1)
     if (due < 1) continue
     owed -= due
-    for (const session of idleLongest(registry, due)) session.close('session-drained')
+    for (const session of idleLongest(living, due)) session.close('session-drained')
   }
 }
 
-function idleLongest(registry: SessionRegistry, count: number): readonly LiveSession[] {
-  return [...registry.all()]
+function idleLongest(sessions: readonly LiveSession[], count: number): readonly LiveSession[] {
+  return sessions
     .map((session) => ({ session, at: session.lastActivityAt }))
     .toSorted((a, b) => a.at - b.at)
     .slice(0, count)

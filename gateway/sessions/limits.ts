@@ -14,7 +14,9 @@ export interface Limited {
 /** A place among the live sessions. */
 export interface Lease {
   readonly pace: { readonly sent: Pace; readonly received: Pace }
-  /** To be called once, when the session is over. */
+  /** No byte moves any more: another one may come in its place at the destination, and of the workload. */
+  leave(): void
+  /** To be called once, when the session is over and its sockets are closed: the process can afford another one. */
   release(): void
 }
 
@@ -74,15 +76,21 @@ export class SessionLimits {
       sent: new Flow(() => bucketsOf(share, workload, 'sent')),
       received: new Flow(() => bucketsOf(share, workload, 'received')),
     }
+    let left = false
+    const leave = () => {
+      if (left) return
+      left = true
+      pace.sent.end()
+      pace.received.end()
+      share.ended()
+      workload.ended()
+      share.settle(principal, workload, now())
+    }
     return {
-      pace,
+      ...{ pace, leave },
       release: () => {
         this.#live -= 1
-        pace.sent.end()
-        pace.received.end()
-        share.ended()
-        workload.ended()
-        share.settle(principal, workload, now())
+        leave()
       },
     }
   }

@@ -48,6 +48,8 @@ export interface LiveSession {
   readonly bytes: { readonly sent: number; readonly received: number }
   /** By `performance.now()`: when it last moved a byte. */
   readonly lastActivityAt: number
+  /** It was cut and has its closing record: it is nobody's session any more, and is kept until its rest is cleared away. */
+  readonly over: boolean
   /** Ends it with the reason given; one that is over is left alone. */
   close(code: ReasonCode, detail?: string | null): void
 }
@@ -65,6 +67,7 @@ export class RunningSession implements LiveSession {
   readonly id: string
   readonly openedAt: Date
   grounds: Grounds
+  over = false
   readonly #moving: () => Moving | null
   readonly #end: (code: ReasonCode, detail: string | null) => void
 

@@ -143,7 +143,9 @@ export class Living {
 
   /** Closes those, a few at a time. */
   end(sessions: Iterable<LiveSession>, refusal: Refusal): void {
-    for (const session of sessions) if (!this.#revoked.has(session)) this.#revoked.set(session, refusal)
+    for (const session of sessions) {
+      if (!session.over && !this.#revoked.has(session)) this.#revoked.set(session, refusal)
+    }
     this.#schedule()
   }
 
@@ -184,6 +186,7 @@ export class Living {
 
   /** True where it was closed. */
   #again(session: LiveSession): boolean {
+    if (session.over) return false
     const refusal = this.#judge(session)
     if (refusal === null) {
       this.#options.onJudged?.('kept')
@@ -214,6 +217,7 @@ export class Living {
   /** Meanwhile it may have become allowed again: a newer SVID was shown, the root came back. */
   #turn(session: LiveSession): void {
     this.#spared.delete(session)
+    if (session.over) return
     const refusal = this.#judge(session)
     if (refusal !== null) this.#end(session, refusal)
   }

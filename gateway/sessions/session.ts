@@ -155,7 +155,8 @@ class Session {
   readonly #cancel: AbortController
   #closing: Refusal | null = null
   #relaying: OpenSession | null = null
-  #live: LiveSession | null = null
+  #live: RunningSession | null = null
+  #lease: Pick<Lease, 'leave'> | null = null
   /** Of what it was judged by, and until when that holds. */
   #judged: Judged = { generation: 0, recheckAt: null }
   #recorded = false
@@ -238,7 +239,8 @@ class Session {
     return decision.code === null ? null : { code: decision.code, detail: decision.error }
   }
 
-  async connectAndRelay(admitted: Admitted, { pace }: Pick<Lease, 'pace'>): Promise<void> {
+  async connectAndRelay(admitted: Admitted, lease: Pick<Lease, 'pace' | 'leave'>): Promise<void> {
+    this.#lease = lease
     const upstream = await this.#open(admitted)
     if (upstream === null) return
     const { stream, raw, judgeLateError } = upstream
@@ -249,7 +251,7 @@ class Session {
     }
     this.#deps.audit.opened(this.#facts)
     const client = this.#tunnel.accept()
-    await this.#serve(client, upstream, admitted, pace)
+    await this.#serve(client, upstream, admitted, lease.pace)
   }
 
   /** Why it may not open after all: what it was judged by may have changed while the way out was opened. */
@@ -319,7 +321,10 @@ class Session {
     })
     this.#relaying = open
     metrics.sessionOpened(listener, (now().getTime() - this.#facts.openedAt.getTime()) / 1000)
-    const progress = setInterval(() => audit.progress(this.#facts, open.bytes), progressMs)
+    const progress = setInterval(() => {
+      // Once it is cut it has its closing record, which is the last word, though it is not cleared away yet.
+      if (!this.#recorded) audit.progress(this.#facts, open.bytes)
+    }, progressMs)
     const { code, by, detail } = await open.done
     clearInterval(progress)
     metrics.sessionEnded(listener)
@@ -333,6 +338,9 @@ class Session {
     if (this.#relaying === null) this.#cancel.abort()
     else if (this.#relaying.close(code, detail)) {
       this.#record({ code, by: refusedBy(code), detail }, this.#relaying.bytes)
+      // Its client may come again at once, long before all is cleared away where thousands were cut.
+      this.#lease?.leave()
+      if (this.#live !== null) this.#live.over = true
     }
   }
 

@@ -13,6 +13,7 @@ import { createTlsMemory, originate, type TlsConnection, type TlsMemory } from '
 import { NO_SURROUNDINGS, permit, type Surroundings } from './permit.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { resetSocket } from '../reset.ts'
+import { matched } from './resumption.ts'
 import { addressOf, upgrade } from './starttls/layer.ts'
 import { createStartTlsSet, type StartTlsSet } from './starttls/registry.ts'
 import type { AdaptContext, Reopened, Upgraded } from './starttls/types.ts'
@@ -81,6 +82,7 @@ export function createOpenUpstream(options: OpenUpstreamOptions): OpenUpstream {
   const endpoints = options.endpoints ?? createEndpoints({ now, random: Math.random })
   return async (request) => {
     const { destination } = request
+    matched(destination)
     const progress = createProgress(now)
     using budget = openBudget(destination.connect.timeoutMs, request.signal, now)
     const blockList = blockListFor(destination)

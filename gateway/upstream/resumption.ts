@@ -23,7 +23,7 @@ const HOUR_MS = 3_600_000
 /** Until the connection is confirmed. A server may send any number of tickets. */
 const MAX_WAITING = 4
 
-/** One for each state of a destination, which all its sessions share. */
+/** One for each state of a destination, which all its sessions share; in the order in which they came into force. */
 const owners = new WeakMap<Destination, KeyOwner>()
 let generation = 0
 const digests = new WeakMap<readonly string[], string>()
@@ -40,6 +40,14 @@ export function sessionKey({ destination, entry, host, port, name }: SessionScop
     ...[pins, minVersion, alpn],
   ]
   return createHash('sha256').update(JSON.stringify(verified)).digest('base64')
+}
+
+/**
+ * To be called in the turn in which a request was matched: its way out may take seconds, and by then the destination may
+ * have been replaced by one that was spoken to already. The older one would be taken for the newer.
+ */
+export function matched(destination: Destination): void {
+  ownerOf(destination)
 }
 
 function ownerOf(destination: Destination): KeyOwner {

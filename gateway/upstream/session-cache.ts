@@ -34,7 +34,10 @@ const MAX_PER_KEY = 4
 const MAX_SESSION_BYTES = 16 * 1024
 const MAX_BYTES = 16 * 1024 * 1024
 
-/** How often sessions that have ended are looked for: a key that nobody asks for any more would keep its secrets. */
+/**
+ * How often sessions that have ended are looked for: a key that nobody asks for any more would keep its secrets. By a timer,
+ * since a gateway that dials no more, or no more by TLS, neither takes nor puts.
+ */
 const SWEEP_MS = 60_000
 
 /** What a key speaks of. Nobody asks for keys of an earlier state of a destination any more. */
@@ -66,12 +69,11 @@ export class SessionCache {
   readonly #now: () => number
   readonly #maxBytes: number
   #bytes = 0
-  #sweptAt: number
+  #sweepComes = false
 
   constructor({ now = Date.now, maxBytes = MAX_BYTES }: SessionCacheOptions = {}) {
     this.#now = now
     this.#maxBytes = maxBytes
-    this.#sweptAt = now()
   }
 
   /** Of all sessions together. */
@@ -97,7 +99,6 @@ export class SessionCache {
     if (owner !== undefined) this.#supersede(owner)
     const sessions = [...others, stored].slice(-MAX_PER_KEY)
     this.#add(key, { sessions, destination: owner?.destination ?? null })
-    if (this.#now() - this.#sweptAt >= SWEEP_MS) this.#sweep()
     for (const oldest of this.#keys.keys()) {
       if (this.#bytes <= this.#maxBytes) break
       this.#remove(oldest)
@@ -125,8 +126,8 @@ export class SessionCache {
     this.#owned.set(destination, { generation, keys: new Set() })
   }
 
-  #sweep(): void {
-    this.#sweptAt = this.#now()
+  #forgetEnded(): void {
+    this.#sweepComes = false
     for (const [key, { sessions, destination }] of this.#keys) {
       const kept = this.#alive(sessions)
       if (kept.length === 0) this.#remove(key)
@@ -136,6 +137,13 @@ export class SessionCache {
       }
     }
     for (const [destination, { keys }] of this.#owned) if (keys.size === 0) this.#owned.delete(destination)
+    if (this.#keys.size > 0) this.#sweepLater()
+  }
+
+  #sweepLater(): void {
+    if (this.#sweepComes) return
+    this.#sweepComes = true
+    setTimeout(() => this.#forgetEnded(), SWEEP_MS).unref()
   }
 
   #add(key: string, entry: Entry): void {
@@ -143,6 +151,7 @@ export class SessionCache {
     this.#keys.set(key, entry)
     this.#bytes += sizeOf(entry.sessions)
     if (entry.destination !== null) this.#owned.get(entry.destination)?.keys.add(key)
+    this.#sweepLater()
   }
 
   #remove(key: string): Entry {

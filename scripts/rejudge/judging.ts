@@ -91,7 +91,7 @@ export async function measureJudging(one: Case): Promise<void> {
     const at = { host: `${destination.name}.test`, port: 443 }
     const id = `s${n}`
     registry.add({
-      ...{ id, openedAt: now(), bytes: { sent: 0, received: 0 }, lastActivityAt: 0 },
+      ...{ id, openedAt: now(), bytes: { sent: 0, received: 0 }, lastActivityAt: 0, over: false },
       grounds: {
         ...{ listener: 'proxy', source: { ip: `10.0.${n % 250}.7`, port: 1, vpcEndpoint: null } },
         ...{ passthrough: false, ech: false, requested: at, target: at, destination },

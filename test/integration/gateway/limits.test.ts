@@ -1,6 +1,7 @@
 // Limits of a destination through the real listener: what is too much is refused with its reason, at once, and what is too
 // fast waits unread.
 import { createHash, randomBytes } from 'node:crypto'
+import http2 from 'node:http2'
 import { describe, expect, test } from 'vitest'
 import { connect, connectTls, readBody } from '../../fixtures/connect-client.ts'
 import { FRAME, RawH2 } from '../../fixtures/h2-raw.ts'
@@ -47,6 +48,34 @@ describe('live sessions', () => {
     expect(h2.isConnected(5)).toBe(false)
     expect((await s.gateway.closed(1))[0]?.outcome).toMatchObject({ code: 'limit-process-sessions' })
   })
+})
+
+test('who was cut comes again at once and is not refused, though there was no more room', async () => {
+  const count = 10
+  await using s = await scene({ more: `    limits: {sessions: ${count}, sessionsPerWorkload: ${count}}\n` })
+  const socket = await connectTls(s.world, s.gateway.port, {
+    svid: await s.svid('/a'),
+    tls: { ALPNProtocols: ['h2'] },
+  })
+  const connection = http2.connect('https://localhost', { createConnection: () => socket })
+  connection.on('error', () => {})
+  const headers = { ':method': 'CONNECT', ':authority': `partner.test:${s.partner.port}` }
+  const open = (onClosed: () => void) =>
+    new Promise<number | undefined>((resolve) => {
+      const stream = connection.request(headers, { endStream: false })
+      stream.on('response', ({ ':status': status }) => resolve(status))
+      stream.on('error', () => {}).on('close', onClosed)
+      stream.resume()
+    })
+  const again: Promise<number | undefined>[] = []
+  const first = Array.from({ length: count }, () => open(() => again.push(open(() => {}))))
+  const allowed = Array.from({ length: count }, () => 200)
+  expect(await Promise.all(first)).toEqual(allowed)
+  const admin = `http://127.0.0.1:${s.gateway.portOf('admin')}`
+  await fetch(`${admin}/sessions?destination=partner`, { method: 'DELETE' })
+  await expect.poll(() => again.length).toBe(count)
+  expect(await Promise.all(again)).toEqual(allowed)
+  connection.destroy()
 })
 
 test.for<[string, string, number]>([

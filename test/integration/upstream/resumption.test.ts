@@ -208,6 +208,20 @@ describe('a destination that changed makes the next handshake full, and it is ju
   }
 })
 
+test('a way out to the destination as it was before, however slow, takes nothing from the destination as it is', async () => {
+  await using server = await partner(pki.server)
+  const [before, after] = [trusting({ serverName: HOST }), trusting()]
+  const slow = Promise.withResolvers<readonly string[]>()
+  const resolve = async (host: string) => (host === OTHER ? slow.promise : ['127.0.0.1'])
+  open = createOpenUpstream({ resolve, dial: createDial(), tlsMemory: memory })
+  const old = visit(to(server.port, before, { host: OTHER }))
+  await visit(to(server.port, after))
+  slow.resolve(['127.0.0.1'])
+  await old
+  await visit(to(server.port, after))
+  expect((await visit(to(server.port, after))).resumed).toBe(true)
+})
+
 describe('a session ends', () => {
   test('after an hour', async () => {
     const lasting = await pki.servers.issue({ dns: [HOST], notAfter: new Date(Date.now() + 10 * HOUR) })

@@ -56,6 +56,23 @@ describe('live sessions', () => {
   })
 })
 
+test('what was cut makes room at once at the destination and for the workload, and in the process when it is cleared away', () => {
+  const s = start(2)
+  const given = { sessions: 1, sessionsPerWorkload: 1 }
+  const cut = s.admit(given)
+  if (typeof cut === 'string') throw new Error(cut)
+  cut.leave()
+  cut.leave()
+  const second = s.admit(given)
+  expect(typeof second).toBe('object')
+  expect(s.admit(given)).toBe('limit-process-sessions')
+  cut.release()
+  expect(s.limits.live).toBe(1)
+  expect(s.admit(given)).toBe('limit-sessions')
+  release(second)
+  expect([s.limits.live, typeof s.admit(given)]).toEqual([0, 'object'])
+})
+
 describe('new sessions', () => {
   test.for<[string, Partial<DestinationLimits>, string]>([
     ['of a destination', { newPerSecond: 2 }, 'limit-new-sessions'],

@@ -131,7 +131,14 @@ function open(
     },
   }
   const session: LiveSession = {
-    ...{ id, grounds, openedAt: new Date(0), bytes: { sent: 0, received: 0 }, lastActivityAt: 0 },
+    ...{
+      id,
+      grounds,
+      openedAt: new Date(0),
+      bytes: { sent: 0, received: 0 },
+      lastActivityAt: 0,
+      over: false,
+    },
     close: () => registry.delete(id),
   }
   registry.add(session)

@@ -45,7 +45,7 @@ function scene(atExpiry: Destination['session']['atExpiry'] = 'renewed', monoton
   for (let n = 0; n < COUNT; n += 1) {
     const id = `s${n}`
     registry.add({
-      ...{ id, openedAt: new Date(), bytes: { sent: 0, received: 0 }, lastActivityAt: 0 },
+      ...{ id, openedAt: new Date(), bytes: { sent: 0, received: 0 }, lastActivityAt: 0, over: false },
       grounds: {
         ...{ listener: 'proxy', source: { ip: '10.0.0.1', port: 1, vpcEndpoint: null }, upstream: null },
         ...{ passthrough: false, ech: false, requested: at, target: at, destination },
@@ -68,6 +68,17 @@ function scene(atExpiry: Destination['session']['atExpiry'] = 'renewed', monoton
   }
   return { registry, living, state, log, closed, settle }
 }
+
+test('what was cut already is neither judged nor closed again', async () => {
+  const s = scene()
+  for (const session of s.registry.all()) Object.assign(session, { over: true })
+  s.state.verdict = 'policy-denied'
+  s.living.changed()
+  s.living.end(s.registry.all(), { code: 'session-closed-by-operator', detail: null })
+  await s.settle()
+  expect(s.closed()).toEqual([])
+  expect([s.state.counted, s.living.waiting]).toEqual([0, 0])
+})
 
 describe('a roll-over', () => {
   test.for<[ReasonCode, number]>([

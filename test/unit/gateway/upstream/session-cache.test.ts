@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { SessionCache, type StoredSession } from '../../../../gateway/upstream/session-cache.ts'
 
 const stored = (text: string, more: Partial<StoredSession> & { endsAt?: number } = {}): StoredSession => ({
@@ -20,6 +20,13 @@ function cache(options: { maxBytes?: number } = {}) {
   const clock = { now: 0 }
   return { clock, sessions: new SessionCache({ now: () => clock.now, ...options }) }
 }
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
 
 describe('take', () => {
   test('a ticket of TLS 1.3 once, the newest first', () => {
@@ -125,15 +132,24 @@ describe('keys of a destination as it was before', () => {
   })
 })
 
-test('what has ended goes though nobody asks for it', () => {
+test('what has ended goes though nobody asks for it or brings another', () => {
   const { sessions, clock } = cache()
   sessions.put('a', stored('1', { endsAt: 10 }))
   sessions.put('b', stored('2', { endsAt: 10 }))
   sessions.put('b', stored('3', { endsAt: 100_000 }))
-  clock.now = 60_000
-  sessions.put('c', stored('4', { endsAt: 100_000 }))
-  expect(sessions.bytes).toBe(2)
+  const minute = (at: number) => {
+    clock.now = at
+    vi.advanceTimersByTime(60_000)
+    return sessions.bytes
+  }
+  expect(minute(60_000)).toBe(1)
   expect(textOf(sessions.take('b'))).toBe('3')
+  sessions.put('c', stored('4', { endsAt: 100_000 }), { destination: 'd', generation: 1 })
+  expect(minute(100_000)).toBe(0)
+  // Nothing is left to wait for.
+  expect(vi.getTimerCount()).toBe(0)
+  sessions.put('d', stored('5', { endsAt: 200_000 }))
+  expect(minute(200_000)).toBe(0)
 })
 
 test('whatever is done, it stays within its bytes, and no single-use session comes twice', () => {
@@ -154,6 +170,7 @@ test('whatever is done, it stays within its bytes, and no single-use session com
       const given = new Set<StoredSession>()
       for (const { key, act, size, endsAt, owner, wait } of actions) {
         clock.now += wait
+        vi.advanceTimersByTime(wait)
         if (act === 'put') sessions.put(key, stored('x'.repeat(size), { endsAt: clock.now + endsAt }), owner)
         else if (act === 'forget') sessions.forget(key)
         else {
