@@ -28,8 +28,11 @@ export interface StoredSession {
   readonly singleUse: boolean
 }
 
-/** Servers give two with each full handshake; a few dials at once want one each. */
-const MAX_PER_KEY = 4
+/**
+ * Servers give one or two with each handshake, and dials at once want one each: with four, one of twenty dials found none
+ * while sixteen were under way.
+ */
+const MAX_PER_KEY = 16
 /** A server chooses how long its tickets are, up to 64 KiB; those of real ones are about one. */
 const MAX_SESSION_BYTES = 16 * 1024
 const MAX_BYTES = 16 * 1024 * 1024

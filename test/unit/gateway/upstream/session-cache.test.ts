@@ -63,10 +63,11 @@ describe('take', () => {
 })
 
 describe('put', () => {
-  test('keeps the four newest of a key', () => {
+  test('keeps the sixteen newest of a key', () => {
     const { sessions } = cache()
-    for (const text of '123456') sessions.put('a', stored(text))
-    expect(Array.from({ length: 5 }, () => textOf(sessions.take('a')))).toEqual(['6', '5', '4', '3', null])
+    for (let number = 1; number <= 20; number += 1) sessions.put('a', stored(`${number}`))
+    const newest = Array.from({ length: 16 }, (_, at) => `${20 - at}`)
+    expect(Array.from({ length: 17 }, () => textOf(sessions.take('a')))).toEqual([...newest, null])
   })
 
   test('a session of TLS 1.2 stands alone', () => {
