@@ -2,12 +2,13 @@
 // a slice of the 64 KiB that came from the socket: a client that sends its window in frames of one byte to a service that
 // does not read would fill 170 times the window, and with a hundred such streams the whole heap. Here what comes to a
 // paused stream is copied together, and the window is given back only when it is read.
-import type { Http2Stream } from 'node:http2'
+import http2, { type Http2Stream } from 'node:http2'
 
 const FIRST_CAPACITY = 1024
 /** What is handed on at once: Node's own measure of a full buffer, so that a reader that stops after it is heeded. */
 const SLICE_BYTES = 64 * 1024
 const NOTHING: Buffer = Buffer.alloc(0)
+const { NGHTTP2_NO_ERROR } = http2.constants
 
 export class H2Inbox {
   readonly #stream: Http2Stream
@@ -16,6 +17,7 @@ export class H2Inbox {
   #held: Buffer = NOTHING
   #length = 0
   #ended = false
+  #rest: Buffer | null = null
 
   /** From the turn in which the stream was born; `onGrow` is told of bytes that nobody took at once. */
   constructor(stream: Http2Stream, onGrow: (bytes: number) => void) {
@@ -26,6 +28,8 @@ export class H2Inbox {
     stream.push = (chunk: Buffer | null) => this.#take(chunk)
     stream.on('resume', () => this.#flush())
     stream.once('close', () => {
+      this.#rest =
+        this.#ended && !stream.aborted && stream.rstCode === NGHTTP2_NO_ERROR ? this.#unread() : null
       this.#held = NOTHING
       this.#length = 0
     })
@@ -41,6 +45,21 @@ export class H2Inbox {
   /** The peer's END_STREAM has come; Node's 'end' comes after a reset too, where our side had ended before. */
   get ended(): boolean {
     return this.#ended
+  }
+
+  /**
+   * Of a stream that is closed: what came before the peer's END_STREAM and was not read in time. Node closes a stream that
+   * both sides have ended when its connection is left, and forgets what nobody has read. Null where its end was none.
+   */
+  get rest(): Buffer | null {
+    return this.#rest
+  }
+
+  #unread(): Buffer {
+    const pieces: Buffer[] = []
+    for (let piece = this.#stream.read(); piece !== null; piece = this.#stream.read())
+      pieces.push(piece as Buffer)
+    return Buffer.concat([...pieces, this.#held.subarray(0, this.#length)])
   }
 
   #take(chunk: Buffer | null): boolean {

@@ -80,6 +80,7 @@ class HandDrivenRelay implements Relay {
   readonly #startedAt: number
   readonly #open = { client: true, upstream: true }
   readonly #unflushed = { client: true, upstream: true }
+  readonly #onRest: Partial<Record<Party, (rest: Buffer) => void>> = {}
   #resolve: (result: RelayResult) => void = () => {}
   #endedFirst: Party | null = null
   #lastActivity: number
@@ -147,7 +148,7 @@ class HandDrivenRelay implements Relay {
       this.#lastActivity = this.#options.now()
       if (!this.#over && !full) input.resume()
     }
-    input.on('data', (chunk: Buffer) => {
+    const onData = (chunk: Buffer): void => {
       // A side that is being reset may still read.
       if (this.#over) return
       this.#lastActivity = this.#options.now()
@@ -164,7 +165,8 @@ class HandDrivenRelay implements Relay {
       this.#throttled += 1
       input.pause()
       pace.wait(onTurn)
-    })
+    }
+    input.on('data', onData)
     output.on('drain', onDrain)
     const onEnd = (): void => {
       if (this.#over) return
@@ -183,6 +185,10 @@ class HandDrivenRelay implements Relay {
       this.#armTimer()
     }
     // A client that sends all it has and its FIN at once has ended before there is a relay, paused or not.
+    this.#onRest[from] = (rest) => {
+      if (rest.length > 0) onData(rest)
+      onEnd()
+    }
     if (input.readableEnded) setImmediate(onEnd)
     else input.on('end', onEnd)
     input.resume()
@@ -193,14 +199,22 @@ class HandDrivenRelay implements Relay {
     // Comes before 'error' where the stream is destroyed with one, as when the gateway ends an HTTP/2 connection.
     side.stream.on('aborted', () => this.#lost(party, side.stream.errored))
     // Lost before there was a relay: it will not say so again.
-    if (side.stream.destroyed) setImmediate(() => this.#lost(party, side.stream.errored))
+    if (side.stream.destroyed) setImmediate(() => this.#gone(party, side))
     const other: Party = party === 'client' ? 'upstream' : 'client'
     side.stream.on('close', () => {
       // Closed with both directions over is the ordinary end; closed before is a loss that raised no error.
-      if (this.#open.client || this.#open.upstream || !side.closeIsClean()) return this.#lost(party, null)
+      const over = !this.#open.client && !this.#open.upstream
+      if (!over || !side.closeIsClean()) return this.#gone(party, side)
       this.#unflushed[other] = false
       this.#settleIfFinished()
     })
+  }
+
+  /** Closed: lost, unless it had said all that it had to say, and was closed before that was read. */
+  #gone(party: Party, side: RelaySide): void {
+    const rest = this.#open[party] && !this.#over ? (side.rest?.() ?? null) : null
+    if (rest === null) this.#lost(party, side.stream.errored)
+    else this.#onRest[party]?.(rest)
   }
 
   #settleIfFinished(): void {

@@ -21,6 +21,11 @@ export interface RelaySide {
    * write. `both`: and the stream is a socket's own, so that a chunk which it read is nobody else's. Missing = neither.
    */
   readonly chunks?: 'written' | 'both'
+  /**
+   * Asked when the stream has closed before its 'end': what came before an end that was one, and nobody has read. Null, or
+   * missing, where that was none.
+   */
+  readonly rest?: () => Buffer | null
   /** Called each time it takes no more for now, which may be for ever where a reset was lost. */
   readonly whenFull?: () => void
   /**

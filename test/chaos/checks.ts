@@ -130,9 +130,21 @@ function checkEnds({ session, record, opened }: Paired, bad: (what: string) => v
   const inside = protocol === 'passthrough' || protocol === 'inner'
   if (opened === null || server === null) return
   const lost = mayLoseReset(session)
-  if (client.saw === 'end' && !lost && (!server.ended || client.received !== server.sent))
+  // The same race where the gateway resets both: seen against a bare server of Node too, one time in three.
+  const cut = record.outcome.by === 'gateway'
+  if (
+    client.saw === 'end' &&
+    !lost &&
+    !(cut && client.ended) &&
+    (!server.ended || client.received !== server.sent)
+  )
     bad('the client was told of an end that was none')
-  if (server.saw === 'end' && !lost && (!client.ended || server.received !== client.sent))
+  if (
+    server.saw === 'end' &&
+    !lost &&
+    !(cut && server.ended) &&
+    (!client.ended || server.received !== client.sent)
+  )
     bad('the server was told of an end that was none')
   const whole = !client.aborted && !server.aborted && !session.cut && client.readsAll && server.readsAll
   if (record.outcome.code === 'closed' && whole) {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
 import type tls from 'node:tls'
 import { describe, expect, test } from 'vitest'
@@ -15,7 +16,7 @@ import { partnerDestination, startPartner, toLoopback } from '../../fixtures/par
 import { createWorld, startTestGateway } from '../../fixtures/world.ts'
 
 /** A gateway, a partner whose connections the test holds, and a client that speaks raw frames. */
-async function scene(policy?: string, extra?: string) {
+async function scene(policy?: string, extra?: string, more?: string) {
   const stack = new AsyncDisposableStack()
   const world = stack.use(await createWorld())
   const sockets: { socket: tls.TLSSocket; raw: net.Socket; received: Buffer[]; how: string }[] = []
@@ -34,7 +35,7 @@ async function scene(policy?: string, extra?: string) {
   )
   const gateway = stack.use(
     await startTestGateway(world, {
-      destinations: partnerDestination(partner.port),
+      destinations: partnerDestination(partner.port, more),
       resolve: toLoopback,
       ...(policy === undefined ? {} : { policy }),
       ...(extra === undefined ? {} : { extra }),
@@ -71,6 +72,37 @@ describe('a tunnel over HTTP/2 CONNECT', () => {
     expect((await s.gateway.closed(1))[0]).toMatchObject({
       bytes: { sent: 4, received: 11 },
       outcome: { code: 'closed', by: 'client' },
+    })
+  })
+
+  test.for<[string, (client: RawH2) => void]>([
+    [
+      'leaves by GOAWAY and an end',
+      (client) => {
+        client.send(FRAME.GOAWAY, 0, 0, Buffer.alloc(8))
+        client.socket.end()
+      },
+    ],
+    ['leaves by an end', (client) => void client.socket.end()],
+    ['stays', () => {}],
+  ])('what a client sent and ended arrives at its pace, though the client %s', async ([, leave]) => {
+    await using s = await scene(undefined, undefined, '    limits: {bytesPerSecond: 16KiB}\n')
+    s.client.connect(1, s.target)
+    await expect.poll(() => s.client.isConnected(1)).toBe(true)
+    s.sockets[0]?.socket.end('early answer')
+    await expect.poll(() => s.client.endedCleanly(1)).toBe(true)
+    const sent = randomBytes(48 * 1024)
+    for (let at = 0; at < 3; at += 1) {
+      const piece = sent.subarray(at * 16_384, (at + 1) * 16_384)
+      s.client.send(FRAME.DATA, at === 2 ? FLAG.END_STREAM : 0, 1, piece)
+    }
+    leave(s.client)
+    await expect.poll(() => s.sockets[0]?.how, { timeout: 15_000 }).not.toBe('open')
+    expect(s.sockets[0]?.how).toBe('end')
+    expect(Buffer.concat(s.sockets[0]?.received ?? []).equals(sent)).toBe(true)
+    expect((await s.gateway.closed(1))[0]).toMatchObject({
+      bytes: { sent: sent.length, received: 12 },
+      outcome: { code: 'closed' },
     })
   })
 
