@@ -199,21 +199,21 @@ class HandDrivenRelay implements Relay {
     // Comes before 'error' where the stream is destroyed with one, as when the gateway ends an HTTP/2 connection.
     side.stream.on('aborted', () => this.#lost(party, side.stream.errored))
     // Lost before there was a relay: it will not say so again.
-    if (side.stream.destroyed) setImmediate(() => this.#gone(party, side))
+    if (side.stream.destroyed) setImmediate(() => this.#gone(party, side, side.stream.errored))
     const other: Party = party === 'client' ? 'upstream' : 'client'
     side.stream.on('close', () => {
       // Closed with both directions over is the ordinary end; closed before is a loss that raised no error.
       const over = !this.#open.client && !this.#open.upstream
-      if (!over || !side.closeIsClean()) return this.#gone(party, side)
+      if (!over || !side.closeIsClean()) return this.#gone(party, side, null)
       this.#unflushed[other] = false
       this.#settleIfFinished()
     })
   }
 
   /** Closed: lost, unless it had said all that it had to say, and was closed before that was read. */
-  #gone(party: Party, side: RelaySide): void {
+  #gone(party: Party, side: RelaySide, error: Error | null): void {
     const rest = this.#open[party] && !this.#over ? (side.rest?.() ?? null) : null
-    if (rest === null) this.#lost(party, side.stream.errored)
+    if (rest === null) this.#lost(party, error)
     else this.#onRest[party]?.(rest)
   }
 

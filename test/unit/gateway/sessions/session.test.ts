@@ -35,6 +35,7 @@ function dependencies(more: object): SessionDependencies {
     registry: { add() {}, delete() {} },
     metrics: { decision() {}, upstreamConnected() {}, attempt() {}, sessionOpened() {}, sessionEnded() {} },
     collector: { left() {} },
+    turns: { enter: () => null },
     onInternalError(error: unknown) {
       throw error
     },
