@@ -48,11 +48,14 @@ export class H2Inbox {
   }
 
   /**
-   * Of a stream that is closed: what came before the peer's END_STREAM and was not read in time. Node closes a stream that
-   * both sides have ended when its connection is left, and forgets what nobody has read. Null where its end was none.
+   * Of a stream that is closed: what came before the peer's END_STREAM and was not read in time; it is given once. Node closes
+   * a stream that both sides have ended when its connection is left, and forgets what nobody has read. Null where its end
+   * was none.
    */
-  get rest(): Buffer | null {
-    return this.#rest
+  takeRest(): Buffer | null {
+    const rest = this.#rest
+    this.#rest = null
+    return rest
   }
 
   #unread(): Buffer {

@@ -88,7 +88,7 @@ export class H2Tunnel implements Tunnel {
       reset: () => resetStream(stream),
       // After RST_STREAM, or when the connection is lost, Node emits an 'end' that is none.
       endIsReal: () => this.#inbox.ended && !stream.aborted,
-      rest: () => this.#inbox.rest,
+      rest: () => this.#inbox.takeRest(),
       closeIsClean: () => !stream.aborted && stream.rstCode === NGHTTP2_NO_ERROR,
     }
   }

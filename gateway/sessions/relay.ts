@@ -184,11 +184,11 @@ class HandDrivenRelay implements Relay {
       setImmediate(() => hold(() => this.#over || sink.end()))
       this.#armTimer()
     }
-    // A client that sends all it has and its FIN at once has ended before there is a relay, paused or not.
     this.#onRest[from] = (rest) => {
       if (rest.length > 0) onData(rest)
       onEnd()
     }
+    // A client that sends all it has and its FIN at once has ended before there is a relay, paused or not.
     if (input.readableEnded) setImmediate(onEnd)
     else input.on('end', onEnd)
     input.resume()
@@ -199,7 +199,10 @@ class HandDrivenRelay implements Relay {
     // Comes before 'error' where the stream is destroyed with one, as when the gateway ends an HTTP/2 connection.
     side.stream.on('aborted', () => this.#lost(party, side.stream.errored))
     // Lost before there was a relay: it will not say so again.
-    if (side.stream.destroyed) setImmediate(() => this.#gone(party, side, side.stream.errored))
+    const onGone = (): void => {
+      if (this.#open[party]) this.#gone(party, side, side.stream.errored)
+    }
+    if (side.stream.destroyed) setImmediate(onGone)
     const other: Party = party === 'client' ? 'upstream' : 'client'
     side.stream.on('close', () => {
       // Closed with both directions over is the ordinary end; closed before is a loss that raised no error.
@@ -210,11 +213,14 @@ class HandDrivenRelay implements Relay {
     })
   }
 
-  /** Closed: lost, unless it had said all that it had to say, and was closed before that was read. */
+  /** Closed: lost, unless both had ended and it was closed before all of what it had said was read. */
   #gone(party: Party, side: RelaySide, error: Error | null): void {
-    const rest = this.#open[party] && !this.#over ? (side.rest?.() ?? null) : null
-    if (rest === null) this.#lost(party, error)
-    else this.#onRest[party]?.(rest)
+    const other: Party = party === 'client' ? 'upstream' : 'client'
+    const mayRest = this.#open[party] && !this.#open[other] && !this.#over
+    const rest = mayRest ? (side.rest?.() ?? null) : null
+    if (rest === null) return this.#lost(party, error)
+    this.#unflushed[other] = false
+    this.#onRest[party]?.(rest)
   }
 
   #settleIfFinished(): void {

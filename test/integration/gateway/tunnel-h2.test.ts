@@ -106,6 +106,16 @@ describe('a tunnel over HTTP/2 CONNECT', () => {
     })
   })
 
+  test('a client that leaves while its service has something to say is lost, though it had ended', async () => {
+    await using s = await scene(undefined, undefined, '    limits: {bytesPerSecond: 16KiB}\n')
+    s.client.connect(1, s.target)
+    await expect.poll(() => s.client.isConnected(1)).toBe(true)
+    for (const flags of [0, 0, FLAG.END_STREAM]) s.client.send(FRAME.DATA, flags, 1, randomBytes(16_384))
+    s.client.socket.end()
+    await expect.poll(() => s.sockets[0]?.how).toBe('reset')
+    expect((await s.gateway.closed(1))[0]?.outcome).toMatchObject({ code: 'relay-client-reset' })
+  })
+
   test('a reset by the partner is RST_STREAM(CONNECT_ERROR) without END_STREAM before it', async () => {
     await using s = await scene()
     s.client.connect(1, s.target)
