@@ -7,6 +7,7 @@ export default defineConfig({
     include: ['test/real/**/*.test.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 5_000 } },
     fileParallelism: false,
   },
 })
