@@ -3,6 +3,7 @@
 // does not read would fill 170 times the window, and with a hundred such streams the whole heap. Here what comes to a
 // paused stream is copied together, and the window is given back only when it is read.
 import http2, { type Http2Stream } from 'node:http2'
+import { letGoWhenClosed } from '../let-go.ts'
 
 const FIRST_CAPACITY = 1024
 /** What is handed on at once: Node's own measure of a full buffer, so that a reader that stops after it is heeded. */
@@ -25,7 +26,9 @@ export class H2Inbox {
     this.#onGrow = onGrow
     this.#push = stream.push.bind(stream)
     // Node's own reading calls this method, and gives no window back where it says false.
-    stream.push = (chunk: Buffer | null) => this.#take(chunk)
+    const push = (chunk: Buffer | null) => this.#take(chunk)
+    stream.push = push
+    letGoWhenClosed(stream)
     stream.on('resume', () => this.#flush())
     stream.once('close', () => {
       this.#rest =

@@ -106,10 +106,12 @@ export class H2Tunnel implements Tunnel {
  */
 function resetStream(stream: http2.ServerHttp2Stream, code = NGHTTP2_CONNECT_ERROR): void {
   if (stream.destroyed) return
-  stream.end = () => stream
+  const end = () => stream
+  stream.end = end
   // Node destroys the stream when the frame is written, and makes an error for each: half of what a reset costs is its
   // stack. To destroy it here would lose the frame where this is called while Node reads the connection.
   const destroy = stream.destroy.bind(stream)
-  stream.destroy = (error) => destroy(error ?? RESET)
+  const destroyQuietly = (error?: Error) => destroy(error ?? RESET)
+  stream.destroy = destroyQuietly
   stream.close(code)
 }

@@ -80,6 +80,7 @@ class HandDrivenRelay implements Relay {
   readonly #startedAt: number
   readonly #open = { client: true, upstream: true }
   readonly #unflushed = { client: true, upstream: true }
+  readonly #closed = { client: false, upstream: false }
   readonly #onRest: Partial<Record<Party, (rest: Buffer) => void>> = {}
   #resolve: (result: RelayResult) => void = () => {}
   #endedFirst: Party | null = null
@@ -184,10 +185,12 @@ class HandDrivenRelay implements Relay {
       setImmediate(() => hold(() => this.#over || sink.end()))
       this.#armTimer()
     }
-    this.#onRest[from] = (rest) => {
+    // Not assigned as a literal: see let-go.ts.
+    const onRest = (rest: Buffer): void => {
       if (rest.length > 0) onData(rest)
       onEnd()
     }
+    this.#onRest[from] = onRest
     // A client that sends all it has and its FIN at once has ended before there is a relay, paused or not.
     if (input.readableEnded) setImmediate(onEnd)
     else input.on('end', onEnd)
@@ -205,6 +208,7 @@ class HandDrivenRelay implements Relay {
     if (side.stream.destroyed) setImmediate(onGone)
     const other: Party = party === 'client' ? 'upstream' : 'client'
     side.stream.on('close', () => {
+      this.#closed[party] = true
       // Closed with both directions over is the ordinary end; closed before is a loss that raised no error.
       const over = !this.#open.client && !this.#open.upstream
       if (!over || !side.closeIsClean()) return this.#gone(party, side, null)
@@ -226,7 +230,8 @@ class HandDrivenRelay implements Relay {
   #settleIfFinished(): void {
     if (this.#over || this.#unflushed.client || this.#unflushed.upstream) return
     this.#finish({ code: 'closed', by: this.#endedFirst ?? 'client', detail: null })
-    for (const side of [this.#client, this.#upstream]) linger(side)
+    if (!this.#closed.client) linger(this.#client)
+    if (!this.#closed.upstream) linger(this.#upstream)
   }
 
   #lost(party: Party, error: Error | null): void {

@@ -138,6 +138,7 @@ export async function runSession(
   } finally {
     release()
     deps.registry.delete(facts.id)
+    session.letGo()
   }
 }
 
@@ -205,6 +206,11 @@ class Session {
       (code, detail) => this.close({ code, detail }),
     )
     return this.#live
+  }
+
+  /** To be called when it is over and no longer listed. */
+  letGo(): void {
+    this.#live?.letGo()
   }
 
   /** Also where nothing was matched: what a revoked workload goes on asking for is told by its revocation. */

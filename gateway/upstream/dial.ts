@@ -2,6 +2,7 @@
 // second look-up could lead elsewhere than the address that was judged (DNS rebinding).
 import { connect, isIP, type Socket } from 'node:net'
 import type { ReasonCode } from '../audit/reasons.ts'
+import { letGoWhenClosed } from '../let-go.ts'
 import { interruption } from './budget.ts'
 import { formatEndpoint, ignoreErrors } from './sockets.ts'
 import { resetSocket } from '../reset.ts'
@@ -47,6 +48,7 @@ export function createDial(): LockedDial {
       allowHalfOpen: true,
     })
     ignoreErrors(socket)
+    letGoWhenClosed(socket)
     const onAbort = (): void => {
       resetSocket(socket)
       reject(interruption(signal, 'connect-timeout'))

@@ -5,6 +5,7 @@ import { isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect, type PeerCertificate, type TLSSocket } from 'node:tls'
 import type { ClientCertificateEntry } from '../config/types.ts'
+import { letGoWhenClosed } from '../let-go.ts'
 import { laidOver } from '../reset.ts'
 import { within } from './budget.ts'
 import { secureContextFor, selectClientCertificate } from './client-certificates.ts'
@@ -62,6 +63,7 @@ export async function originate(
   const tapped = memory.suspects.has(endpoint) ? tap(raw) : null
   const socket = startTls(tapped?.stream ?? raw, request, entry, name, resumption)
   laidOver(raw, socket)
+  letGoWhenClosed(socket)
   const watch = watchTls(socket, !resumption.offersTls13)
   resumption.follow(socket, watch)
   request.onTls?.(socket)

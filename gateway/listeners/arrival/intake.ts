@@ -5,6 +5,7 @@ import net from 'node:net'
 import type { SourceFacts } from '../../audit/events.ts'
 import type { ReasonCode } from '../../audit/reasons.ts'
 import type { ListenerConfig } from '../../config/types.ts'
+import { letGoWhenClosed } from '../../let-go.ts'
 import { canonicalAddress } from '../../upstream/address-class.ts'
 import { ClientHelloReader, type ClientHelloResult } from '../client-hello.ts'
 import { type ClientHelloErrorCode, isNotTls } from '../client-hello-error.ts'
@@ -71,6 +72,7 @@ export function createIntake(options: IntakeOptions): Intake {
   })
   server.on('connection', (raw) => {
     sockets.add(raw)
+    letGoWhenClosed(raw)
     options.onCount(sockets.size)
     raw.on('close', () => {
       sockets.delete(raw)

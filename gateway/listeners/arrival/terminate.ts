@@ -8,6 +8,7 @@ import { pooled } from '../certificate-pool.ts'
 import { type PeerChain, readPeerChain } from '../identify.ts'
 import { type Admission, type HandshakeWaiter, sourceKey } from './admission.ts'
 import type { Arrival } from './arrival.ts'
+import { letGoWhenClosed } from '../../let-go.ts'
 import { laidOver } from '../../reset.ts'
 
 /** What a listener shows and what OpenSSL builds chains with; replaced as a whole when files change. */
@@ -156,6 +157,7 @@ class TlsTerminator implements Terminator {
     this.#pending.delete(key)
     this.#options.admission.done(waiter)
     laidOver(arrival.raw, socket)
+    letGoWhenClosed(socket)
     arrival.arrive()
     this.#options.onSecured(arrival, {
       tls: socket,

@@ -1,6 +1,7 @@
 // TLS to a server as a plaintext client expects it: a protocol's translator sits between the two until it is out of the
 // way, and from then on bytes pass as they come. Keeps backpressure, half-close and errors as the relay needs them.
 import { Duplex } from 'node:stream'
+import { letGoWhenClosed } from '../../let-go.ts'
 import { ignoreErrors } from '../sockets.ts'
 import type { UpstreamError } from '../types.ts'
 import type { Reopened } from './types.ts'
@@ -48,6 +49,7 @@ export class AdaptedStream extends Duplex {
   /** `inner` is this stream's from now on. */
   constructor(inner: Duplex, translator: Translator) {
     super({ readableHighWaterMark: READ_AHEAD })
+    letGoWhenClosed(this)
     this.#inner = inner
     this.#translator = translator
     this.#take(inner)
@@ -154,7 +156,8 @@ export class AdaptedStream extends Duplex {
         if (this.destroyed) return reopened.reset()
         const left = this.#inner
         this.#inner = reopened.stream
-        this.#resetInner = () => reopened.reset()
+        const resetInner = () => reopened.reset()
+        this.#resetInner = resetInner
         left.destroy()
         this.#take(reopened.stream)
         if (reopened.stream.errored !== null) return void this.destroy(reopened.stream.errored)
