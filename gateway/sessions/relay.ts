@@ -80,7 +80,6 @@ class HandDrivenRelay implements Relay {
   readonly #startedAt: number
   readonly #open = { client: true, upstream: true }
   readonly #unflushed = { client: true, upstream: true }
-  readonly #closed = { client: false, upstream: false }
   readonly #onRest: Partial<Record<Party, (rest: Buffer) => void>> = {}
   #resolve: (result: RelayResult) => void = () => {}
   #endedFirst: Party | null = null
@@ -208,7 +207,6 @@ class HandDrivenRelay implements Relay {
     if (side.stream.destroyed) setImmediate(onGone)
     const other: Party = party === 'client' ? 'upstream' : 'client'
     side.stream.on('close', () => {
-      this.#closed[party] = true
       // Closed with both directions over is the ordinary end; closed before is a loss that raised no error.
       const over = !this.#open.client && !this.#open.upstream
       if (!over || !side.closeIsClean()) return this.#gone(party, side, null)
@@ -230,8 +228,7 @@ class HandDrivenRelay implements Relay {
   #settleIfFinished(): void {
     if (this.#over || this.#unflushed.client || this.#unflushed.upstream) return
     this.#finish({ code: 'closed', by: this.#endedFirst ?? 'client', detail: null })
-    if (!this.#closed.client) linger(this.#client)
-    if (!this.#closed.upstream) linger(this.#upstream)
+    for (const side of [this.#client, this.#upstream]) linger(side)
   }
 
   #lost(party: Party, error: Error | null): void {
@@ -314,6 +311,8 @@ function describe(error: Error): string {
 
 /** Both directions are over, so nothing can be lost any more: only the socket is left to close. */
 function linger(side: RelaySide): void {
+  // The timer would keep the session for as long, where no 'close' is still to come that stops it.
+  if (side.stream.destroyed) return
   const timer = setTimeout(() => side.stream.destroy(), LINGER_MS)
   timer.unref()
   side.stream.once('close', () => clearTimeout(timer))

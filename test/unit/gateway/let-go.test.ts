@@ -74,17 +74,25 @@ test.each<[string, () => Promise<void>]>([
   expect(await grownOld(use, 60)).toBeLessThan((KIB * 1024) / 4)
 })
 
-test('a listener is called as long as its stream is open, and at its close', async () => {
-  const stream = new PassThrough()
-  letGoWhenClosed(stream)
+test('a listener is called as long as its stream is open, and once more in the turn of its close', async () => {
+  const streams = [new PassThrough(), new PassThrough()]
   const said: string[] = []
-  stream.on('data', (chunk: Buffer) => said.push(chunk.toString()))
-  stream.on('close', () => said.push('closed'))
-  stream.write('one')
+  for (const stream of streams) {
+    letGoWhenClosed(stream)
+    stream.on('data', (chunk: Buffer) => said.push(chunk.toString()))
+    stream.on('late', () => said.push('late'))
+    stream.on('close', () => process.nextTick(() => stream.emit('late')))
+    stream.write('one')
+  }
   await turn()
-  stream.destroy()
-  await once(stream, 'close')
-  expect(said).toEqual(['one', 'closed'])
+  // The second closes in the phase of the loop in which the first is let go.
+  const [first, second] = streams
+  setImmediate(() => second?.destroy())
+  first?.destroy()
+  await Promise.all(streams.map((stream) => once(stream, 'close')))
+  await turn()
+  for (const stream of streams) stream.emit('late')
+  expect(said).toEqual(['one', 'one', 'late', 'late'])
 })
 
 test('an error that comes when all is over ends nothing', async () => {

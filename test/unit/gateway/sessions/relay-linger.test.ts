@@ -17,30 +17,36 @@ function side(stream: Duplex): RelaySide {
   }
 }
 
-test('a peer that has closed already is given no time to close, and one that has not is', async () => {
+type Party = 'client' | 'upstream'
+
+test.each<[Party, Party]>([
+  ['client', 'upstream'],
+  ['upstream', 'client'],
+])('where the %s closes last, it is given time to close, and the %s none', async (last, first) => {
   using timers = vi.spyOn(globalThis, 'setTimeout')
   const lingering = () => timers.mock.calls.filter(([, ms]) => ms === LINGER_MS).length
   const ending = Promise.withResolvers<() => void>()
-  const client = new Duplex({
+  const slow = new Duplex({
     read() {},
     final: (done) => ending.resolve(done),
     autoDestroy: false,
   })
-  const [upstream, far] = duplexPair()
-  const relay = startRelay(side(client), side(upstream), {
+  const [quick, far] = duplexPair()
+  const sides = { [last]: side(slow), [first]: side(quick) } as Record<Party, RelaySide>
+  const relay = startRelay(sides.client, sides.upstream, {
     idleTimeoutMs: 60_000,
     halfCloseTimeoutMs: 60_000,
     maxDurationMs: null,
     now: () => performance.now(),
     judgeUpstreamError: () => 'relay-upstream-reset',
   })
-  client.push(null)
+  slow.push(null)
   far.resume().end()
-  await once(upstream, 'close')
+  await once(quick, 'close')
   expect(lingering()).toBe(0)
   const flushed = await ending.promise
   flushed()
   expect(await relay.done).toMatchObject({ code: 'closed' })
   expect(lingering()).toBe(1)
-  client.destroy()
+  slow.destroy()
 })
