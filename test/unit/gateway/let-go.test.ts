@@ -5,8 +5,8 @@ import { expect, test } from 'vitest'
 import { letGoWhenClosed } from '../../../gateway/let-go.ts'
 import { type Grounds, RunningSession } from '../../../gateway/sessions/live-session.ts'
 import { startRelay } from '../../../gateway/sessions/relay.ts'
-import type { RelaySide } from '../../../gateway/sessions/tunnel.ts'
 import { grownOld } from '../../fixtures/heap.ts'
+import { relaySide } from '../../fixtures/relay-side.ts'
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
@@ -21,17 +21,6 @@ function weigh(): Weight {
   let weight: Weight | null = null
   for (let at = 0; at < 16 * KIB; at++) weight = { next: weight, numbers: [at] }
   return weight as Weight
-}
-
-function side(stream: Duplex): RelaySide {
-  return {
-    stream,
-    chunks: 'written',
-    end: () => void stream.end(),
-    reset: () => void stream.destroy(),
-    endIsReal: () => true,
-    closeIsClean: () => true,
-  }
 }
 
 async function useStream(stream: Duplex): Promise<void> {
@@ -51,7 +40,7 @@ async function useRelay(): Promise<void> {
     letGoWhenClosed(stream)
     await once(stream, 'close')
   })
-  const relay = startRelay(side(client), side(upstream), {
+  const relay = startRelay(relaySide(client), relaySide(upstream), {
     idleTimeoutMs: 60_000,
     halfCloseTimeoutMs: 60_000,
     maxDurationMs: null,

@@ -3,19 +3,9 @@ import { Duplex, duplexPair } from 'node:stream'
 import { expect, test, vi } from 'vitest'
 import { startRelay } from '../../../../gateway/sessions/relay.ts'
 import type { RelaySide } from '../../../../gateway/sessions/tunnel.ts'
+import { relaySide } from '../../../fixtures/relay-side.ts'
 
 const LINGER_MS = 5_000
-
-function side(stream: Duplex): RelaySide {
-  return {
-    stream,
-    chunks: 'written',
-    end: () => void stream.end(),
-    reset: () => void stream.destroy(),
-    endIsReal: () => true,
-    closeIsClean: () => true,
-  }
-}
 
 type Party = 'client' | 'upstream'
 
@@ -32,7 +22,7 @@ test.each<[Party, Party]>([
     autoDestroy: false,
   })
   const [quick, far] = duplexPair()
-  const sides = { [last]: side(slow), [first]: side(quick) } as Record<Party, RelaySide>
+  const sides = { [last]: relaySide(slow), [first]: relaySide(quick) } as Record<Party, RelaySide>
   const relay = startRelay(sides.client, sides.upstream, {
     idleTimeoutMs: 60_000,
     halfCloseTimeoutMs: 60_000,
