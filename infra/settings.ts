@@ -83,6 +83,8 @@ const image = z.strictObject({
     .regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 hexadecimal digits')
     .optional(),
   base: z.string().min(1).default('docker.io/library/node:24-bookworm-slim'),
+  /** `base` where `base` is no Debian, or the build reaches none of its mirrors. */
+  malloc: z.enum(['jemalloc', 'base']).default('jemalloc'),
   /** An image that was built already, in a registry that the execution role may read; then nothing is built. */
   uri: z.string().min(1).optional(),
 })

@@ -49,7 +49,7 @@ function createImage(
   const digest = image.baseDigest === undefined ? '' : `@${image.baseDigest}`
   return ecs.ContainerImage.fromAsset(findAsset('image'), {
     platform: Platform.LINUX_ARM64,
-    buildArgs: { BASE: `${image.base}${digest}` },
+    buildArgs: { BASE: `${image.base}${digest}`, JEMALLOC: image.malloc === 'jemalloc' ? 'debian' : '' },
   })
 }
 

@@ -2,7 +2,7 @@
 // has an opening and a closing record of every session, is read and dropped, as a log driver would read it.
 import { spawn } from 'node:child_process'
 import path from 'node:path'
-import { imageFlags } from './image.ts'
+import { imageEnvironment, imageFlags } from './image.ts'
 import { PARTNER, type Pki, THROUGH } from './pki.ts'
 import type { Partner } from './peers.ts'
 import type { Product } from './product.ts'
@@ -94,7 +94,7 @@ export async function startSallyport(
   const args = [...flags, bundle, '--config', config]
   const child = spawn(process.execPath, args, {
     cwd: pki.directory,
-    env: { NODE_ENV: 'production', PATH: process.env.PATH ?? '', ...environment },
+    env: { NODE_ENV: 'production', PATH: process.env.PATH ?? '', ...imageEnvironment(), ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   tie(child)

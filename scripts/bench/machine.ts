@@ -23,7 +23,7 @@ export async function describeMachine(programs: Programs): Promise<Machine> {
     cores: os.availableParallelism(),
     memoryGib: Math.round(os.totalmem() / 1024 ** 3),
     kernel: `Linux ${os.release().split('-')[0]}`,
-    node: `Node ${process.versions.node} (OpenSSL ${process.versions.openssl})`,
+    node: `Node ${process.versions.node} (OpenSSL ${process.versions.openssl}, jemalloc)`,
     ...(await versionsOf(programs)),
     load: Number(load),
   }

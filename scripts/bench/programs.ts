@@ -5,6 +5,7 @@ import { access } from 'node:fs/promises'
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { JEMALLOC } from './image.ts'
 import { withChildren } from './proc.ts'
 
 /** Where Debian keeps what is not on everybody's PATH. */
@@ -37,9 +38,12 @@ export async function findPrograms(paths: readonly string[] = PATHS): Promise<Pr
     ...(haproxy === null ? ['haproxy'] : []),
     ...(nginx === null ? ['nginx-light'] : []),
     ...((await exists(STREAM_MODULE)) ? [] : ['libnginx-mod-stream']),
+    ...((await exists(JEMALLOC)) ? [] : ['libjemalloc2']),
   ]
   if (haproxy === null || nginx === null || missing.length > 0) {
-    throw new Error(`to compare with, this is missing: apt-get install ${missing.join(' ')}`)
+    throw new Error(
+      `to run as the image does and to compare with, this is missing: apt-get install ${missing.join(' ')}`,
+    )
   }
   return { haproxy, nginx }
 }

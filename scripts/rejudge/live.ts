@@ -7,7 +7,7 @@ import http2 from 'node:http2'
 import net from 'node:net'
 import path from 'node:path'
 import { createWorld, type World } from '../../test/fixtures/world.ts'
-import { heapFlags } from '../bench/image.ts'
+import { heapFlags, imageEnvironment } from '../bench/image.ts'
 
 export interface LiveCase {
   readonly workloads: number
@@ -76,7 +76,8 @@ class Running {
     const watch = path.join(import.meta.dirname, 'loop-watch.ts')
     const main = [path.join(root, 'cli/main.ts'), 'gateway', '--config', config]
     const args = [...heapFlags(), '--import', watch, ...main]
-    this.child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd })
+    const env = { ...process.env, ...imageEnvironment() }
+    this.child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd, env })
     this.child.stderr?.on('data', (chunk: Buffer) => {
       this.log += chunk.toString()
     })

@@ -84,6 +84,7 @@ test('it starts, is ready, runs as nobody without a capability, and ends in orde
   expect(status).toMatch(/^Uid:\s+65532\s+65532/m)
   expect(status).toMatch(/^CapEff:\s+0+$/m)
   expect(status).toMatch(/^NoNewPrivs:\s+1$/m)
+  expect(await readFile(`/proc/${stdout.trim()}/maps`, 'utf8')).toContain('/usr/local/lib/libjemalloc.so.2')
   await podman.run('kill', '--signal', 'TERM', name)
   expect(await running.exited).toBe(0)
 }, 120_000)

@@ -1,5 +1,5 @@
 // What CloudFormation takes and what then fails in an account, or does harm there long after: each read from the templates.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -151,6 +151,19 @@ test.each([
   )
   expect(JSON.stringify(synthesized.all('AWS::ECS::TaskDefinition'))).toContain(end)
   expect(synthesized.messages.filter((message) => !message.startsWith('info'))).toEqual([])
+})
+
+test.each([
+  ['of jemalloc, from Debian', {}, 'debian'],
+  ['of its base, where that is asked for', { malloc: 'base' as const }, ''],
+])('the image has the malloc %s', (_name, image, expected) => {
+  const { directory } = synthesize('dev', { gateway: { image } })
+  const file = readdirSync(directory).find((name) => name.endsWith('-gateway.assets.json')) ?? ''
+  const { dockerImages } = JSON.parse(readFileSync(path.join(directory, file), 'utf8')) as {
+    dockerImages: Record<string, { source: { dockerBuildArgs: Record<string, string> } }>
+  }
+  const built = Object.values(dockerImages).map(({ source }) => source.dockerBuildArgs)
+  expect(built).toEqual([{ BASE: expect.any(String), JEMALLOC: expected }])
 })
 
 const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-pitfalls-'))
