@@ -230,4 +230,46 @@ describe('revocations in AppConfig', () => {
     expect(await place.status(gateway)).toBe(403)
     expect(await ready()).toBe(200)
   })
+
+  test('that a new configuration brings are read before it is in force: till then the old one goes on', async () => {
+    await using place = await setUp()
+    const { aws, bundle } = place
+    aws.documents.set(KEY, bundle(FORBID))
+    await using gateway = await place.start()
+    const faults = async () => (await place.view(gateway)).fault?.faults.join()
+    aws.documents.set(KEY, bundle(PERMIT, `revocations: {source: "appconfig:${LIST}"}`))
+    await expect.poll(faults).toMatch(/^appconfig:revocations\/production\/list: .*ResourceNotFoundException/)
+    expect(await place.status(gateway)).toBe(403)
+    expect((await fetch(`http://127.0.0.1:${gateway.portOf('health')}/readyz`)).status).toBe(200)
+    aws.documents.set(LIST, { text: 'broken' })
+    await expect.poll(faults, { timeout: 5_000 }).toMatch(/expected a list/)
+    aws.documents.set(LIST, { text: '- {workload: "spiffe://example.org/**", reason: INC-7}' })
+    await expect.poll(faults, { timeout: 5_000 }).toBeUndefined()
+    expect(await place.status(gateway)).toBe(403)
+    expect(codes(gateway)).toEqual(['policy-denied', 'revoked-workload'])
+    aws.documents.set(LIST, { text: '[]' })
+    await expect.poll(() => place.status(gateway)).toBe(200)
+  })
+
+  test('of another source take the place of the old ones when they were read, and not before', async () => {
+    await using place = await setUp()
+    const { aws, bundle } = place
+    const other = 'revocations/production/other'
+    aws.documents.set(KEY, bundle(PERMIT, `revocations: {source: "appconfig:${LIST}"}`))
+    aws.documents.set(LIST, { text: '- {workload: "spiffe://example.org/**", reason: INC-7}' })
+    await using gateway = await place.start()
+    await expect.poll(() => place.status(gateway)).toBe(403)
+    aws.documents.set(KEY, bundle(PERMIT, `revocations: {source: "appconfig:${other}"}`))
+    await expect
+      .poll(async () => (await place.view(gateway)).fault?.faults.join())
+      .toMatch(/production\/other: .*ResourceNotFoundException/)
+    expect(await place.status(gateway)).toBe(403)
+    expect(new Set(codes(gateway).slice(1))).toEqual(new Set(['revoked-workload']))
+    aws.documents.set(other, { text: '[]' })
+    await expect.poll(() => place.status(gateway), { timeout: 5_000 }).toBe(200)
+  })
 })
+
+function codes(gateway: { records(): readonly { readonly outcome: { readonly code: string } }[] }) {
+  return gateway.records().map(({ outcome }) => outcome.code)
+}
