@@ -7,6 +7,7 @@ import { type BundleFiles, ENTRY, parseBundle, readFromBundle } from '../config/
 import {
   DEFAULT_DIRECTORY,
   DIRECTORY_VARIABLE,
+  type KeptConfig,
   readKept,
   touchKept,
   writeKept,
@@ -24,6 +25,11 @@ import {
 
 /** What is at fault may become right without a new document: a certificate on the disk, a port. */
 const RETRY_MS = 60_000
+
+/**
+ * Of what nobody knows how old it is: a hundred years, beyond every `maxAge`, and still a number that an alarm can compare.
+ */
+const UNKNOWN_AGE_MS = 3_155_760_000_000
 
 export type AppConfigSourceOptions = Omit<LoadOptions, keyof RevocationOptions | 'readFile'>
 
@@ -67,9 +73,11 @@ export class AppConfigSource implements ConfigSource {
     const stored = await this.#accept(kept.files, FIRST_LOOK)
     this.#keptIn = directory
     if (contact) await this.#touch()
-    const ageMs = contact ? 0 : Math.max(0, Date.now() - kept.contactAt.getTime())
-    const since = kept.contactAt.toISOString()
-    return { result: stored, ageMs, problem: `the last known good one of ${since} is used: ${because}` }
+    const ageMs = contact ? 0 : ageOf(kept)
+    const doubt =
+      kept.contactAt === null ? ', which lies in the future, so that nobody knows how old it is' : ''
+    const used = `the last known good one of ${kept.stamp.toISOString()}${doubt} is used`
+    return { result: stored, ageMs, problem: `${used}: ${because}` }
   }
 
   async look({ force, ...revocations }: LookOptions): Promise<Look> {
@@ -135,4 +143,9 @@ export class AppConfigSource implements ConfigSource {
       'the role of this process needs appconfig:StartConfigurationSession and appconfig:GetLatestConfiguration, and a way to the service'
     return { file: this.name, line: null, key: null, message, remedy }
   }
+}
+
+/** Milliseconds since the last contact. */
+function ageOf({ contactAt }: KeptConfig): number {
+  return contactAt === null ? UNKNOWN_AGE_MS : Math.max(0, Date.now() - contactAt.getTime())
 }

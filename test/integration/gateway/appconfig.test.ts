@@ -15,6 +15,7 @@ const NAME = 'appconfig:sallyport/production/gateway'
 const KEY = 'sallyport/production/gateway'
 const LIST = 'revocations/production/list'
 const PERMIT = '@id("yes") permit (principal is Workload, action, resource);'
+const YEAR_SECONDS = 31_536_000
 const FORBID = '@id("no") forbid (principal, action, resource);'
 
 async function setUp() {
@@ -163,6 +164,26 @@ describe('at a start', () => {
       expect((await fetch(`http://127.0.0.1:${gateway.portOf('health')}/readyz`)).status).toBe(200)
     }
     await using gateway = await place.start()
+    aws.failing = null
+    await expect.poll(() => place.status(gateway), { timeout: 5_000 }).toBe(200)
+    expect((await place.view(gateway)).ageSeconds).toBeLessThan(60)
+  })
+
+  test('a last known good one of the future is of no known age: past maxAge until the service answers', async () => {
+    await using place = await setUp()
+    const { aws, bundle, kept } = place
+    aws.documents.set(KEY, bundle(PERMIT))
+    await (await place.start())[Symbol.asyncDispose]()
+    aws.failing = 'InternalServerException'
+    const at = new Date(Date.now() + 7_200_000)
+    await utimes(kept, at, at)
+    await using gateway = await place.start()
+    expect(await place.status(gateway)).toBe(503)
+    expect((await gateway.closed(1))[0]?.outcome.code).toBe('session-configuration-stale')
+    expect((await place.view(gateway)).ageSeconds).toBeGreaterThan(YEAR_SECONDS)
+    expect(await gateway.metric('sallyport_configuration_age_seconds')).toBeGreaterThan(YEAR_SECONDS)
+    expect(gateway.logged.join('\n')).toContain(`${at.toISOString()}, which lies in the future`)
+    expect((await fetch(`http://127.0.0.1:${gateway.portOf('health')}/readyz`)).status).toBe(200)
     aws.failing = null
     await expect.poll(() => place.status(gateway), { timeout: 5_000 }).toBe(200)
     expect((await place.view(gateway)).ageSeconds).toBeLessThan(60)
