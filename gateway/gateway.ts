@@ -75,8 +75,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
   const listeners = new ListenerSet({
     start: (listener) => startOne(listener, options, core, () => state.refusing),
-    onStarted: listening,
+    onStarted(name, address) {
+      metrics.listening(name, true)
+      listening(name, address)
+    },
     onStopped(name, address) {
+      metrics.listening(name, false)
       core.ownListeners.delete(address)
       if (addresses.get(name) === address) addresses.delete(name)
     },

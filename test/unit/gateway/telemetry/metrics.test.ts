@@ -83,6 +83,28 @@ describe('metrics', () => {
   })
 })
 
+test('connections of a listener that is gone and of one that has its name are counted together, while there are any', () => {
+  using started = start()
+  const { metrics } = started
+  const open = () => valueOf(metrics.render(), 'sallyport_connections_open{listener="proxy"}')
+  metrics.listening('proxy', true)
+  metrics.connectionsOpen('proxy', 1)
+  metrics.connectionsOpen('proxy', 1)
+  metrics.listening('proxy', false)
+  metrics.listening('proxy', true)
+  metrics.connectionsOpen('proxy', 1)
+  expect(open()).toBe('3')
+  metrics.connectionsOpen('proxy', -1)
+  metrics.connectionsOpen('proxy', -1)
+  metrics.connectionsOpen('proxy', -1)
+  expect(open()).toBe('0')
+  metrics.connectionsOpen('proxy', 1)
+  metrics.listening('proxy', false)
+  expect(open()).toBe('1')
+  metrics.connectionsOpen('proxy', -1)
+  expect(open()).toBeUndefined()
+})
+
 describe('the EMF writer', () => {
   function sinkOf() {
     const written: string[] = []
