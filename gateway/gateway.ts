@@ -64,7 +64,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { inForce, status, metrics } = core
   const admin = stack.use(
     await startAdmin({
-      ...{ address: config.admin, metrics, configuration: () => status.view() },
+      ...{ address: config.admin, metrics, log: options.log, configuration: () => status.view() },
       sessions: core,
       tls: config.admin.workloads === null ? null : adminTls(config.admin.workloads, core),
     }),
