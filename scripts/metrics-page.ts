@@ -39,7 +39,7 @@ export function metricsPage(): string {
 function sample(): string {
   const metrics = createMetrics({
     version: '',
-    audit: () => ({ dropped: 0, backlogBytes: 0, oldestWaitMs: 0, failure: null }),
+    audit: () => ({ dropped: 0, backlogBytes: 0, oldestWaitMs: 0, failure: null, recordsWaiting: 0 }),
   })
   metrics.connectionsOpen('proxy', 1)
   metrics.handshake('proxy', 'ok')

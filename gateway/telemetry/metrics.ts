@@ -1,6 +1,7 @@
 // The gateway's metrics, each with its own method, so that a label can only be what the type allows. Names are a
 // contract: dashboards and alarms read them (docs/metrics.md).
 import type { AuthorityState } from '../identity/tally.ts'
+import type { AuditState } from '../audit/events.ts'
 import type { CheckpointResult } from '../audit/checkpointer.ts'
 import { type ReasonCode, REASONS } from '../audit/reasons.ts'
 import type { PolicyMode } from '../policy/types.ts'
@@ -100,12 +101,7 @@ export type ReloadSource = 'configuration' | 'policy' | 'trust' | 'revocations'
 
 export interface MetricsOptions {
   readonly version: string
-  readonly audit: () => {
-    readonly dropped: number
-    readonly backlogBytes: number
-    readonly oldestWaitMs: number
-    readonly failure: string | null
-  }
+  readonly audit: () => AuditState
   readonly now?: () => Date
 }
 
@@ -359,9 +355,10 @@ function sampleAudit(registry: Registry, { audit }: MetricsOptions): void {
     registry.sampled(`sallyport_audit_${name}`, help, type, read)
   sample('dropped_total', 'Lines that the sink lost.', 'counter', () => audit().dropped)
   sample('backlog_bytes', 'Bytes that wait for the sink.', 'gauge', () => audit().backlogBytes)
-  sample('oldest_wait_seconds', 'How long the oldest line waits for the sink.', 'gauge', () => {
-    return audit().oldestWaitMs / 1000
-  })
+  const oldest = 'How long the oldest record waits, to be made or for the sink.'
+  sample('oldest_wait_seconds', oldest, 'gauge', () => audit().oldestWaitMs / 1000)
+  const waiting = 'Records of sessions that were ended together and are yet to be made.'
+  sample('records_waiting', waiting, 'gauge', () => audit().recordsWaiting)
   sample('failing', '1 while the sink can write nothing.', 'gauge', () => (audit().failure === null ? 0 : 1))
 }
 

@@ -9,7 +9,7 @@ import { createMetrics } from '../../../gateway/telemetry/metrics.ts'
 async function startPort(parts: Pick<AdminOptions, 'configuration' | 'sessions'> = {}) {
   const metrics = createMetrics({
     version: '1.2.3',
-    audit: () => ({ dropped: 4, backlogBytes: 5, oldestWaitMs: 0, failure: null }),
+    audit: () => ({ dropped: 4, backlogBytes: 5, oldestWaitMs: 0, failure: null, recordsWaiting: 0 }),
   })
   const logged: string[] = []
   const log = pino({}, { write: (line: string) => void logged.push(line) })

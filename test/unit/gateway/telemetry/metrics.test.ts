@@ -9,7 +9,7 @@ function start() {
   let now = new Date('2026-08-01T10:00:00.000Z')
   const metrics = createMetrics({
     version: '1',
-    audit: () => ({ dropped: 3, backlogBytes: 5, oldestWaitMs: 1500, failure: 'ENOSPC' }),
+    audit: () => ({ dropped: 3, backlogBytes: 5, oldestWaitMs: 1500, failure: 'ENOSPC', recordsWaiting: 0 }),
     now: () => now,
   })
   return {
