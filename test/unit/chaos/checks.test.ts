@@ -23,7 +23,7 @@ const outcome = (
   recordOf(run).outcome = { code, by, detail: null, hint: null }
 }
 const add = (run: MadeUpRun, name: string, value: number) => {
-  const [key = name] = [...run.samples.keys()].filter((one) => one.startsWith(name))
+  const key = [...run.samples.keys()].find((one) => one.startsWith(name)) ?? name
   run.samples.set(key, (run.samples.get(key) ?? 0) + value)
 }
 const denied: Window = {
