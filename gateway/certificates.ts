@@ -11,21 +11,15 @@ import type { TrustStore } from './trust-store.ts'
 export interface CertificatesOptions {
   readonly trust: TrustStore
   readonly destinations: DestinationStore
-  readonly metrics: Pick<Metrics, 'certificate' | 'sampleCertificates'>
+  readonly metrics: Pick<Metrics, 'sampleCertificates'>
   readonly log: Pick<Logger, 'warn' | 'error'>
   readonly now: () => Date
 }
 
 /** Watches until it is disposed of. */
 export function watchCertificates(options: CertificatesOptions): Disposable {
-  const { trust, destinations, metrics, log, now } = options
+  const { metrics, log, now } = options
   const shown = () => shownBy(options)
-  const observe = () => {
-    for (const [name, { leaf }] of shown()) metrics.certificate(name, leaf)
-  }
-  observe()
-  trust.onChange(observe)
-  destinations.onChange(observe)
   metrics.sampleCertificates(() =>
     certificateAges(
       [...shown()].map(([name, { leaf }]) => [name, leaf]),

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
 import { VERSION } from '../common/version.ts'
+import type { AuditState } from './audit/events.ts'
 import { createIds } from './audit/ids.ts'
 import type { Sink } from './audit/sink.ts'
 import { openAuditSink, startAudit } from './audit/start.ts'
@@ -88,7 +89,9 @@ export async function createCore(
   const { config, policy, stdout, log, auditIntervals } = options
   const now = options.now ?? (() => new Date())
   const opened = await openAuditSink(config.audit, stdout)
-  const metrics = createMetrics({ version: VERSION, audit: () => opened.sink.state(), now })
+  // Asked before there is a log where the start fails.
+  let auditState: () => AuditState = () => ({ ...opened.sink.state(), recordsWaiting: 0 })
+  const metrics = createMetrics({ version: VERSION, audit: () => auditState(), now })
   stack.defer(() => metrics.close())
   const trust = createTrustStore(material)
   const destinations = createDestinationStore(config.destinations)
@@ -123,6 +126,7 @@ export async function createCore(
     onCheckpoint: (result) => metrics.checkpoint(result),
     checkpointMs: auditIntervals?.checkpointMs,
   })
+  auditState = () => audit.state()
   stack.defer(() => checkpointer.close(AUDIT_FLUSH_MS))
   const revocations = stack.use(
     new RevocationKeeper(options.revocations ?? null, {
@@ -172,7 +176,7 @@ export async function createCore(
     ...live,
     newId: createIds({ now, random: randomBytes }),
     collector: createYoungCollector(),
-    cutting: createCutting(),
+    cutting: createCutting({ onError: (error) => log.error({ err: error }, 'internal error') }),
     turns: new Turns(),
     identifyNetwork: inForce.identifyNetwork,
     policy: inForce.policy,

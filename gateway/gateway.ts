@@ -64,7 +64,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { inForce, status, metrics } = core
   const admin = stack.use(
     await startAdmin({
-      ...{ address: config.admin, metrics, configuration: () => status.view() },
+      ...{ address: config.admin, metrics, log: options.log, configuration: () => status.view() },
       sessions: core,
       tls: config.admin.workloads === null ? null : adminTls(config.admin.workloads, core),
     }),
@@ -75,8 +75,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
   const listeners = new ListenerSet({
     start: (listener) => startOne(listener, options, core, () => state.refusing),
-    onStarted: listening,
+    onStarted(name, address) {
+      metrics.listening(name, true)
+      listening(name, address)
+    },
     onStopped(name, address) {
+      metrics.listening(name, false)
       core.ownListeners.delete(address)
       if (addresses.get(name) === address) addresses.delete(name)
     },

@@ -20,7 +20,7 @@ export interface PartnerWatchOptions {
   readonly partners: PartnerReading
   readonly readSecret: ReadSecret
   readonly destinations: DestinationStore
-  readonly metrics: Pick<Metrics, 'partnerReload'>
+  readonly metrics: Pick<Metrics, 'partnerReload' | 'partnerGone'>
   readonly log: Pick<Logger, 'info' | 'error'>
   readonly filesIntervalMs?: number
   /** Default: as the configuration has it. */
@@ -138,9 +138,7 @@ class PartnerWatch {
     this.#stopped = true
     this.#secrets.stop()
     // Whoever watches next may not know these parts any more, and nobody would take the alarm back.
-    for (const [part, { complaint }] of this.#states) {
-      if (complaint !== null) this.#options.metrics.partnerReload(whichOf(part), 'fresh')
-    }
+    for (const part of this.#states.keys()) this.#options.metrics.partnerGone(whichOf(part))
   }
 
   /** `counted` are those whose failure is a new one. Never rejects. */

@@ -8,7 +8,7 @@ const INTRODUCTION = `# Metrics
 
 No label holds a workload, a host or anything else that a peer chose, so a client cannot grow the series; those are in
 the audit records. \`code\` is one of [the reason codes](errors.md), \`stage\` its prefix. Names of listeners, destinations and trust
-domains are those of the configuration.
+domains are those of the configuration: a gauge of one that is gone, or of its certificates, goes with it, and counters stay.
 
 ## CloudWatch
 
@@ -39,7 +39,7 @@ export function metricsPage(): string {
 function sample(): string {
   const metrics = createMetrics({
     version: '',
-    audit: () => ({ dropped: 0, backlogBytes: 0, oldestWaitMs: 0, failure: null }),
+    audit: () => ({ dropped: 0, backlogBytes: 0, oldestWaitMs: 0, failure: null, recordsWaiting: 0 }),
   })
   metrics.connectionsOpen('proxy', 1)
   metrics.handshake('proxy', 'ok')
@@ -66,9 +66,9 @@ function sample(): string {
     ageSeconds: 0,
     renewalFailingSeconds: 0,
   }))
-  metrics.certificate('identity', { validFromDate: new Date(0), validToDate: new Date(0) })
   metrics.partnerReload({ destination: 'partner', part: 'roots' }, 'failed')
-  const valid = [{ name: 'x', ageSeconds: 0, remainingSeconds: 0 }]
+  const moments = { notBefore: new Date(0), notAfter: new Date(0) }
+  const valid = [{ name: 'x', ageSeconds: 0, remainingSeconds: 0, ...moments }]
   metrics.sampleCertificates(() => valid)
   metrics.sampleBundles(() => valid)
   metrics.checkpoint('kept')

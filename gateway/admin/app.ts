@@ -3,8 +3,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo, Server } from 'node:net'
-import { getRequestListener, type HttpBindings } from '@hono/node-server'
+import { getRequestListener, type HttpBindings, RequestError } from '@hono/node-server'
 import { Hono } from 'hono'
+import type { Logger } from 'pino'
 import type { HostPort, KeyPair } from '../config/types.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { judgeByCertificate, type JudgeCaller, judgeLocal, keepChains, type MutualTls } from './callers.ts'
@@ -25,6 +26,8 @@ export interface AdminTls extends MutualTls {
 export interface AdminOptions {
   readonly address: HostPort
   readonly metrics: Metrics
+  /** Told of what goes wrong in here, and never of a query, which may name anything. */
+  readonly log: Pick<Logger, 'error'>
   /** What GET /config shows. */
   readonly configuration?: () => object
   readonly sessions?: SessionsOptions
@@ -91,9 +94,30 @@ export async function startAdmin(options: AdminOptions): Promise<RunningServer> 
   return serve(server, options.address, forget)
 }
 
-function answerBy(options: AdminOf, judge: JudgeCaller) {
-  const listener = getRequestListener(createAdminApp(options, judge).fetch, { overrideGlobalObjects: false })
-  return (request: IncomingMessage, response: ServerResponse) => void listener(request, response)
+function answerBy({ log, ...options }: AdminOf & Pick<AdminOptions, 'log'>, judge: JudgeCaller) {
+  const app = createAdminApp(options, judge)
+  // Hono's own handler writes to the console, in a form that no collector of logs reads.
+  app.onError((error) => {
+    throw error
+  })
+  return (request: IncomingMessage, response: ServerResponse) => {
+    const { method, url = '' } = request
+    const listener = getRequestListener(app.fetch, {
+      overrideGlobalObjects: false,
+      errorHandler(error) {
+        if (error instanceof RequestError) return problem(400, 'Bad Request', 'no request that can be read')
+        log.error({ err: error, method, path: url.replace(/\?.*$/, '') }, 'the admin port could not answer')
+        return problem(500, 'Internal Server Error', 'a fault of Sallyport itself: its log says more')
+      },
+    })
+    void listener(request, response)
+  }
+}
+
+/** As the rest of the port tells of faults (RFC 9457 §3.1). */
+function problem(status: number, title: string, detail: string): Response {
+  const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' }
+  return new Response(JSON.stringify({ title, status, detail }), { status, headers })
 }
 
 /** Never resumed: a ticket would let in an SVID that has expired. */

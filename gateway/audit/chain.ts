@@ -18,6 +18,11 @@ const CHAIN_ID_BYTES = 16
  * records of live ones and of the refusals themselves still come, and a gateway that dies of memory loses them all.
  */
 const HARD_LIMIT_FACTOR = 4
+/**
+ * Records of sessions that were ended together and are yet to be made. Beyond that many each new one has the oldest made
+ * first: sessions can be ended and opened anew faster than their records come, and then memory would have no bound.
+ */
+const MAX_RECORDS_WAITING = 20_000
 
 export interface AuditLogOptions {
   readonly sink: Sink
@@ -33,6 +38,8 @@ export interface AuditLogOptions {
   readonly identity: () => KeyPair
   /** The last event that stood in the log before; null where there is none, or nobody knows. */
   readonly after: ChainEnd | null
+  /** Told of a record that could not be made. Default: an uncaught exception. */
+  readonly onError?: (error: unknown) => void
 }
 
 interface Closed {
@@ -43,7 +50,7 @@ interface Closed {
 
 /** The one log of a process; a chain begins with it. */
 export function createAuditLog(options: AuditLogOptions): AuditLog {
-  const { sink, revision, now, random, onFailure, maxBacklogBytes, identity, after } = options
+  const { sink, revision, now, random, onFailure, maxBacklogBytes, identity, after, onError } = options
   const chain = Buffer.from(random(CHAIN_ID_BYTES)).toString('hex')
   let sequence = 0
   let previous: string | null = null
@@ -59,7 +66,10 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   // Nobody waits for it, as a client does for its opening.
   const close = ({ facts, closing, revision }: Closed): void =>
     append((link) => closedEvent(facts, closing, link, revision), true)
-  const soon = new Later(close)
+  const soon = new Later(close, {
+    max: MAX_RECORDS_WAITING,
+    ...(onError === undefined ? {} : { onError }),
+  })
   const closedNow = (facts: AttemptFacts, rest: Omit<Closing, 'closedAt'>): Closed => ({
     facts,
     closing: { ...rest, closedAt: now() },
@@ -75,7 +85,13 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
     available() {
       if (onFailure === 'continue') return true
       const { failure, backlogBytes, oldestWaitMs } = sink.state()
-      return failure === null && backlogBytes <= maxBacklogBytes && oldestWaitMs <= MAX_WAIT_MS
+      if (failure !== null || backlogBytes > maxBacklogBytes) return false
+      return Math.max(oldestWaitMs, soon.oldestWaitMs) <= MAX_WAIT_MS
+    },
+    state() {
+      const state = sink.state()
+      const oldestWaitMs = Math.max(state.oldestWaitMs, soon.oldestWaitMs)
+      return { ...state, oldestWaitMs, recordsWaiting: soon.length }
     },
     checkpoint(final) {
       if (final) soon.flush()

@@ -3,6 +3,7 @@
 import type { MeshHints } from '../listeners/mesh-hints.ts'
 import type { UpstreamFacts, UpstreamTimings } from '../upstream/types.ts'
 import type { ReasonCode } from './reasons.ts'
+import type { SinkState } from './sink.ts'
 
 export interface SourceFacts {
   readonly ip: string
@@ -149,6 +150,12 @@ export interface WrittenCheckpoint {
 }
 
 /** Writes audit events; the one implementation chains them and hands the lines to a sink. */
+/** `oldestWaitMs` is that of lines and of records that are yet to be made. */
+export interface AuditState extends SinkState {
+  /** Records of sessions that were ended together and are yet to be made. */
+  readonly recordsWaiting: number
+}
+
 export interface AuditLog {
   opened(facts: AttemptFacts): void
   progress(facts: AttemptFacts, bytes: { readonly sent: number; readonly received: number }): void
@@ -168,6 +175,8 @@ export interface AuditLog {
   ): void
   /** False where new sessions must be refused with `session-audit-unavailable` (design §5.6). */
   available(): boolean
+  /** How the log and its sink do, for metrics. */
+  state(): AuditState
   /**
    * Writes a checkpoint and gives it, for a second sink; null where there is no event yet to sign.
    * @throws Error where the gateway's key or certificates make none; the chain is as before then

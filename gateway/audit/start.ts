@@ -61,6 +61,7 @@ export async function startAudit(options: AuditOptions): Promise<{
   const audit = createAuditLog({
     ...{ sink, after, revision, identity, now, onFailure, maxBacklogBytes },
     random: randomBytes,
+    onError: (error) => log.error({ err: error }, 'a record could not be made'),
   })
   const checkpointer = startCheckpointer({
     audit,

@@ -13,6 +13,9 @@ export const DEFAULT_DIRECTORY = '/var/lib/sallyport'
 /** The right of others to write. The group's, and that of others to the directory, come with volumes of platforms. */
 const ANYBODY = 0o002
 
+/** How far a file server's clock may be ahead of this one's. */
+const SKEW_MS = 60_000
+
 const NAME = 'last-known-good.json'
 const KEPT = z.strictObject({
   version: z.literal(1),
@@ -25,14 +28,20 @@ const KEPT = z.strictObject({
 export interface KeptConfig {
   readonly files: BundleFiles
   readonly versionLabel: string | null
-  /** Of the last contact with the source. */
-  readonly contactAt: Date
+  /** Of the last contact with the source; null = not known. */
+  readonly contactAt: Date | null
+  /** What the file says of it, whether that can be or not. */
+  readonly stamp: Date
 }
 
-/** Null where there is none of this source, or none that can be read; `problem` says which. */
+/**
+ * `kept` is null where there is none of this source, or none that can be read; `problem` says which. A time in the future,
+ * after a clock was set back or a volume restored, is no time: the file would be fresh at every start.
+ */
 export async function readKept(
   directory: string,
   source: string,
+  now = new Date(),
 ): Promise<{ readonly kept: KeptConfig | null; readonly problem: string | null }> {
   const file = path.join(directory, NAME)
   try {
@@ -47,9 +56,10 @@ export async function readKept(
       return { kept: null, problem: `${file}: is of ${parsed.data.source}` }
     }
     const { files, versionLabel } = parsed.data
+    const contactAt = mtime.getTime() > now.getTime() + SKEW_MS ? null : mtime
     const bundle = parseBundle(file, Buffer.from(JSON.stringify({ files })))
     if (!bundle.ok) return { kept: null, problem: `${file}: ${bundle.faults[0]?.message}` }
-    return { kept: { files: bundle.files, versionLabel, contactAt: mtime }, problem: null }
+    return { kept: { files: bundle.files, versionLabel, contactAt, stamp: mtime }, problem: null }
   } catch (error) {
     return { kept: null, problem: `${file}: ${error instanceof Error ? error.message : String(error)}` }
   }

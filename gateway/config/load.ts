@@ -5,6 +5,7 @@ import type { AuthoritySource } from './authority.ts'
 import type { PartnerReading } from './partners.ts'
 import type { PolicySource } from './policy-source.ts'
 import { type ReadOptions, type ReadRevocations, type ReadTrust, readGatewayConfig } from './read.ts'
+import { readFromAfar } from './revocations.ts'
 import type { ReadSecret } from './secrets.ts'
 import type { GatewayConfig } from './types.ts'
 
@@ -42,6 +43,11 @@ export interface LoadOptions extends ReadOptions {
    * and must not keep it from changing.
    */
   readonly keptRevocations?: string | null
+  /**
+   * Reads another list now, also one that comes from afar, and finds its faults: else sessions would be judged without it
+   * until it was read. Default: one from afar is asked for while the gateway runs, which lets nobody in till then.
+   */
+  readonly awaitRevocations?: boolean
 }
 
 /**
@@ -50,13 +56,26 @@ export interface LoadOptions extends ReadOptions {
  */
 export async function loadGatewayConfig(
   file: string,
-  { keptRevocations = null, ...options }: LoadOptions = {},
+  { keptRevocations = null, awaitRevocations = false, ...options }: LoadOptions = {},
 ): Promise<GatewayConfigResult> {
   const { config, policy, faults, warnings, ...rest } = await readGatewayConfig(file, options)
-  const list = rest.revocations
-  const own = list?.file === keptRevocations ? null : (list?.first ?? null)
-  if (config === null || policy === null || own?.list === null) {
-    return { ok: false, faults: [...faults, ...(own?.faults ?? [])], files: rest.files }
+  const refused = (more: readonly Fault[]) => ({
+    ok: false as const,
+    faults: [...faults, ...more],
+    files: rest.files,
+  })
+  const kept = rest.revocations?.file === keptRevocations
+  const first = rest.revocations?.first ?? null
+  if (config === null || policy === null) return refused(kept ? [] : (first?.faults ?? []))
+  // Not before: what has a fault anyway need not wait for a service.
+  const revocations =
+    rest.revocations !== null && awaitRevocations && !kept && first === null
+      ? await readFromAfar(rest.revocations)
+      : rest.revocations
+  const own = kept ? null : (revocations?.first ?? null)
+  if (own?.list === null) return refused(own.faults)
+  return {
+    ...{ ok: true, config, policy, ...rest, revocations },
+    warnings: [...warnings, ...(own?.warnings ?? [])],
   }
-  return { ok: true, config, policy, warnings: [...warnings, ...(own?.warnings ?? [])], ...rest }
 }

@@ -55,7 +55,7 @@ export type ReadTrust = () => Promise<{
 
 /** The list as it was read with the rest, and how it is read again. */
 export interface ReadRevocations extends RevocationSource {
-  /** Null where it comes from afar and is asked for while the gateway runs. */
+  /** Null where it comes from afar and was not asked for yet. */
   readonly first: RevocationReading | null
 }
 

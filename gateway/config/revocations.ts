@@ -143,6 +143,14 @@ export function createAppConfigRevocations(
   }
 }
 
+/** Now, whatever it takes. Nothing that can be had is a fault too. */
+export async function readFromAfar<Source extends RevocationSource>(
+  source: Source,
+): Promise<Source & { readonly first: RevocationReading }> {
+  const { reading } = await source.look()
+  return { ...source, first: reading ?? broken(source.file, 'the service holds no document for it') }
+}
+
 /** Every fault has file, line, key and remedy. Never throws. */
 export function parseRevocations(file: string, content: string, names: RevocableNames): RevocationReading {
   const loaded = loadYamlFile({ file, text: content }, DOCUMENT)

@@ -15,7 +15,7 @@ interface Joined {
   readonly onFailure: (failure: ArrivalFailure) => void
   readonly onSecured: () => void
   readonly onProbe: () => void
-  readonly onCount: (open: number) => void
+  readonly onCount: (change: 1 | -1) => void
 }
 
 /** The callbacks that `startListener` takes. */
@@ -28,7 +28,7 @@ export function createAttempts(deps: SessionDependencies): Joined {
   return {
     onSecured: () => metrics.handshake(listener, 'ok'),
     onProbe: () => metrics.probe(listener),
-    onCount: (open) => metrics.connectionsOpen(listener, open),
+    onCount: (change) => metrics.connectionsOpen(listener, change),
     onFailure({ id, source, acceptedAt, code, detail }) {
       const by = isOurs(code) ? 'gateway' : 'client'
       if (by === 'client') metrics.handshake(listener, 'failed')

@@ -44,7 +44,7 @@ export interface ListenerOptions extends Omit<Presets, 'cancels'> {
   /** A connection that sent nothing: a health check, a port scan. */
   readonly onProbe: () => void
   /** The number of raw connections held, after each change. */
-  readonly onCount: (open: number) => void
+  readonly onCount: (change: 1 | -1) => void
   readonly onAcceptError: (error: Error) => void
 }
 

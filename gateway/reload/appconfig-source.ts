@@ -7,18 +7,31 @@ import { type BundleFiles, ENTRY, parseBundle, readFromBundle } from '../config/
 import {
   DEFAULT_DIRECTORY,
   DIRECTORY_VARIABLE,
+  type KeptConfig,
   readKept,
   touchKept,
   writeKept,
 } from '../config/last-known-good.ts'
 import type { LoadOptions } from '../config/load.ts'
 import { type AcceptedConfig, acceptConfig, type AcceptResult } from './accept.ts'
-import type { Begun, ConfigSource, Look, LookOptions } from './source.ts'
+import {
+  type Begun,
+  type ConfigSource,
+  FIRST_LOOK,
+  type Look,
+  type LookOptions,
+  type RevocationOptions,
+} from './source.ts'
 
 /** What is at fault may become right without a new document: a certificate on the disk, a port. */
 const RETRY_MS = 60_000
 
-export type AppConfigSourceOptions = Omit<LoadOptions, 'keptRevocations' | 'readFile'>
+/**
+ * Of what nobody knows how old it is: a hundred years, beyond every `maxAge`, and still a number that an alarm can compare.
+ */
+const UNKNOWN_AGE_MS = 3_155_760_000_000
+
+export type AppConfigSourceOptions = Omit<LoadOptions, keyof RevocationOptions | 'readFile'>
 
 /** What the last document was. */
 type Held =
@@ -46,7 +59,7 @@ export class AppConfigSource implements ConfigSource {
   }
 
   async begin(): Promise<Begun> {
-    const { contact, problem, result } = await this.look({ force: true, keptRevocations: null })
+    const { contact, problem, result } = await this.look(FIRST_LOOK)
     if (result?.ok === true) return { result, ageMs: 0, problem: null }
     const faults = result === null ? [this.#unreachable(problem)] : result.faults
     const directory = this.#directory(DEFAULT_DIRECTORY)
@@ -57,15 +70,17 @@ export class AppConfigSource implements ConfigSource {
       const fault = { file: this.name, line: null, key: null, message, remedy: null }
       return { result: { ok: false, faults: [...faults, fault], files: [] }, ageMs: 0, problem: null }
     }
-    const stored = await this.#accept(kept.files, null)
+    const stored = await this.#accept(kept.files, FIRST_LOOK)
     this.#keptIn = directory
     if (contact) await this.#touch()
-    const ageMs = contact ? 0 : Math.max(0, Date.now() - kept.contactAt.getTime())
-    const since = kept.contactAt.toISOString()
-    return { result: stored, ageMs, problem: `the last known good one of ${since} is used: ${because}` }
+    const ageMs = contact ? 0 : ageOf(kept)
+    const doubt =
+      kept.contactAt === null ? ', which lies in the future, so that nobody knows how old it is' : ''
+    const used = `the last known good one of ${kept.stamp.toISOString()}${doubt} is used`
+    return { result: stored, ageMs, problem: `${used}: ${because}` }
   }
 
-  async look({ force, keptRevocations }: LookOptions): Promise<Look> {
+  async look({ force, ...revocations }: LookOptions): Promise<Look> {
     const polled = await this.#poller.poll(force)
     if (polled.document !== null) this.#held = this.#read(polled)
     if (polled.contact) await this.#touch()
@@ -76,7 +91,7 @@ export class AppConfigSource implements ConfigSource {
     this.#triedAt = this.#monotonic()
     const held = this.#held
     const result: AcceptResult = held.ok
-      ? await this.#accept(held.files, keptRevocations)
+      ? await this.#accept(held.files, revocations)
       : { ok: false, faults: held.faults, files: [] }
     this.#faulty = !result.ok
     if (result.ok && held.ok) this.#from.set(result.accepted, held)
@@ -103,8 +118,12 @@ export class AppConfigSource implements ConfigSource {
     return bundle.ok ? { ...bundle, versionLabel: document?.versionLabel ?? null } : bundle
   }
 
-  #accept(files: BundleFiles, keptRevocations: string | null): Promise<AcceptResult> {
-    return acceptConfig(ENTRY, { ...this.#options, readFile: readFromBundle(files), keptRevocations })
+  #accept(
+    files: BundleFiles,
+    { keptRevocations, awaitRevocations }: RevocationOptions,
+  ): Promise<AcceptResult> {
+    const readFile = readFromBundle(files)
+    return acceptConfig(ENTRY, { ...this.#options, readFile, keptRevocations, awaitRevocations })
   }
 
   /** A disk that is full costs the age at the next start, and nothing now. */
@@ -124,4 +143,9 @@ export class AppConfigSource implements ConfigSource {
       'the role of this process needs appconfig:StartConfigurationSession and appconfig:GetLatestConfiguration, and a way to the service'
     return { file: this.name, line: null, key: null, message, remedy }
   }
+}
+
+/** Milliseconds since the last contact. */
+function ageOf({ contactAt }: KeptConfig): number {
+  return contactAt === null ? UNKNOWN_AGE_MS : Math.max(0, Date.now() - contactAt.getTime())
 }

@@ -91,7 +91,11 @@ class Watcher {
     const { source, status, keptRevocations, log } = this.#options
     const again = this.#again !== null && this.#monotonic() >= this.#again.at
     try {
-      const options = { force: force || again, keptRevocations: keptRevocations() }
+      const options = {
+        force: force || again,
+        keptRevocations: keptRevocations(),
+        awaitRevocations: true,
+      }
       const { contact, problem, result } = await source.look(options)
       if (contact) status.contact()
       if (contact || problem !== null) this.#reached(problem)

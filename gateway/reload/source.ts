@@ -10,7 +10,11 @@ export interface LookOptions {
   readonly force: boolean
   /** The list that is in force; null = none is, or it is the first look. */
   readonly keptRevocations: string | null
+  /** Whether another list is read before: sessions are taken already. */
+  readonly awaitRevocations: boolean
 }
+
+export const FIRST_LOOK: LookOptions = { force: true, keptRevocations: null, awaitRevocations: false }
 
 export interface Look {
   /** Whether the source could be asked, whatever it holds. */
@@ -40,10 +44,13 @@ export interface ConfigSource {
   keep?(accepted: AcceptedConfig): Promise<string | null>
 }
 
+/** Of what a gateway goes by at a look. */
+export type RevocationOptions = Pick<LookOptions, 'keptRevocations' | 'awaitRevocations'>
+
 /** What is at fault may become right without a change: a certificate becomes valid, a port free. */
 const RETRY_MS = 60_000
 
-export type FileSourceOptions = Omit<LoadOptions, 'keptRevocations'> & {
+export type FileSourceOptions = Omit<LoadOptions, keyof RevocationOptions> & {
   /** Milliseconds that only grow; default that of the process. */
   readonly monotonic?: () => number
 }
@@ -67,12 +74,12 @@ class FileSource implements ConfigSource {
   }
 
   async begin(): Promise<Begun> {
-    const { result } = await this.look({ force: true, keptRevocations: null })
+    const { result } = await this.look(FIRST_LOOK)
     if (result === null) throw new TypeError('the first look gave nothing')
     return { result, ageMs: 0, problem: null }
   }
 
-  async look({ force, keptRevocations }: LookOptions): Promise<Look> {
+  async look({ force, ...revocations }: LookOptions): Promise<Look> {
     const { monotonic = () => performance.now(), ...options } = this.#options
     const stamps = await Promise.all(this.#watched.map(stampOf))
     const retry = this.#faulty && monotonic() - this.#triedAt >= RETRY_MS
@@ -80,7 +87,7 @@ class FileSource implements ConfigSource {
       return { contact: stamps[0] !== MISSING, problem: null, result: null }
     }
     this.#triedAt = monotonic()
-    const result = await acceptConfig(this.name, { ...options, keptRevocations })
+    const result = await acceptConfig(this.name, { ...options, ...revocations })
     this.#faulty = !result.ok
     if (result.ok) await this.#watchPolicy(result.accepted, stamps[0] ?? MISSING)
     else this.#watchAll(result.files, stamps)

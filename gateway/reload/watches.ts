@@ -25,7 +25,7 @@ export interface WatchesOptions {
   readonly readSecret: ReadSecret
   /** Another one after each change of what the authority has issued. */
   readonly issued: () => string
-  readonly metrics: Pick<Metrics, 'partnerReload' | 'reload'>
+  readonly metrics: Pick<Metrics, 'partnerReload' | 'partnerGone' | 'reload'>
   readonly log: Pick<Logger, 'info' | 'error'>
   /** Defaults: every other second; secrets as the configuration says. */
   readonly filesIntervalMs?: number

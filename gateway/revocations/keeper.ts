@@ -1,5 +1,5 @@
 // The revocation list over the life of a gateway, which outlives configurations: a configuration that names another file
-// brings that file's list, and one that names none takes nothing back. Who wants to be without a list restarts: else a
+// brings that file's list, read with it, and one that names none takes nothing back. Who wants to be without a list restarts: else a
 // roll-back of the configuration would bring back what was revoked.
 import type { Logger } from 'pino'
 import type { ReadRevocations } from '../config/read.ts'
@@ -46,9 +46,10 @@ export class RevocationKeeper implements AsyncDisposable {
     if (next === null) return this.#watch === null ? [] : ['revocations']
     if (next.file === this.file) return []
     this.#stop()
-    // One that comes from afar takes the place of the old one when it is read.
+    // It was read before its configuration came into force (config/load.ts); without that nobody new may be let in.
     const list = next.first?.list ?? null
     if (list !== null) this.store.replace(list)
+    this.#pending = list === null
     this.#begin(next)
     return []
   }

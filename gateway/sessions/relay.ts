@@ -98,10 +98,11 @@ class HandDrivenRelay implements Relay {
     this.done = new Promise((resolve) => {
       this.#resolve = resolve
     })
-    this.#watch('client', client)
-    this.#watch('upstream', upstream)
     this.#drive('client', client, upstream)
     this.#drive('upstream', upstream, client)
+    // Behind them: a side that is gone already has lost nothing where the other had ended before, which must be known then.
+    this.#watch('client', client)
+    this.#watch('upstream', upstream)
     this.#armTimer()
   }
 

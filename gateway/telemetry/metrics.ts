@@ -1,6 +1,7 @@
 // The gateway's metrics, each with its own method, so that a label can only be what the type allows. Names are a
 // contract: dashboards and alarms read them (docs/metrics.md).
 import type { AuthorityState } from '../identity/tally.ts'
+import type { AuditState } from '../audit/events.ts'
 import type { CheckpointResult } from '../audit/checkpointer.ts'
 import { type ReasonCode, REASONS } from '../audit/reasons.ts'
 import type { PolicyMode } from '../policy/types.ts'
@@ -8,11 +9,14 @@ import type { ResolveResult } from '../upstream/resolve.ts'
 import type { AttemptResult } from '../upstream/types.ts'
 import { type LoopDelay, startLoopDelay } from './loop-delay.ts'
 import { renderPrometheus } from './prometheus.ts'
-import { type Family, Registry } from './registry.ts'
+import { OpenByListener } from './by-listener.ts'
+import { type Family, type Labels, Registry } from './registry.ts'
 
 export interface Metrics {
-  /** A raw connection was accepted or has gone; `open` is what is left. */
-  connectionsOpen(listener: string, open: number): void
+  /** Whether connections are taken by this name. */
+  listening(listener: string, is: boolean): void
+  /** A raw connection was accepted, or has gone. */
+  connectionsOpen(listener: string, change: 1 | -1): void
   handshake(listener: string, result: 'ok' | 'failed'): void
   /** A connection that sent nothing. */
   probe(listener: string): void
@@ -56,15 +60,12 @@ export interface Metrics {
   sampleAuthority(state: () => AuthorityState | null): void
   /** `seconds` for resolving, dialling, TLS and confirmation; `resumed` null where the gateway speaks no TLS. */
   upstreamConnected(seconds: number, resumed: boolean | null): void
-  /** A certificate that the gateway shows. */
-  certificate(name: string, validity: { readonly validFromDate: Date; readonly validToDate: Date }): void
   /** A part of a destination's certificates, keys and roots was read again, or could not be and is kept as it was. */
-  partnerReload(
-    which: { readonly destination: string; readonly part: string },
-    result: 'fresh' | 'failed',
-  ): void
-  /** Asked at each scrape. `name` as in `certificate`. */
-  sampleCertificates(read: () => readonly Validity[]): void
+  partnerReload(which: PartnerLabels, result: 'fresh' | 'failed'): void
+  /** A destination or its part may be in force no more. */
+  partnerGone(which: PartnerLabels): void
+  /** Of the certificates that the gateway shows. Asked at each scrape. */
+  sampleCertificates(read: () => readonly CertificateValidity[]): void
   /** Asked at each scrape. `name` is a trust domain of the configuration. */
   sampleBundles(read: () => readonly Validity[]): void
   /** What became of a change. A source that cannot be read or holds a fault is `rejected`: what was good stays. */
@@ -86,16 +87,21 @@ export interface Validity {
   readonly remainingSeconds: number
 }
 
+export interface CertificateValidity extends Validity {
+  readonly notBefore: Date
+  readonly notAfter: Date
+}
+
+export interface PartnerLabels extends Labels {
+  readonly destination: string
+  readonly part: string
+}
+
 export type ReloadSource = 'configuration' | 'policy' | 'trust' | 'revocations'
 
 export interface MetricsOptions {
   readonly version: string
-  readonly audit: () => {
-    readonly dropped: number
-    readonly backlogBytes: number
-    readonly oldestWaitMs: number
-    readonly failure: string | null
-  }
+  readonly audit: () => AuditState
   readonly now?: () => Date
 }
 
@@ -108,7 +114,13 @@ export function createMetrics(options: MetricsOptions): Metrics {
   registry
     .gauge('sallyport_build_info', 'Version of Sallyport and of Node.')
     .set({ version: options.version, node: process.version }, 1)
-  const connections = registry.gauge(
+  const listening = new Set<string>()
+  const openByListener = (name: string, help: string): OpenByListener => {
+    const counted = new OpenByListener((listener) => listening.has(listener))
+    registry.sampledSeries(name, help, 'gauge', () => counted.series())
+    return counted
+  }
+  const connections = openByListener(
     'sallyport_connections_open',
     'Downstream TCP connections that are open.',
   )
@@ -123,7 +135,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'Policy decisions by result, and by mode: a denial in mode report lets the session through.',
   )
   const attempts = registry.counter('sallyport_sessions_total', 'Attempts that ended, by reason code.')
-  const open = registry.gauge('sallyport_sessions_open', 'Sessions that relay bytes now.')
+  const open = openByListener('sallyport_sessions_open', 'Sessions that relay bytes now.')
   const bytes = registry.counter(
     'sallyport_bytes_total',
     'Bytes relayed by ended sessions; sent is towards the upstream.',
@@ -150,10 +162,6 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'sallyport_upstream_handshakes_total',
     'TLS handshakes with services that succeeded; a resumed one costs about half.',
   )
-  const notAfter = registry.gauge(
-    'sallyport_certificate_not_after_seconds',
-    'End of validity, in seconds since 1970.',
-  )
   const reloads = registry.counter(
     'sallyport_reloads_total',
     'Changes of what the gateway goes by: applied, or rejected for a fault.',
@@ -161,10 +169,6 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const judged = registry.counter(
     'sallyport_sessions_judged_again_total',
     'Live sessions judged again after a change, or at a moment: kept, or closed.',
-  )
-  const notBefore = registry.gauge(
-    'sallyport_certificate_not_before_seconds',
-    'Beginning of validity, in seconds since 1970; the age of the certificate is what has passed since.',
   )
   const reloadFailures = registry.counter(
     'sallyport_partner_reload_failures_total',
@@ -192,7 +196,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
   sampleProcess(registry, delay)
   sampleAudit(registry, options)
   return {
-    connectionsOpen: (listener, count) => connections.set({ listener }, count),
+    listening(listener, is) {
+      if (is) listening.add(listener)
+      else listening.delete(listener)
+    },
+    connectionsOpen: (listener, change) => connections.add(listener, change),
     handshake: (listener, result) => handshakes.add({ listener, result }),
     probe: (listener) => probes.add({ listener }),
     acceptError: (listener) => acceptErrors.add({ listener }),
@@ -215,10 +223,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
       bytes.add({ direction: 'received' }, received)
     },
     sessionOpened(listener, seconds) {
-      open.add({ listener }, 1)
+      open.add(listener, 1)
       opening.observe(seconds)
     },
-    sessionEnded: (listener) => open.add({ listener }, -1),
+    sessionEnded: (listener) => open.add(listener, -1),
     resolved: (result) => resolutions.add({ result }),
     dialled: (result) => dials.add({ result }),
     sampleDnsCache(hosts) {
@@ -257,15 +265,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
       upstream.observe(seconds)
       if (resumed !== null) upstreamHandshakes.add({ resumed: String(resumed) })
     },
-    certificate(name, { validFromDate, validToDate }) {
-      notBefore.set({ name }, validFromDate.getTime() / 1000)
-      notAfter.set({ name }, validToDate.getTime() / 1000)
-    },
     partnerReload(which, result) {
       stale.set(which, result === 'failed' ? 1 : 0)
       if (result === 'failed') reloadFailures.add({ destination: which.destination })
     },
-    sampleCertificates: (read) => sampleValidity(registry, 'certificate', 'name', read),
+    partnerGone: (which) => stale.remove(which),
+    sampleCertificates: (read) => sampleCertificates(registry, read),
     sampleBundles: (read) => sampleValidity(registry, 'bundle', 'trust_domain', read),
     reload(source, result) {
       reloads.add({ source, result })
@@ -310,6 +315,18 @@ function sampleAuthority(registry: Registry, state: () => AuthorityState | null)
   )
 }
 
+function sampleCertificates(registry: Registry, read: () => readonly CertificateValidity[]): void {
+  const moment = (suffix: string, help: string, of: (one: CertificateValidity) => Date) =>
+    registry.sampledSeries(`sallyport_certificate_${suffix}_seconds`, help, 'gauge', () =>
+      read().map((one) => ({ labels: { name: one.name }, value: of(one).getTime() / 1000 })),
+    )
+  moment('not_after', 'End of validity, in seconds since 1970.', ({ notAfter }) => notAfter)
+  const begins =
+    'Beginning of validity, in seconds since 1970; the age of the certificate is what has passed since.'
+  moment('not_before', begins, ({ notBefore }) => notBefore)
+  sampleValidity(registry, 'certificate', 'name', read)
+}
+
 /** Ages beside moments: an alarm in CloudWatch cannot subtract the time of day. */
 function sampleValidity(
   registry: Registry,
@@ -338,9 +355,10 @@ function sampleAudit(registry: Registry, { audit }: MetricsOptions): void {
     registry.sampled(`sallyport_audit_${name}`, help, type, read)
   sample('dropped_total', 'Lines that the sink lost.', 'counter', () => audit().dropped)
   sample('backlog_bytes', 'Bytes that wait for the sink.', 'gauge', () => audit().backlogBytes)
-  sample('oldest_wait_seconds', 'How long the oldest line waits for the sink.', 'gauge', () => {
-    return audit().oldestWaitMs / 1000
-  })
+  const oldest = 'How long the oldest record waits, to be made or for the sink.'
+  sample('oldest_wait_seconds', oldest, 'gauge', () => audit().oldestWaitMs / 1000)
+  const waiting = 'Records of sessions that were ended together and are yet to be made.'
+  sample('records_waiting', waiting, 'gauge', () => audit().recordsWaiting)
   sample('failing', '1 while the sink can write nothing.', 'gauge', () => (audit().failure === null ? 0 : 1))
 }
 

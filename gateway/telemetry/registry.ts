@@ -11,6 +11,8 @@ export interface Counter {
 export interface Gauge {
   set(labels: Labels, value: number): void
   add(labels: Labels, value: number): void
+  /** What it was of is there no more. */
+  remove(labels: Labels): void
 }
 
 export interface Histogram {
@@ -102,6 +104,7 @@ export class Registry {
     return {
       set: (labels, value) => void (entry(labels).value = value),
       add: (labels, value) => void (entry(labels).value += value),
+      remove: (labels) => void values.delete(keyOf(labels)),
     }
   }
 }

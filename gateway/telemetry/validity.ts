@@ -2,7 +2,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Bundle } from '../../spiffe/bundle.ts'
 import type { TrustStore } from '../trust-store.ts'
-import type { Metrics, Validity } from './metrics.ts'
+import type { CertificateValidity, Metrics, Validity } from './metrics.ts'
 
 const MS = 1000
 
@@ -10,11 +10,13 @@ const MS = 1000
 export function certificateAges(
   certificates: Iterable<readonly [name: string, certificate: X509Certificate]>,
   now: Date,
-): readonly Validity[] {
+): readonly CertificateValidity[] {
   return [...certificates].map(([name, certificate]) => ({
     name,
     ageSeconds: (now.getTime() - certificate.validFromDate.getTime()) / MS,
     remainingSeconds: (certificate.validToDate.getTime() - now.getTime()) / MS,
+    notBefore: certificate.validFromDate,
+    notAfter: certificate.validToDate,
   }))
 }
 

@@ -1,16 +1,16 @@
 // One chaos run: a gateway, its clients, services and operator; rounds of traffic from one seed, each with a rest at its end in
 // which everything must have come to nothing; a drain in the midst of sessions; and the reckoning.
-import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Operator } from './changes.ts'
+import { checkChain } from './chain.ts'
 import { checkOutcome, checkRecords, checkSession, pair, tell } from './checks.ts'
 import { type Crew, runJunk, runSession, runTunnels } from './clients.ts'
-import { startGatewayProcess, sum } from './gateway-process.ts'
+import { startGatewayProcess } from './gateway-process.ts'
 import { Ledger } from './ledger.ts'
 import { Planner, type Operation, type SessionPlan } from './plan.ts'
 import type { Held } from './probe.ts'
+import { checkMemory, checkRest } from './rest.ts'
 import { createScene } from './scene.ts'
 import { startServers } from './servers.ts'
 
@@ -42,28 +42,10 @@ export interface ChaosResult {
 }
 
 const LAST = 30
-/** Of live objects and buffers, which is where bounded caches end. */
-const MAX_GROWTH_BYTES = 6 * 1024 * 1024
 /** How long it may take until nothing is open any more. */
 const REST_MS = 60_000
 /** The same for an operation that was begun: no life is longer, no change takes so long. */
 const SETTLE_MS = 60_000
-
-/** Gauges that stand at nothing when nobody is there. */
-const GAUGES = [
-  'sallyport_connections_open',
-  'sallyport_sessions_open',
-  'sallyport_handshakes_working',
-  'sallyport_handshakes_waiting',
-  'sallyport_sources',
-  'sallyport_h2_buffered_bytes',
-  'sallyport_sessions_throttled',
-  'sallyport_sessions_waiting_judgement',
-  'sallyport_audit_backlog_bytes',
-  'sallyport_audit_failing',
-  'sallyport_audit_dropped_total',
-  'sallyport_configuration_rejected',
-] as const
 
 /** Runs to the end; rejects only where it could not begin. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
@@ -104,10 +86,11 @@ class Run {
       this.#held.push(await this.#crew.gateway.held())
       say(this.#progress(round))
     }
-    this.#checkMemory()
+    this.#faults.push(...checkMemory(this.#held))
     await this.#drain()
     this.#reckon()
-    await this.#verify()
+    const { scene, gateway } = this.#crew
+    this.#faults.push(...(await checkChain(scene.world.directory, gateway.lines)))
   }
 
   result(): ChaosResult {
@@ -195,46 +178,9 @@ class Run {
 
   async #restless(): Promise<readonly string[]> {
     const { gateway, scene, ledger } = this.#crew
+    const { events } = gateway
     const samples = await gateway.samples()
-    const wrong: string[] = []
-    for (const name of GAUGES) {
-      const value = sum(samples, name)
-      if (value !== 0) wrong.push(`${name} is ${value} when nobody is there`)
-    }
-    const counted = sum(samples, 'sallyport_sessions_total') ?? 0
-    if (counted !== gateway.closed.size)
-      wrong.push(`sallyport_sessions_total is ${counted}, closing records are ${gateway.closed.size}`)
-    for (const direction of ['sent', 'received'] as const) {
-      const bytes = sum(samples, 'sallyport_bytes_total', `direction="${direction}"`) ?? 0
-      const recorded = gateway.events.reduce(
-        (total, event) => total + (event.event === 'session' ? event.bytes[direction] : 0),
-        0,
-      )
-      if (bytes !== recorded)
-        wrong.push(`sallyport_bytes_total of ${direction} is ${bytes}, records have ${recorded}`)
-    }
-    const { unrecorded } = pair(ledger, gateway.events)
-    const probes = sum(samples, 'sallyport_probes_total') ?? 0
-    if (unrecorded.length !== probes) {
-      const shown = unrecorded.map(
-        ({ listener, port, junk, sessions }) => `${listener}:${port} ${junk ?? ''} ${sessions.length}`,
-      )
-      wrong.push(
-        `${unrecorded.length} connections have no record (${shown.join(', ')}), sallyport_probes_total is ${probes}`,
-      )
-    }
-    const open = ledger.sessions.filter(({ endedAt }) => endedAt === null)
-    wrong.push(...open.map((session) => `is open: ${tell(session)}`))
-    if (scene.servers.live.size > 0) wrong.push(`${scene.servers.live.size} connections to servers are open`)
-    return wrong
-  }
-
-  /** What lives after the last round is no more than what lived after the warm-up, caches apart. */
-  #checkMemory(): void {
-    const live = this.#held.map(({ heap, external }) => heap + external)
-    const grown = (live.at(-1) ?? 0) - (live[0] ?? 0)
-    if (grown > MAX_GROWTH_BYTES)
-      this.#faults.push(`the gateway holds ${grown} bytes more than after the warm-up: ${live.join(', ')}`)
+    return checkRest({ samples, events, ledger, liveServers: scene.servers.live.size })
   }
 
   /** SIGTERM while sessions live and others come. */
@@ -279,33 +225,6 @@ class Run {
         this.#faults.push(`${event.id} ended with a fault of the gateway: ${gateway.stderr().slice(-2_000)}`)
   }
 
-  /** The chain and its checkpoints, by the command that an auditor uses. */
-  async #verify(): Promise<void> {
-    const { scene, gateway } = this.#crew
-    const { directory } = scene.world
-    await scene.write('audit.jsonl', `${gateway.lines.join('\n')}\n`)
-    const main = path.resolve(import.meta.dirname, '../../cli/main.ts')
-    const flags = [
-      '--checkpoints',
-      'checkpoints.jsonl',
-      '--bundle',
-      'pki/bundle.pem',
-      '--trust-domain',
-      'example.org',
-      '--json',
-    ]
-    const { code, stdout, stderr } = await execute(
-      [main, 'audit', 'verify', 'audit.jsonl', ...flags],
-      directory,
-    )
-    if (code !== 0) this.#faults.push(`audit verify ended with ${code}: ${stdout}${stderr}`.slice(0, 4_000))
-    const { chains } = JSON.parse(stdout || '{"chains":[]}') as { chains: readonly { ended: boolean }[] }
-    if (chains.length !== 1 || chains[0]?.ended !== true)
-      this.#faults.push(`the chain has no signed end: ${stdout}`)
-    if ((await readFile(path.join(directory, 'checkpoints.jsonl'), 'utf8')) === '')
-      this.#faults.push('no checkpoint was kept')
-  }
-
   #progress(round: number): string {
     const { ledger, gateway } = this.#crew
     const { heap, external, resident } = this.#held.at(-1) ?? { heap: 0, external: 0, resident: 0 }
@@ -332,15 +251,4 @@ const LONG: Operation = { kind: 'session', protocol: 'h1', plan: PLAN }
 function shown(operation: Operation): string {
   const line = JSON.stringify(operation)
   return line.length > 400 ? `${line.slice(0, 400)}…` : line
-}
-
-async function execute(args: readonly string[], cwd: string) {
-  return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [...args],
-      { cwd, maxBuffer: 64 * 1024 * 1024 },
-      (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
-    )
-  })
 }

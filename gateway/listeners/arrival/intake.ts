@@ -50,7 +50,7 @@ export interface IntakeOptions {
   readonly closing: AbortSignal
   readonly onFailure: (failure: ArrivalFailure) => void
   readonly onProbe: () => void
-  readonly onCount: (open: number) => void
+  readonly onCount: (change: 1 | -1) => void
   readonly onAcceptError: (error: Error) => void
 }
 
@@ -73,10 +73,10 @@ export function createIntake(options: IntakeOptions): Intake {
   server.on('connection', (raw) => {
     sockets.add(raw)
     letGoWhenClosed(raw)
-    options.onCount(sockets.size)
+    options.onCount(1)
     raw.on('close', () => {
       sockets.delete(raw)
-      options.onCount(sockets.size)
+      options.onCount(-1)
     })
     accept(raw, options)
   })

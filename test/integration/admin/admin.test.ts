@@ -1,18 +1,23 @@
 // The admin port over real HTTP: metrics, and the Host check that keeps web pages out.
 import http from 'node:http'
-import { describe, expect, test } from 'vitest'
-import { startAdmin } from '../../../gateway/admin/app.ts'
+import net from 'node:net'
+import pino from 'pino'
+import { describe, expect, test, vi } from 'vitest'
+import { type AdminOptions, startAdmin } from '../../../gateway/admin/app.ts'
 import { createMetrics } from '../../../gateway/telemetry/metrics.ts'
 
-async function startPort() {
+async function startPort(parts: Pick<AdminOptions, 'configuration' | 'sessions'> = {}) {
   const metrics = createMetrics({
     version: '1.2.3',
-    audit: () => ({ dropped: 4, backlogBytes: 5, oldestWaitMs: 0, failure: null }),
+    audit: () => ({ dropped: 4, backlogBytes: 5, oldestWaitMs: 0, failure: null, recordsWaiting: 0 }),
   })
-  const admin = await startAdmin({ address: { host: '127.0.0.1', port: 0 }, metrics })
+  const logged: string[] = []
+  const log = pino({}, { write: (line: string) => void logged.push(line) })
+  const admin = await startAdmin({ address: { host: '127.0.0.1', port: 0 }, metrics, log, ...parts })
   return {
     port: admin.address.port,
     metrics,
+    logged: () => logged.map((line) => JSON.parse(line) as Record<string, unknown>),
     async [Symbol.asyncDispose]() {
       metrics.close()
       await admin[Symbol.asyncDispose]()
@@ -87,5 +92,71 @@ describe('the admin port', () => {
   test('another path is 404', async () => {
     await using admin = await startPort()
     expect((await get(admin.port, '/sessions')).status).toBe(404)
+  })
+})
+
+describe('what goes wrong inside the admin port is told in JSON, with its cause in the log alone:', () => {
+  const broken = () => {
+    throw new Error('out of order')
+  }
+  // A statement of ours throws errors alone.
+  const brokenOtherwise = (): object => {
+    const generator = (function* () {
+      yield {}
+    })()
+    return generator.throw('out of order')
+  }
+  const sessions = {
+    registry: { all: broken, by: broken, get: broken },
+    living: { end: broken },
+    now: broken,
+  }
+  const silent = () => {
+    const spies = (['error', 'warn', 'info', 'log', 'debug'] as const).map((name) => vi.spyOn(console, name))
+    return {
+      said: () => spies.flatMap(({ mock }) => mock.calls),
+      [Symbol.dispose]: () => {
+        for (const spy of spies) spy.mockRestore()
+      },
+    }
+  }
+
+  test.for<[string, string, object]>([
+    ['the configuration', '/config?token=t0ken', { configuration: broken }],
+    ['what is no error', '/config', { configuration: brokenOtherwise }],
+    ['the sessions', '/sessions?destination=t0ken', { sessions }],
+  ])('%s', async ([, path, parts]) => {
+    using quiet = silent()
+    await using admin = await startPort(parts)
+    const { status, type, body } = await get(admin.port, path)
+    expect({ status, type }).toEqual({ status: 500, type: 'application/json' })
+    expect(JSON.parse(body)).toEqual({
+      title: 'Internal Server Error',
+      status: 500,
+      detail: 'a fault of Sallyport itself: its log says more',
+    })
+    expect(admin.logged()).toEqual([
+      expect.objectContaining({
+        level: 50,
+        msg: 'the admin port could not answer',
+        method: 'GET',
+        path: path.replace(/\?.*/, ''),
+      }),
+    ])
+    expect(JSON.stringify(admin.logged())).toContain('out of order')
+    expect(JSON.stringify(admin.logged())).not.toContain('t0ken')
+    expect(quiet.said()).toEqual([])
+  })
+
+  test('what is no request is told so', async () => {
+    using quiet = silent()
+    await using admin = await startPort()
+    const socket = net.connect({ host: '127.0.0.1', port: admin.port })
+    socket.end('GET / HTTP/1.0\r\n\r\n')
+    let said = ''
+    for await (const chunk of socket) said += String(chunk)
+    expect(said).toMatch(/^HTTP\/1\.1 400 [^]*"title":"Bad Request","status":400/)
+    expect(admin.logged()).toEqual([])
+    expect(quiet.said()).toEqual([])
   })
 })

@@ -15,6 +15,7 @@ const NAME = 'appconfig:sallyport/production/gateway'
 const KEY = 'sallyport/production/gateway'
 const LIST = 'revocations/production/list'
 const PERMIT = '@id("yes") permit (principal is Workload, action, resource);'
+const YEAR_SECONDS = 31_536_000
 const FORBID = '@id("no") forbid (principal, action, resource);'
 
 async function setUp() {
@@ -168,6 +169,26 @@ describe('at a start', () => {
     expect((await place.view(gateway)).ageSeconds).toBeLessThan(60)
   })
 
+  test('a last known good one of the future is of no known age: past maxAge until the service answers', async () => {
+    await using place = await setUp()
+    const { aws, bundle, kept } = place
+    aws.documents.set(KEY, bundle(PERMIT))
+    await (await place.start())[Symbol.asyncDispose]()
+    aws.failing = 'InternalServerException'
+    const at = new Date(Date.now() + 7_200_000)
+    await utimes(kept, at, at)
+    await using gateway = await place.start()
+    expect(await place.status(gateway)).toBe(503)
+    expect((await gateway.closed(1))[0]?.outcome.code).toBe('session-configuration-stale')
+    expect((await place.view(gateway)).ageSeconds).toBeGreaterThan(YEAR_SECONDS)
+    expect(await gateway.metric('sallyport_configuration_age_seconds')).toBeGreaterThan(YEAR_SECONDS)
+    expect(gateway.logged.join('\n')).toContain(`${at.toISOString()}, which lies in the future`)
+    expect((await fetch(`http://127.0.0.1:${gateway.portOf('health')}/readyz`)).status).toBe(200)
+    aws.failing = null
+    await expect.poll(() => place.status(gateway), { timeout: 5_000 }).toBe(200)
+    expect((await place.view(gateway)).ageSeconds).toBeLessThan(60)
+  })
+
   test('at which the document is wrong the last known good one is used, and the fault is shown', async () => {
     await using place = await setUp()
     const { aws, bundle } = place
@@ -230,4 +251,46 @@ describe('revocations in AppConfig', () => {
     expect(await place.status(gateway)).toBe(403)
     expect(await ready()).toBe(200)
   })
+
+  test('that a new configuration brings are read before it is in force: till then the old one goes on', async () => {
+    await using place = await setUp()
+    const { aws, bundle } = place
+    aws.documents.set(KEY, bundle(FORBID))
+    await using gateway = await place.start()
+    const faults = async () => (await place.view(gateway)).fault?.faults.join()
+    aws.documents.set(KEY, bundle(PERMIT, `revocations: {source: "appconfig:${LIST}"}`))
+    await expect.poll(faults).toMatch(/^appconfig:revocations\/production\/list: .*ResourceNotFoundException/)
+    expect(await place.status(gateway)).toBe(403)
+    expect((await fetch(`http://127.0.0.1:${gateway.portOf('health')}/readyz`)).status).toBe(200)
+    aws.documents.set(LIST, { text: 'broken' })
+    await expect.poll(faults, { timeout: 5_000 }).toMatch(/expected a list/)
+    aws.documents.set(LIST, { text: '- {workload: "spiffe://example.org/**", reason: INC-7}' })
+    await expect.poll(faults, { timeout: 5_000 }).toBeUndefined()
+    expect(await place.status(gateway)).toBe(403)
+    expect(codes(gateway)).toEqual(['policy-denied', 'revoked-workload'])
+    aws.documents.set(LIST, { text: '[]' })
+    await expect.poll(() => place.status(gateway)).toBe(200)
+  })
+
+  test('of another source take the place of the old ones when they were read, and not before', async () => {
+    await using place = await setUp()
+    const { aws, bundle } = place
+    const other = 'revocations/production/other'
+    aws.documents.set(KEY, bundle(PERMIT, `revocations: {source: "appconfig:${LIST}"}`))
+    aws.documents.set(LIST, { text: '- {workload: "spiffe://example.org/**", reason: INC-7}' })
+    await using gateway = await place.start()
+    await expect.poll(() => place.status(gateway)).toBe(403)
+    aws.documents.set(KEY, bundle(PERMIT, `revocations: {source: "appconfig:${other}"}`))
+    await expect
+      .poll(async () => (await place.view(gateway)).fault?.faults.join())
+      .toMatch(/production\/other: .*ResourceNotFoundException/)
+    expect(await place.status(gateway)).toBe(403)
+    expect(new Set(codes(gateway).slice(1))).toEqual(new Set(['revoked-workload']))
+    aws.documents.set(other, { text: '[]' })
+    await expect.poll(() => place.status(gateway), { timeout: 5_000 }).toBe(200)
+  })
 })
+
+function codes(gateway: { records(): readonly { readonly outcome: { readonly code: string } }[] }) {
+  return gateway.records().map(({ outcome }) => outcome.code)
+}

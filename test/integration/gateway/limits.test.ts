@@ -97,6 +97,26 @@ test.for<[string, string, number]>([
   expect(codes).toContain(code)
 })
 
+test('what policy refuses costs nobody a beginning, is told as refused however often it comes, and has a record each', async () => {
+  await using s = await scene({
+    more: '    limits: {newPerSecond: 1, newPerSecondPerWorkload: 1}\n',
+    policy: `@id("all") permit (principal is Workload, action, resource);
+@id("not") forbid (principal == Workload::"spiffe://example.org/denied", action, resource);`,
+  })
+  const denied = await s.svid('/denied')
+  const target = `partner.test:${s.partner.port}`
+  for (let n = 0; n < 5; n += 1) {
+    expect((await connect(s.world, s.gateway.port, { svid: denied, target })).status).toBe(403)
+  }
+  const allowed = await attempt(s, '/a')
+  expect(allowed.status).toBe(200)
+  allowed.socket.destroy()
+  const records = await s.gateway.closed(6)
+  expect(records.slice(0, 5).map(({ outcome, decision }) => [outcome.code, decision?.policies])).toEqual(
+    Array.from({ length: 5 }, () => ['policy-denied', ['not']]),
+  )
+})
+
 describe('bytes', () => {
   test.for(['bytesPerSecond', 'bytesPerSecondPerWorkload'])(
     'faster than %s wait unread with the client, and all arrive when they may',

@@ -43,6 +43,10 @@ const logOf = (gateway: TestGateway): Log[] => gateway.logged.map((line) => JSON
 const complaints = (gateway: TestGateway) => logOf(gateway).filter(({ msg }) => msg === 'kept as it was')
 const stale = (gateway: TestGateway) => gateway.metric('sallyport_partner_stale')
 const failures = (gateway: TestGateway) => gateway.metric('sallyport_partner_reload_failures_total')
+const seriesOf = async (gateway: TestGateway) =>
+  (await (await fetch(`http://127.0.0.1:${gateway.portOf('admin')}/metrics`)).text())
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
 const untilSeen = (world: World, gateway: TestGateway, target: string, said: string) =>
   expect.poll(() => visit(world, gateway, target)).toBe(said)
 
@@ -179,6 +183,21 @@ describe('what is broken is not taken', () => {
       )
       .toEqual(['other'])
   })
+})
+
+test('a destination that is gone leaves no gauge behind, and its counters stay', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { world, partner, gateway } = await scene(stack)
+  await world.file('pki/other.pem', '')
+  await expect.poll(() => stale(gateway)).toBe(1)
+  const gauges = async () =>
+    (await seriesOf(gateway)).filter((line) => /^sallyport_(?:certificate|partner_stale)/.test(line))
+  expect(await gauges()).toHaveLength(3 * 4 + 2 * 2)
+  await gateway.change({ destinations: DESTINATION('partner', partner.port) })
+  expect(await stale(gateway)).toBe(0)
+  expect((await gauges()).filter((line) => /"other/.test(line))).toEqual([])
+  expect(await gauges()).toHaveLength(2 * 4 + 2)
+  expect(await gateway.metric('sallyport_partner_reload_failures_total{destination="other"}')).toBe(1)
 })
 
 test('changed roots judge the next dial, and the live session whose server they do not vouch for', async () => {

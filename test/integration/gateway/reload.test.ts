@@ -284,7 +284,15 @@ describe('a new gateway.yaml', () => {
       listener: 'gone',
       outcome: { code: 'session-drained' },
     })
-    await expect.poll(() => gateway.metric('sallyport_connections_open{listener="gone"}')).toBe(0)
+    const series = async () => {
+      const text = await (await fetch(`http://127.0.0.1:${gateway.portOf('admin')}/metrics`)).text()
+      return text.split('\n').filter((line) => line.includes('{listener="gone"'))
+    }
+    await expect.poll(async () => (await series()).filter((line) => line.includes('_open{'))).toEqual([])
+    expect((await series()).map((line) => line.slice(0, line.indexOf('{')))).toEqual([
+      'sallyport_handshakes_total',
+      'sallyport_sessions_total',
+    ])
   })
 
   test('that replaces a listener on its own port, or gives the port to another name', async () => {

@@ -72,6 +72,44 @@ describe('relay', () => {
     expect(await session.relay.done).toMatchObject({ code })
   })
 
+  test.for<['downstream' | 'upstream', string]>([
+    ['downstream', 'relay-client-reset'],
+    ['upstream', 'relay-upstream-reset'],
+  ])(
+    'what a %s side had said, and nobody read before it was gone, is not passed on',
+    async ([which, code]) => {
+      await using session = await relayed({}, async (pairs) => {
+        const { near, far } = pairs[which]
+        far.write('half of it')
+        await new Promise((resolve) => near.once('readable', resolve))
+        near.destroy()
+        await new Promise((resolve) => near.once('close', resolve))
+      })
+      const { relay, client, server } = session
+      const other = await readToEnding(which === 'downstream' ? server : client)
+      expect([other.how, other.data.toString()]).toEqual(['reset', ''])
+      expect(await relay.done).toMatchObject({ code })
+      expect(relay.bytes).toEqual({ sent: 0, received: 0 })
+    },
+  )
+
+  test.for(['downstream', 'upstream'] as const)(
+    'what the %s side had said with its end before there is a relay arrives, with the end behind it',
+    async (which) => {
+      await using session = await relayed({}, async (pairs) => {
+        const { near, far } = pairs[which]
+        far.end('all of it')
+        await new Promise((resolve) => near.once('readable', resolve))
+      })
+      const { client, server, relay } = session
+      const [one, other] = which === 'downstream' ? [client, server] : [server, client]
+      expect(await readToEnding(other)).toMatchObject({ how: 'end', data: Buffer.from('all of it') })
+      other.end()
+      expect((await readToEnding(one)).how).toBe('end')
+      expect(await relay.done).toMatchObject({ code: 'closed' })
+    },
+  )
+
   test.for(['downstream', 'upstream'] as const)(
     'an end on the %s side before there is a relay counts',
     async (which) => {

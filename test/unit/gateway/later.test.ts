@@ -71,3 +71,66 @@ test('one in a turn where others are in a hurry, until the first has waited for 
   await nextTurn()
   expect(done).toHaveLength(early + 3)
 })
+
+test('as much of a turn as others take, up to 8 ms, when the first has waited for three seconds', async () => {
+  for (const [turnMs, expected] of [
+    [1, 3],
+    [4, 10],
+    [50, 20],
+  ] as const) {
+    const { clock, done, later } = scene()
+    for (let item = 0; item < 30; item += 1) later.add(item)
+    clock.now += 2_999
+    await nextTurn()
+    expect(done).toHaveLength(3)
+    clock.now += turnMs
+    await nextTurn()
+    expect(done).toHaveLength(3 + expected)
+  }
+})
+
+test('says how many wait, and for how long the first has', async () => {
+  const { clock, later } = scene()
+  expect(later.oldestWaitMs).toBe(0)
+  for (let item = 0; item < 4; item += 1) {
+    later.add(item)
+    clock.now += 0.25
+  }
+  expect([later.length, later.oldestWaitMs]).toEqual([4, 1])
+  await nextTurn()
+  // Three took 1.2 ms, and the fourth came at 0.75 ms.
+  expect(later.length).toBe(1)
+  expect(later.oldestWaitMs).toBeCloseTo(1.45)
+  later.flush()
+  expect([later.length, later.oldestWaitMs]).toEqual([0, 0])
+})
+
+test('where no more may wait the first is done at once, in order', () => {
+  const done: number[] = []
+  const later = new Later<number>((item) => void done.push(item), { max: 3 })
+  let most = 0
+  for (let item = 0; item < 10_000; item += 1) {
+    later.add(item)
+    most = Math.max(most, later.length)
+  }
+  expect(most).toBe(3)
+  expect(done).toHaveLength(9_997)
+  later.flush()
+  expect(done).toEqual(Array.from({ length: 10_000 }, (_, item) => item))
+})
+
+test('one that throws is told of and keeps no other from its turn', async () => {
+  const done: number[] = []
+  const told: unknown[] = []
+  const work = (item: number) => {
+    if (item % 2 === 0) throw new Error(`no ${item}`)
+    done.push(item)
+  }
+  const later = new Later<number>(work, { onError: (error) => void told.push(String(error)) })
+  for (let item = 0; item < 4; item += 1) later.add(item)
+  while (later.length > 0) await nextTurn()
+  for (let item = 4; item < 7; item += 1) later.add(item)
+  later.flush()
+  expect(done).toEqual([1, 3, 5])
+  expect(told).toEqual([0, 2, 4, 6].map((item) => `Error: no ${item}`))
+})

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { createAuditLog } from '../../../../gateway/audit/chain.ts'
 import type { AuditLogOptions } from '../../../../gateway/audit/chain.ts'
 import { verifyChain } from '../../../fixtures/audit-chain.ts'
@@ -139,6 +139,43 @@ describe('the record of a session that was ended with others', () => {
     expect(closings(sink.lines)).toHaveLength(300)
     await new Promise((resolve) => setImmediate(resolve))
     expect(closings(sink.lines)).toHaveLength(300)
+  })
+
+  test('is counted while it waits, and after five seconds nothing new is to be let in', () => {
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(1_000)
+    try {
+      const { log } = ended()
+      clock.mockReturnValue(6_000)
+      expect(log.state()).toMatchObject({ recordsWaiting: 300, oldestWaitMs: 5_000, backlogBytes: 0 })
+      expect(log.available()).toBe(true)
+      clock.mockReturnValue(6_001)
+      expect(log.available()).toBe(false)
+      void log.close(1_000)
+      expect(log.state()).toMatchObject({ recordsWaiting: 0, oldestWaitMs: 0 })
+      expect(log.available()).toBe(true)
+    } finally {
+      clock.mockRestore()
+    }
+  })
+
+  test('waits with 20,000 others at most: with one more the oldest is made', () => {
+    const { log, sink } = start({ maxBacklogBytes: 1e9 })
+    const facts = attempt()
+    for (let n = 0; n < 20_000; n += 1) log.closedSoon(facts, OUTCOME, BYTES)
+    expect(sink.lines).toHaveLength(0)
+    for (let n = 0; n < 10; n += 1) log.closedSoon(facts, OUTCOME, BYTES)
+    expect(sink.lines).toHaveLength(10)
+    expect(log.state().recordsWaiting).toBe(20_000)
+  })
+
+  test('that cannot be made is told, and takes no other with it', async () => {
+    const told: unknown[] = []
+    const { log, sink } = start({ onError: (error) => void told.push(error) })
+    log.closedSoon(attempt({ id: 1n as never }), OUTCOME, BYTES)
+    log.closedSoon(attempt(), OUTCOME, BYTES)
+    await log.close(1_000)
+    expect(told).toEqual([expect.any(TypeError)])
+    expect(closings(sink.lines)).toHaveLength(1)
   })
 })
 

@@ -1,7 +1,7 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm, utimes } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { readKept, writeKept } from '../../../../gateway/config/last-known-good.ts'
 
 const SOURCE = 'appconfig:a/b/c'
@@ -30,4 +30,20 @@ test('a file that anybody may write is nobody’s last known good', async () => 
   const { kept, problem } = await readKept(at.directory, SOURCE)
   expect(kept).toBeNull()
   expect(problem).toBe(`${at.file}: anybody on this machine may write it, so that nobody can say whose it is`)
+})
+
+describe('the time of the last contact is the file’s own', () => {
+  const now = new Date('2026-08-01T10:00:00Z')
+
+  test.for<[string, number, boolean]>([
+    ['and may lie in the past', -3_600_000, true],
+    ['and may be a little ahead of this clock, as that of a file server is', 59_000, true],
+    ['and is not known where it lies in the future', 61_000, false],
+  ])('%s', async ([, aheadMs, known]) => {
+    await using at = await place()
+    const written = new Date(now.getTime() + aheadMs)
+    await utimes(at.file, written, written)
+    const { kept } = await readKept(at.directory, SOURCE, now)
+    expect(kept?.contactAt).toEqual(known ? written : null)
+  })
 })

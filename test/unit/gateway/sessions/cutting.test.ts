@@ -5,7 +5,7 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 function scene(count: number) {
   const clock = { now: 0 }
-  const cutting = createCutting(() => clock.now)
+  const cutting = createCutting({ monotonic: () => clock.now })
   const reset: number[] = []
   const ended: number[] = []
   for (let item = 0; item < count; item += 1) {
@@ -42,4 +42,24 @@ test('few services, but more than one, in a turn in which clients are being cut'
     await turn()
     expect(reset).toHaveLength(turns * 2)
   }
+})
+
+test('a service that cannot be reset, and an end that fails, keep no other session from its own', async () => {
+  const told: string[] = []
+  const cutting = createCutting({ onError: (error) => void told.push(String(error)) })
+  const ended: number[] = []
+  for (let item = 0; item < 5; item += 1) {
+    cutting.rest(
+      () => {
+        if (item === 1) throw new Error('reset')
+      },
+      () => {
+        if (item === 3) throw new Error('end')
+        ended.push(item)
+      },
+    )
+  }
+  while (ended.length < 4) await turn()
+  expect(ended).toEqual([0, 1, 2, 4])
+  expect(told).toEqual(['Error: reset', 'Error: end'])
 })

@@ -9,7 +9,7 @@ function start() {
   let now = new Date('2026-08-01T10:00:00.000Z')
   const metrics = createMetrics({
     version: '1',
-    audit: () => ({ dropped: 3, backlogBytes: 5, oldestWaitMs: 1500, failure: 'ENOSPC' }),
+    audit: () => ({ dropped: 3, backlogBytes: 5, oldestWaitMs: 1500, failure: 'ENOSPC', recordsWaiting: 0 }),
     now: () => now,
   })
   return {
@@ -81,6 +81,28 @@ describe('metrics', () => {
     const first = Number(read())
     expect(Number(read())).toBeGreaterThanOrEqual(first)
   })
+})
+
+test('connections of a listener that is gone and of one that has its name are counted together, while there are any', () => {
+  using started = start()
+  const { metrics } = started
+  const open = () => valueOf(metrics.render(), 'sallyport_connections_open{listener="proxy"}')
+  metrics.listening('proxy', true)
+  metrics.connectionsOpen('proxy', 1)
+  metrics.connectionsOpen('proxy', 1)
+  metrics.listening('proxy', false)
+  metrics.listening('proxy', true)
+  metrics.connectionsOpen('proxy', 1)
+  expect(open()).toBe('3')
+  metrics.connectionsOpen('proxy', -1)
+  metrics.connectionsOpen('proxy', -1)
+  metrics.connectionsOpen('proxy', -1)
+  expect(open()).toBe('0')
+  metrics.connectionsOpen('proxy', 1)
+  metrics.listening('proxy', false)
+  expect(open()).toBe('1')
+  metrics.connectionsOpen('proxy', -1)
+  expect(open()).toBeUndefined()
 })
 
 describe('the EMF writer', () => {

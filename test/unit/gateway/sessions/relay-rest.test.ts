@@ -1,0 +1,49 @@
+// A stream that closed before its end was read, as HTTP/2 does it, and before there was a relay.
+import { once } from 'node:events'
+import { Duplex, duplexPair } from 'node:stream'
+import { expect, test } from 'vitest'
+import { startRelay } from '../../../../gateway/sessions/relay.ts'
+import { relaySide } from '../../../fixtures/relay-side.ts'
+
+const OPTIONS = {
+  ...{ idleTimeoutMs: 60_000, halfCloseTimeoutMs: 60_000, maxDurationMs: null },
+  now: () => performance.now(),
+  judgeUpstreamError: () => 'relay-upstream-reset' as const,
+}
+
+async function scene() {
+  const client = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() })
+  client.destroy()
+  await once(client, 'close')
+  const [upstream, server] = duplexPair()
+  const heard: Buffer[] = []
+  server.on('data', (chunk: Buffer) => heard.push(chunk))
+  return { client, upstream, server, heard: () => Buffer.concat(heard).toString() }
+}
+
+test('what its end had before it is passed on where the service has ended too', async () => {
+  const { client, upstream, server, heard } = await scene()
+  server.end()
+  upstream.resume()
+  await once(upstream, 'end')
+  const side = { ...relaySide(client), rest: () => Buffer.from('the rest') }
+  const relay = startRelay(side, relaySide(upstream), OPTIONS)
+  expect(await relay.done).toMatchObject({ code: 'closed' })
+  await expect.poll(heard).toBe('the rest')
+  expect(relay.bytes).toEqual({ sent: 8, received: 0 })
+})
+
+test.for<[string, () => Buffer | null, boolean]>([
+  ['where there was no end', () => null, true],
+  ['where the service has not ended: nobody would hear its answer', () => Buffer.from('the rest'), false],
+])('nothing is passed on %s', async ([, rest, ended]) => {
+  const { client, upstream, server, heard } = await scene()
+  if (ended) {
+    server.end()
+    upstream.resume()
+    await once(upstream, 'end')
+  }
+  const relay = startRelay({ ...relaySide(client), rest }, relaySide(upstream), OPTIONS)
+  expect(await relay.done).toMatchObject({ code: 'relay-client-reset', by: 'client' })
+  expect(heard()).toBe('')
+})
