@@ -149,13 +149,13 @@ export interface WrittenCheckpoint {
   readonly line: string
 }
 
-/** Writes audit events; the one implementation chains them and hands the lines to a sink. */
 /** `oldestWaitMs` is that of lines and of records that are yet to be made. */
 export interface AuditState extends SinkState {
   /** Records of sessions that were ended together and are yet to be made. */
   readonly recordsWaiting: number
 }
 
+/** Writes audit events; the one implementation chains them and hands the lines to a sink. */
 export interface AuditLog {
   opened(facts: AttemptFacts): void
   progress(facts: AttemptFacts, bytes: { readonly sent: number; readonly received: number }): void
