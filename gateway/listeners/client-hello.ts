@@ -23,6 +23,7 @@ const HANDSHAKE_HEADER_BYTES = 4
 const CLIENT_HELLO = 1
 /** Grown by doubling: a length that a peer claims allocates nothing. */
 const FIRST_CAPACITY = 2048
+const NOTHING = new Uint8Array(0)
 
 export interface ClientHello extends ClientHelloMessage {
   /** How many bytes of the stream the hello took, record headers included; it ends with a record. */
@@ -40,7 +41,7 @@ export class ClientHelloReader {
   /** Bytes of the stream so far, and those still to come of the record at hand. */
   #consumed = 0
   #recordLeft = 0
-  #message = new Uint8Array(0)
+  #message: Uint8Array = NOTHING
   #messageLength = 0
   /** With its header; null until that is there. */
   #expected: number | null = null
@@ -57,7 +58,7 @@ export class ClientHelloReader {
     } catch (error) {
       this.#result = toRefusal(error)
     }
-    if (this.#result.state !== 'incomplete') this.#message = new Uint8Array(0)
+    if (this.#result.state !== 'incomplete') this.#message = NOTHING
     return this.#result
   }
 
@@ -116,6 +117,12 @@ export class ClientHelloReader {
   }
 
   #append(fragment: Uint8Array): void {
+    // A message that comes whole, as nearly all do, is read where it stands.
+    if (this.#messageLength === 0 && isWhole(fragment)) {
+      this.#message = fragment
+      this.#messageLength = fragment.length
+      return
+    }
     const length = this.#messageLength + fragment.length
     if (length > this.#message.length) {
       const wanted = Math.max(length, 2 * this.#message.length, FIRST_CAPACITY)
@@ -126,6 +133,11 @@ export class ClientHelloReader {
     this.#message.set(fragment, this.#messageLength)
     this.#messageLength = length
   }
+}
+
+function isWhole(message: Uint8Array): boolean {
+  const [, high = 0, middle = 0, low = 0] = message
+  return message.length === HANDSHAKE_HEADER_BYTES + high * 0x1_0000 + middle * 0x100 + low
 }
 
 function toRefusal(error: unknown): ClientHelloResult {

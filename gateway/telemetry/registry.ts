@@ -6,11 +6,15 @@ export type Labels = Readonly<Record<string, string>>
 
 export interface Counter {
   add(labels: Labels, value?: number): void
+  /** For what is counted again and again by the same labels. It is no series before it was counted once. */
+  readonly at: (labels: Labels) => OneSeries
 }
 
 export interface Gauge {
   set(labels: Labels, value: number): void
   add(labels: Labels, value: number): void
+  /** As of a counter. */
+  readonly at: (labels: Labels) => OneSeries
 }
 
 export interface Histogram {
@@ -20,6 +24,31 @@ export interface Histogram {
 export interface Series {
   readonly labels: Labels
   readonly value: number
+}
+
+interface Entry {
+  readonly labels: Labels
+  value: number
+}
+
+/** One series, whose labels are looked up once. */
+export class OneSeries {
+  readonly #find: () => Entry
+  #entry: Entry | null = null
+
+  constructor(find: () => Entry) {
+    this.#find = find
+  }
+
+  set(value: number): void {
+    this.#entry ??= this.#find()
+    this.#entry.value = value
+  }
+
+  add(value = 1): void {
+    this.#entry ??= this.#find()
+    this.#entry.value += value
+  }
 }
 
 export interface Distribution {
@@ -43,7 +72,7 @@ export class Registry {
 
   counter(name: string, help: string): Counter {
     const series = this.#series(name, help, 'counter')
-    return { add: (labels, value = 1) => series.add(labels, value) }
+    return { add: (labels, value = 1) => series.add(labels, value), at: series.at }
   }
 
   gauge(name: string, help: string): Gauge {
@@ -86,7 +115,7 @@ export class Registry {
   }
 
   #series(name: string, help: string, type: 'counter' | 'gauge'): Gauge {
-    const values = new Map<string, { readonly labels: Labels; value: number }>()
+    const values = new Map<string, Entry>()
     this.#families.push(() => ({
       name,
       help,
@@ -102,11 +131,12 @@ export class Registry {
     return {
       set: (labels, value) => void (entry(labels).value = value),
       add: (labels, value) => void (entry(labels).value += value),
+      at: (labels) => new OneSeries(() => entry(labels)),
     }
   }
 }
 
-/** One text for one set of labels, whatever is in it; by hand, since a session counts in a dozen series. */
+/** One text for one set of labels, whatever is in it. */
 export function keyOf(labels: Labels): string {
   let key = ''
   for (const name in labels) {
