@@ -3,26 +3,24 @@
 // to the kernel. Every connection whose TLS socket may still speak must be in it.
 import type { Socket } from 'node:net'
 
-export class ByAddress<Item extends { readonly raw: Socket }> {
+export class ByAddress<Item extends { readonly raw: Socket; readonly peer: string }> {
   readonly #items = new Map<string, readonly Item[]>()
 
   add(item: Item): void {
-    const key = peerOf(item.raw)
-    this.#items.set(key, [...(this.#items.get(key) ?? []), item])
+    const others = this.#items.get(item.peer)
+    this.#items.set(item.peer, others === undefined ? [item] : [...others, item])
   }
 
   delete(item: Item): void {
-    const key = peerOf(item.raw)
-    const others = (this.#items.get(key) ?? []).filter((other) => other !== item)
-    if (others.length === 0) this.#items.delete(key)
-    else this.#items.set(key, others)
+    const others = (this.#items.get(item.peer) ?? []).filter((other) => other !== item)
+    if (others.length === 0) this.#items.delete(item.peer)
+    else this.#items.set(item.peer, others)
   }
 
   find(tls: Socket): Item | null {
     const items = this.#items.get(peerOf(tls))
-    const [first] = items ?? []
-    if (items === undefined || first === undefined) return null
-    if (items.length === 1) return first
+    if (items === undefined) return null
+    if (items.length === 1) return items[0] ?? null
     const { localAddress, localPort } = tls
     // The newest: one before it may have lost the same pair of ports a moment ago.
     return (
@@ -31,6 +29,7 @@ export class ByAddress<Item extends { readonly raw: Socket }> {
   }
 }
 
-function peerOf({ remoteAddress, remotePort }: Socket): string {
+/** What `peer` of an item is, by its own socket. */
+export function peerOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress}|${remotePort}`
 }

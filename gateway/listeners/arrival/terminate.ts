@@ -7,7 +7,7 @@ import { pooled } from '../certificate-pool.ts'
 import { type PeerChain, readPeerChain } from '../identify.ts'
 import { type Admission, type HandshakeWaiter, sourceKey } from './admission.ts'
 import type { Arrival } from './arrival.ts'
-import { ByAddress } from './by-address.ts'
+import { ByAddress, peerOf } from './by-address.ts'
 import { letGoWhenClosed } from '../../let-go.ts'
 import { laidOver } from '../../reset.ts'
 
@@ -58,6 +58,7 @@ const SSL_OP_NO_TICKET = 0x4000
 
 interface Pending {
   readonly raw: Arrival['raw']
+  readonly peer: string
   readonly arrival: Arrival
   readonly waiter: HandshakeWaiter
   beganAt: number
@@ -111,7 +112,8 @@ class TlsTerminator implements Terminator {
       admission.done(waiter)
       this.#pending.delete(pending)
     }
-    const pending: Pending = { raw, arrival, waiter, beganAt: 0, chain: [], onEnd, onClose }
+    const peer = peerOf(raw)
+    const pending: Pending = { raw, peer, arrival, waiter, beganAt: 0, chain: [], onEnd, onClose }
     arrival.stage = 'queue'
     // Its end, in whatever way, is the end of its place in the line.
     raw.on('close', onClose)

@@ -1,7 +1,7 @@
 // A TLS socket finds the connection it lies over, and no other one of the same peer.
 import type { Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { ByAddress } from '../../../../../gateway/listeners/arrival/by-address.ts'
+import { ByAddress, peerOf } from '../../../../../gateway/listeners/arrival/by-address.ts'
 
 /** As a socket tells of itself. */
 function socket(remotePort: number | undefined, localAddress?: string): Socket {
@@ -9,7 +9,10 @@ function socket(remotePort: number | undefined, localAddress?: string): Socket {
   return { remoteAddress, remotePort, localAddress, localPort: 443 } as Socket
 }
 
-const connection = (remotePort: number, localAddress: string) => ({ raw: socket(remotePort, localAddress) })
+function connection(remotePort: number, localAddress: string) {
+  const raw = socket(remotePort, localAddress)
+  return { raw, peer: peerOf(raw) }
+}
 
 describe('a TLS socket', () => {
   test('is found by its peer, without a question for our own address', () => {
