@@ -101,8 +101,7 @@ export class ClientHelloReader {
 
   #readLength(): number | null {
     if (this.#messageLength < HANDSHAKE_HEADER_BYTES) return null
-    const [, high = 0, middle = 0, low = 0] = this.#message
-    const length = HANDSHAKE_HEADER_BYTES + high * 0x1_0000 + middle * 0x100 + low
+    const length = claimedLength(this.#message)
     if (length > MAX_HELLO_BYTES) {
       throw new ClientHelloFault('too-long', `the ClientHello is longer than ${MAX_HELLO_BYTES} bytes`)
     }
@@ -136,8 +135,15 @@ export class ClientHelloReader {
 }
 
 function isWhole(message: Uint8Array): boolean {
-  const [, high = 0, middle = 0, low = 0] = message
-  return message.length === HANDSHAKE_HEADER_BYTES + high * 0x1_0000 + middle * 0x100 + low
+  return message.length >= HANDSHAKE_HEADER_BYTES && message.length === claimedLength(message)
+}
+
+/** What the header says of the whole message, itself included. */
+function claimedLength(message: Uint8Array): number {
+  const high = message[1] ?? 0
+  const middle = message[2] ?? 0
+  const low = message[3] ?? 0
+  return HANDSHAKE_HEADER_BYTES + high * 0x1_0000 + middle * 0x100 + low
 }
 
 function toRefusal(error: unknown): ClientHelloResult {
