@@ -49,13 +49,13 @@ export function openBudget(timeoutMs: number, parent: AbortSignal | null, now: (
  * The work's result, or an UpstreamError as soon as the signal fires: with `timeoutCode` where time was over, else as
  * `interruption` says. Work that ignores the signal and yields a value later has it handed to `discard`.
  */
-export function within<T>(
+export async function within<T>(
   signal: AbortSignal,
   timeoutCode: ReasonCode,
   work: (signal: AbortSignal) => Promise<T>,
   discard: (late: T) => void = () => {},
 ): Promise<T> {
-  if (signal.aborted) return Promise.reject(interruption(signal, timeoutCode))
+  if (signal.aborted) throw interruption(signal, timeoutCode)
   const running = work(signal)
   const { promise, resolve, reject } = Promise.withResolvers<T>()
   let interrupted = false
