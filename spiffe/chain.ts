@@ -38,17 +38,28 @@ export function buildChain(options: ChainOptions): readonly X509Certificate[] {
   throw new SvidError('untrusted', `no root of ${options.bundle.trustDomain} verifies it`)
 }
 
+type AskPair = (subject: X509Certificate, issuer: X509Certificate) => boolean
+
 /** By object: certificates never change, and whoever keeps one (a CA's own chain) asks about it again and again. */
-const signatures = new WeakMap<X509Certificate, WeakMap<X509Certificate, boolean>>()
+function remembered(ask: AskPair): AskPair {
+  const answers = new WeakMap<X509Certificate, WeakMap<X509Certificate, boolean>>()
+  return (subject, issuer) => {
+    let known = answers.get(subject)
+    if (known === undefined) {
+      known = new WeakMap()
+      answers.set(subject, known)
+    }
+    const answer = known.get(issuer) ?? ask(subject, issuer)
+    known.set(issuer, answer)
+    return answer
+  }
+}
+
+/** By names and key identifiers. */
+const seemsIssuedBy = remembered((subject, issuer) => subject.checkIssued(issuer))
 
 /** A P-384 signature costs over a millisecond to verify, most of what minting an SVID takes. */
-function isSignedBy(subject: X509Certificate, issuer: X509Certificate): boolean {
-  const known = signatures.get(subject) ?? new WeakMap<X509Certificate, boolean>()
-  signatures.set(subject, known)
-  const found = known.get(issuer) ?? subject.verify(issuer.publicKey)
-  known.set(issuer, found)
-  return found
-}
+const isSignedBy = remembered((subject, issuer) => subject.verify(issuer.publicKey))
 
 class Search {
   readonly #options: ChainOptions
@@ -84,7 +95,7 @@ class Search {
     if (subject === undefined || path.some((member) => member.fingerprint256 === issuer.fingerprint256))
       return false
     // Names and key identifiers first: they cost nothing.
-    if (!subject.checkIssued(issuer) || (this.#timely && !this.#inTime(issuer))) return false
+    if (!seemsIssuedBy(subject, issuer) || (this.#timely && !this.#inTime(issuer))) return false
     if (!this.#mayIssue(issuer, path)) return false
     this.#signatures += 1
     return this.#signatures <= MAX_SIGNATURES && isSignedBy(subject, issuer)

@@ -40,14 +40,20 @@ function factsOf(certificate: X509Certificate): CertificateFacts {
   }
 }
 
+/** Of leaves that were found to be right, by object, since certificates never change. */
+const rightLeaves = new WeakMap<X509Certificate, SpiffeId>()
+
 /** The SPIFFE ID of a leaf that keeps X509-SVID.md §2 to §4; its chain and time are not looked at. @throws SvidError */
 export function checkX509SvidLeaf(leaf: X509Certificate): SpiffeId {
+  const known = rightLeaves.get(leaf)
+  if (known !== undefined) return known
   const facts = factsOf(leaf)
   const id = readId(facts)
   if (facts.isCa) throw new SvidError('is-ca', 'the leaf is a CA certificate')
   // §2 and §5.2: an ID without path is a trust domain's own and may stand in signing certificates alone.
   if (id.path === '') throw new SvidError('no-path', 'the SPIFFE ID has no path')
   checkLeafForm(leaf, facts)
+  rightLeaves.set(leaf, id)
   return id
 }
 

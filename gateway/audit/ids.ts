@@ -59,12 +59,23 @@ function pooled(random: IdOptions['random']): (bytes: number) => number {
   }
 }
 
+/** All two digits of ten bits. */
+const PAIRS = Array.from(
+  { length: 2 ** 10 },
+  (_, bits) => ALPHABET.charAt(bits >> 5) + ALPHABET.charAt(bits & 31),
+)
+const TWENTY_BITS = 2 ** 20
+
+/** `count` is even. By twenty bits, since numbers of more than 31 are divided as fractions. */
 function digits(value: number, count: number): string {
   let text = ''
   let left = value
-  for (let at = 0; at < count; at++) {
-    text = ALPHABET.charAt(left % 32) + text
-    left = Math.floor(left / 32)
+  for (let missing = count; missing > 0; missing -= 4) {
+    const next = Math.floor(left / TWENTY_BITS)
+    const bits = left - next * TWENTY_BITS
+    const low = PAIRS[bits & 1023] ?? ''
+    text = (missing === 2 ? low : (PAIRS[bits >> 10] ?? '') + low) + text
+    left = next
   }
   return text
 }

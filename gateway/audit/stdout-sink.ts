@@ -32,14 +32,17 @@ export function createStdoutSink(stream: Writable = process.stdout, options: Sin
     clearTimeout(timer)
     timer = undefined
     const lines = held
+    const count = lines.length
     held = []
     heldLength = 0
     // After a failure everything is abandoned already, and late callbacks of earlier lines must not count again.
-    if (lines.length === 0 || failure !== null) return
-    stream.write(lines.join(''), (error) => {
+    if (count === 0 || failure !== null) return
+    // For the end of the last one.
+    lines.push('')
+    stream.write(lines.join('\n'), (error) => {
       if (failure !== null) return
       if (error !== null && error !== undefined) return fail(error)
-      for (let line = 0; line < lines.length; line++) backlog.done()
+      for (let line = 0; line < count; line++) backlog.done()
       settle()
     })
   }
@@ -49,10 +52,10 @@ export function createStdoutSink(stream: Writable = process.stdout, options: Sin
   return {
     line(text, maxWaitingBytes = Infinity, mayWait = false) {
       if (failure !== null || closed) return backlog.drop(1)
-      const line = `${text}\n`
-      if (!backlog.add(Buffer.byteLength(line), maxWaitingBytes)) return
-      held.push(line)
-      heldLength += line.length
+      // With its end, which is put to it when it is written: each step between would copy it once more.
+      if (!backlog.add(Buffer.byteLength(text) + 1, maxWaitingBytes)) return
+      held.push(text)
+      heldLength += text.length + 1
       if (mayWait && heldLength <= MAX_HELD) timer ??= setTimeout(flush, HELD_MS)
       else flush()
     },

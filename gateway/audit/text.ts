@@ -17,14 +17,15 @@ export function toLine(value: object): string {
   )
 }
 
+/** Each character takes one byte in a record: nearly all texts are such, and need no measuring. */
+const PLAIN = /^[ !#-[\]-~]*$/
+
 /** Bytes of the text in a record, escapes included, quotes not. */
 export function encodedBytes(text: string): number {
+  if (PLAIN.test(text)) return text.length
   // The brackets and the quotes around the text.
   return Buffer.byteLength(toLine([text])) - 4
 }
-
-/** Each character takes one byte in a record: nearly all texts are such, and need no measuring. */
-const PLAIN = /^[ !#-[\]-~]*$/
 
 /** The text, or as much of its start as takes `maxBytes` in a record, with the mark `…[cut]`. */
 export function cut(text: string, maxBytes: number): string {

@@ -10,6 +10,11 @@ const MAX_LABEL = 63
 const MAX_NAME = 253
 
 const NOT_ASCII = /[\u0080-\uffff]/
+/**
+ * Names that are their own one spelling at first sight, as nearly all are: labels in lower case, the last of letters alone, so
+ * that it is no number. A label that could be Punycode is left to parseName.
+ */
+const ORDINARY_NAME = /^(?:(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]{1,63}$/
 
 export type HostErrorCode =
   | 'empty'
@@ -56,6 +61,7 @@ export function parseHost(text: string): ParsedHost | HostError {
   if (text === '') return fail('empty', 'the host is empty')
   // One more for the trailing dot; longer text is not looked at.
   if (text.length > MAX_NAME + 1) return fail('too-long', `the host is longer than ${MAX_NAME} characters`)
+  if (text.length <= MAX_NAME && ORDINARY_NAME.test(text)) return { ok: true, kind: 'name', host: text }
   if (text.startsWith('[')) return parseBracketed(text)
   // Before lower-casing, which would turn the Kelvin sign into a k.
   if (NOT_ASCII.test(text)) return notAscii(text)

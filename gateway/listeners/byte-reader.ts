@@ -43,6 +43,13 @@ export class ByteReader {
     return this.#bytes.subarray(this.#offset - length, this.#offset)
   }
 
+  /** Passes over so many bytes, and says how many. */
+  skip(length: number): number {
+    if (length > this.left) throw new CutShortError('cut short')
+    this.#offset += length
+    return length
+  }
+
   /** A vector behind a length of one octet (RFC 8446 §3.4). */
   vector8(): Uint8Array {
     return this.take(this.uint8())

@@ -81,7 +81,9 @@ export function readSupportedVersions(data: Uint8Array): readonly number[] {
   if (list.left === 0 || list.left % 2 !== 0) {
     throw new ClientHelloFault('supported-versions', 'the list of versions is empty or of odd length')
   }
-  return Array.from({ length: list.left / 2 }, () => list.uint16())
+  const versions: number[] = []
+  while (list.left > 0) versions.push(list.uint16())
+  return versions
 }
 
 /** The vector that fills an extension exactly. */

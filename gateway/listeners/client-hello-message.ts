@@ -14,6 +14,10 @@ const EXTENSION = {
   ENCRYPTED_CLIENT_HELLO: 0xfe0d,
 } as const
 
+const READ: ReadonlySet<number> = new Set(Object.values(EXTENSION))
+/** Stands for what nobody reads: a view of each extension costs more than all that is done with it. */
+const UNREAD = new Uint8Array(0)
+
 export interface ClientHelloMessage {
   /** A DNS name in the one spelling of the host grammar; null where there is no server_name extension. */
   readonly serverName: string | null
@@ -34,11 +38,11 @@ export function readClientHelloMessage(body: Uint8Array): ClientHelloMessage {
   if (legacyVersion < 0x0301 || legacyVersion > 0x03ff) {
     throw new ClientHelloFault('version', 'the version is not a TLS version')
   }
-  reader.take(RANDOM_BYTES)
-  if (reader.vector8().length > MAX_SESSION_ID) {
+  reader.skip(RANDOM_BYTES)
+  if (reader.skip(reader.uint8()) > MAX_SESSION_ID) {
     throw new ClientHelloFault('session-id', `the session id is longer than ${MAX_SESSION_ID} bytes`)
   }
-  const suites = reader.vector16().length
+  const suites = reader.skip(reader.uint16())
   if (suites === 0 || suites % 2 !== 0) {
     throw new ClientHelloFault('cipher-suites', 'the list of cipher suites is empty or of odd length')
   }
@@ -54,7 +58,9 @@ function readExtensions(block: Uint8Array): Map<number, Uint8Array> {
   const extensions = new Map<number, Uint8Array>()
   while (reader.left > 0) {
     const type = reader.uint16()
-    const data = reader.vector16()
+    const length = reader.uint16()
+    const data = READ.has(type) ? reader.take(length) : UNREAD
+    if (data === UNREAD) reader.skip(length)
     // Of an unknown type too (RFC 8446 §4.2): of two, the server may read the other one.
     if (extensions.has(type)) throw new ClientHelloFault('extension-twice', 'an extension comes twice')
     extensions.set(type, data)

@@ -23,6 +23,7 @@ const HANDSHAKE_HEADER_BYTES = 4
 const CLIENT_HELLO = 1
 /** Grown by doubling: a length that a peer claims allocates nothing. */
 const FIRST_CAPACITY = 2048
+const NOTHING = new Uint8Array(0)
 
 export interface ClientHello extends ClientHelloMessage {
   /** How many bytes of the stream the hello took, record headers included; it ends with a record. */
@@ -40,7 +41,7 @@ export class ClientHelloReader {
   /** Bytes of the stream so far, and those still to come of the record at hand. */
   #consumed = 0
   #recordLeft = 0
-  #message = new Uint8Array(0)
+  #message: Uint8Array = NOTHING
   #messageLength = 0
   /** With its header; null until that is there. */
   #expected: number | null = null
@@ -57,7 +58,7 @@ export class ClientHelloReader {
     } catch (error) {
       this.#result = toRefusal(error)
     }
-    if (this.#result.state !== 'incomplete') this.#message = new Uint8Array(0)
+    if (this.#result.state !== 'incomplete') this.#message = NOTHING
     return this.#result
   }
 
@@ -100,8 +101,7 @@ export class ClientHelloReader {
 
   #readLength(): number | null {
     if (this.#messageLength < HANDSHAKE_HEADER_BYTES) return null
-    const [, high = 0, middle = 0, low = 0] = this.#message
-    const length = HANDSHAKE_HEADER_BYTES + high * 0x1_0000 + middle * 0x100 + low
+    const length = claimedLength(this.#message)
     if (length > MAX_HELLO_BYTES) {
       throw new ClientHelloFault('too-long', `the ClientHello is longer than ${MAX_HELLO_BYTES} bytes`)
     }
@@ -116,6 +116,12 @@ export class ClientHelloReader {
   }
 
   #append(fragment: Uint8Array): void {
+    // A message that comes whole, as nearly all do, is read where it stands.
+    if (this.#messageLength === 0 && isWhole(fragment)) {
+      this.#message = fragment
+      this.#messageLength = fragment.length
+      return
+    }
     const length = this.#messageLength + fragment.length
     if (length > this.#message.length) {
       const wanted = Math.max(length, 2 * this.#message.length, FIRST_CAPACITY)
@@ -126,6 +132,18 @@ export class ClientHelloReader {
     this.#message.set(fragment, this.#messageLength)
     this.#messageLength = length
   }
+}
+
+function isWhole(message: Uint8Array): boolean {
+  return message.length >= HANDSHAKE_HEADER_BYTES && message.length === claimedLength(message)
+}
+
+/** What the header says of the whole message, itself included. */
+function claimedLength(message: Uint8Array): number {
+  const high = message[1] ?? 0
+  const middle = message[2] ?? 0
+  const low = message[3] ?? 0
+  return HANDSHAKE_HEADER_BYTES + high * 0x1_0000 + middle * 0x100 + low
 }
 
 function toRefusal(error: unknown): ClientHelloResult {

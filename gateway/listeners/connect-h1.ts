@@ -29,7 +29,7 @@ export function serveH1(connection: ClientConnection, handler: RequestHandler): 
     tls.off('end', onGone)
     tls.off('close', onGone)
     tls.off('error', onGone)
-    connection.closing.removeEventListener('abort', onClosing)
+    connection.closing.delete(onClosing)
     tls.pause()
   }
   const onGone = () => {
@@ -63,7 +63,7 @@ export function serveH1(connection: ClientConnection, handler: RequestHandler): 
       detail: `${buffered.length} of at most ${MAX_REQUEST_BYTES} bytes came`,
     })
   }, requestTimeout(connection))
-  connection.closing.addEventListener('abort', onClosing)
+  connection.closing.add(onClosing)
   tls.on('data', onData)
   tls.on('end', onGone)
   tls.on('close', onGone)

@@ -81,7 +81,7 @@ class ServedH2 {
     this.#deadline = setTimeout(() => this.#onDeadline(), requestTimeout(connection))
     this.#session.on('stream', (stream, headers, _flags, raw) => this.#serve(stream, headers, raw))
     this.#session.once('close', () => this.#closed())
-    connection.closing.addEventListener('abort', this.#onClosing)
+    connection.closing.add(this.#onClosing)
     const member = { session: this.#session, held: () => this.#held() }
     options.memory.add(member)
     connection.raw.once('close', () => options.memory.remove(member))
@@ -148,7 +148,7 @@ class ServedH2 {
   /** From here on what becomes of the connection is no record of its own. */
   #toldOf(): void {
     this.#requested = true
-    this.#connection.closing.removeEventListener('abort', this.#onClosing)
+    this.#connection.closing.delete(this.#onClosing)
   }
 
   #noRequest(code: ReasonCode, detail: string | null): void {

@@ -4,6 +4,7 @@ import type tls from 'node:tls'
 import type { SourceFacts } from '../audit/events.ts'
 import type { ReasonCode } from '../audit/reasons.ts'
 import type { Tunnel } from '../sessions/tunnel.ts'
+import type { Closing } from './closing.ts'
 import type { Identity } from './identify.ts'
 
 /** What of a connection stands in each of its records. */
@@ -19,8 +20,8 @@ export interface ClientConnection extends ConnectionFacts {
   readonly tls: tls.TLSSocket
   /** By `performance.now()`: when the request must be there. */
   readonly deadlineAt: number
-  /** Aborted when the listener closes: who has asked for nothing yet is to be told of at once, with its record. */
-  readonly closing: AbortSignal
+  /** Of the listener: who has asked for nothing yet is to be told of at once, with its record. */
+  readonly closing: Closing
   /** By the certificate; judged afresh at each call, since time, trust and bundles change while a connection lives. */
   identity(): Identity
   /** Who a request's `Proxy-Authorization` shows; null where the listener takes no tokens. */

@@ -98,11 +98,24 @@ function readFields(lines: readonly string[]): readonly Field[] | string {
     // A line that begins with white space is obs-fold, and white space before the colon is the classic way to
     // smuggle a field past one of two parsers (RFC 9112 §5.1, §5.2): TOKEN refuses both.
     const name = line.slice(0, Math.max(colon, 0))
-    const value = line.slice(colon + 1).replaceAll(/^[\t ]+|[\t ]+$/g, '')
+    const value = withoutBlanks(line.slice(colon + 1))
     if (!TOKEN.test(name) || !FIELD_VALUE.test(value)) return 'a header field is not "name: value"'
     fields.push({ name: name.toLowerCase(), value })
   }
   return fields
+}
+
+/** By hand: a regular expression for blanks at the end looks at each run of them once for each of its characters. */
+function withoutBlanks(text: string): string {
+  let start = 0
+  let end = text.length
+  while (start < end && isBlank(text.charCodeAt(start))) start += 1
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end -= 1
+  return text.slice(start, end)
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09
 }
 
 function checkFields(fields: readonly Field[], head: Head): { code: ReasonCode; detail: string } | null {
@@ -130,6 +143,8 @@ export function namesTarget(
   value: string,
   target: { readonly host: string; readonly port: number },
 ): boolean {
+  // As nearly all write it. A name in its one spelling reads as itself; an address with colons would lack its brackets.
+  if (value === `${target.host}:${target.port}` && !target.host.includes(':')) return true
   const withPort = parseHostPort(value)
   if (withPort.ok) return withPort.host === target.host && withPort.port === target.port
   const bare = parseHost(value)

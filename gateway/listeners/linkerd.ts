@@ -18,7 +18,7 @@ export function serveLinkerd(connection: ClientConnection, handler: RequestHandl
     tls.off('data', onData)
     tls.off('end', onGone)
     tls.off('close', onGone)
-    connection.closing.removeEventListener('abort', onClosing)
+    connection.closing.delete(onClosing)
     tls.pause()
   }
   const refuse = (code: ReasonCode, detail: string | null) => {
@@ -59,7 +59,7 @@ export function serveLinkerd(connection: ClientConnection, handler: RequestHandl
     )
   }
   tls.on('error', () => {})
-  connection.closing.addEventListener('abort', onClosing)
+  connection.closing.add(onClosing)
   tls.on('data', onData)
   tls.on('end', onGone)
   tls.on('close', onGone)

@@ -1,6 +1,5 @@
 // One port: intake, TLS and the protocol behind it, put together by what the configuration says. It decides nothing
 // about requests.
-import { setMaxListeners } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { ListenerConfig, TrustMaterial } from '../config/types.ts'
 import type { Moments } from '../sessions/moments.ts'
@@ -9,6 +8,7 @@ import type { Admission } from './arrival/admission.ts'
 import { type Arrival, ArrivalError, type ArrivalFailure } from './arrival/arrival.ts'
 import { createIntake, type Intake } from './arrival/intake.ts'
 import { createTerminator, type Terminated, type TlsMaterial } from './arrival/terminate.ts'
+import { Closing } from './closing.ts'
 import type { ClientConnection, RequestHandler } from './connection.ts'
 import { type H2Connection, serveH2 } from './connect-h2.ts'
 import { serveH1 } from './connect-h1.ts'
@@ -71,18 +71,14 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const { config } = options
   const h2 = new Set<H2Connection>()
   const state = { draining: false }
-  const closing = new AbortController()
-  // One for each connection that has asked for nothing yet.
-  setMaxListeners(0, closing.signal)
+  const closing = new Closing()
   const cancels = config.startTls === 'postgres' ? createPlainCancels(() => performance.now()) : null
   const termination =
-    config.protocol === 'passthrough'
-      ? null
-      : createTermination({ ...options, cancels }, h2, state, closing.signal)
+    config.protocol === 'passthrough' ? null : createTermination({ ...options, cancels }, h2, state, closing)
   const onHello = termination?.take ?? ((arrival: Arrival) => takePassthrough(arrival, options))
   const intake = createIntake({
     ...options,
-    closing: closing.signal,
+    closing,
     ...(cancels === null ? {} : { preamble: createPostgresPreamble(cancelTaker(cancels, options)) }),
     ignoreServerName: config.protocol !== 'sni' && config.protocol !== 'passthrough',
     onHello,
@@ -101,7 +97,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       termination?.forget()
       const closed = new Promise<void>((resolve) => intake.server.close(() => resolve()))
       // Before the sockets go, whose own events come when the audit log is closed already.
-      closing.abort()
+      closing.begin()
       // Node writes frames of HTTP/2 in a turn of their own: GOAWAY, and RST_STREAM of what was cut.
       await new Promise((resolve) => setImmediate(resolve))
       for (const socket of intake.sockets) resetSocket(socket)
@@ -134,7 +130,7 @@ function createTermination(
   options: Serving,
   h2: Set<H2Connection>,
   state: { draining: boolean },
-  closing: AbortSignal,
+  closing: Closing,
 ) {
   const { config, trust, admission, budgetMs } = options
   const serve = createServe(options, h2, state)
@@ -181,7 +177,7 @@ function toConnection(
   arrival: Arrival,
   terminated: Terminated,
   options: ListenerOptions,
-  closing: AbortSignal,
+  closing: Closing,
 ): ClientConnection {
   const { config, trust, now } = options
   const { tls, chain, openssl, handshakeMs } = terminated

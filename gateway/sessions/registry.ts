@@ -14,6 +14,7 @@ export class SessionRegistry {
     serialNumber: new SessionIndex(({ grounds }) => grounds.identity.serialNumber || null),
     tokenId: new SessionIndex(({ grounds }) => grounds.identity.tokenId),
   }
+  readonly #everyIndex = Object.values(this.#indexes)
   readonly #onDelete: ((session: LiveSession) => void)[] = []
   #onEmpty: (() => void)[] = []
 
@@ -23,14 +24,14 @@ export class SessionRegistry {
 
   add(session: LiveSession): void {
     this.#live.set(session.id, session)
-    for (const index of Object.values(this.#indexes)) index.add(session)
+    for (const index of this.#everyIndex) index.add(session)
   }
 
   delete(id: string): void {
     const session = this.#live.get(id)
     if (session === undefined) return
     this.#live.delete(id)
-    for (const index of Object.values(this.#indexes)) index.delete(session)
+    for (const index of this.#everyIndex) index.delete(session)
     for (const listener of this.#onDelete) listener(session)
     if (this.#live.size > 0) return
     for (const resolve of this.#onEmpty.splice(0)) resolve()

@@ -173,7 +173,6 @@ class HandDrivenRelay implements Relay {
       if (this.#over) return
       if (!source.endIsReal()) return this.#lost(from, null)
       this.#open[from] = false
-      this.#endedFirst ??= from
       this.#lastActivity = this.#options.now()
       output.once('finish', () => {
         this.#unflushed[from] = false
@@ -183,6 +182,8 @@ class HandDrivenRelay implements Relay {
       // OpenSSL throw away the records it has not decrypted yet (24.21.0).
       const hold = source.holdEnd ?? ((pass) => pass())
       setImmediate(() => hold(() => this.#over || sink.end()))
+      if (this.#endedFirst !== null) return
+      this.#endedFirst = from
       this.#armTimer()
     }
     // Not assigned as a literal: see let-go.ts.
@@ -229,7 +230,7 @@ class HandDrivenRelay implements Relay {
   #settleIfFinished(): void {
     if (this.#over || this.#unflushed.client || this.#unflushed.upstream) return
     this.#finish({ code: 'closed', by: this.#endedFirst ?? 'client', detail: null })
-    for (const side of [this.#client, this.#upstream]) linger(side)
+    linger([this.#client.stream, this.#upstream.stream])
   }
 
   #lost(party: Party, error: Error | null): void {
@@ -310,11 +311,19 @@ function describe(error: Error): string {
   return code === undefined || error.message.includes(code) ? error.message : `${code}: ${error.message}`
 }
 
-/** Both directions are over, so nothing can be lost any more: only the socket is left to close. */
-function linger(side: RelaySide): void {
+/** Both directions are over, so nothing can be lost any more: only the sockets are left to close. */
+function linger(streams: readonly RelaySide['stream'][]): void {
   // The timer would keep the session for as long, where no 'close' is still to come that stops it.
-  if (side.stream.destroyed) return
-  const timer = setTimeout(() => side.stream.destroy(), LINGER_MS)
+  const open = streams.filter(({ destroyed }) => !destroyed)
+  if (open.length === 0) return
+  const timer = setTimeout(() => {
+    for (const stream of open) stream.destroy()
+  }, LINGER_MS)
   timer.unref()
-  side.stream.once('close', () => clearTimeout(timer))
+  let left = open.length
+  const onClose = (): void => {
+    left -= 1
+    if (left === 0) clearTimeout(timer)
+  }
+  for (const stream of open) stream.on('close', onClose)
 }

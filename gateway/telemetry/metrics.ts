@@ -195,13 +195,30 @@ export function createMetrics(options: MetricsOptions): Metrics {
   )
   sampleProcess(registry, delay)
   sampleAudit(registry, options)
+  // What each session counts, a dozen series of it, is found by what tells it apart alone.
+  const handshakesOf = remembered((listener: string) =>
+    remembered((result: string) => handshakes.at({ listener, result })),
+  )
+  const decisionsOf = remembered((mode: PolicyMode) =>
+    remembered((result: string) => decisions.at({ result, mode })),
+  )
+  const attemptsOf = remembered((listener: string) =>
+    remembered((code: ReasonCode) => attempts.at({ listener, code, stage: stageOf(code) })),
+  )
+  const sentBytes = bytes.at({ direction: 'sent' })
+  const receivedBytes = bytes.at({ direction: 'received' })
+  const resolutionsOf = remembered((result: ResolveResult) => resolutions.at({ result }))
+  const dialsOf = remembered((result: AttemptResult) => dials.at({ result }))
+  const upstreamHandshakesOf = remembered((resumed: boolean) =>
+    upstreamHandshakes.at({ resumed: String(resumed) }),
+  )
   return {
     listening(listener, is) {
       if (is) listening.add(listener)
       else listening.delete(listener)
     },
     connectionsOpen: (listener, change) => connections.add(listener, change),
-    handshake: (listener, result) => handshakes.add({ listener, result }),
+    handshake: (listener, result) => handshakesOf(listener)(result).add(),
     probe: (listener) => probes.add({ listener }),
     acceptError: (listener) => acceptErrors.add({ listener }),
     sampleAdmission(state) {
@@ -216,19 +233,19 @@ export function createMetrics(options: MetricsOptions): Metrics {
         'Bytes that HTTP/2 tunnels hold because one side does not read; capped by arrivals.bufferedBytes.'
       registry.sampled('sallyport_h2_buffered_bytes', help, 'gauge', heldBytes)
     },
-    decision: ({ result, mode }) => decisions.add({ result, mode }),
+    decision: ({ result, mode }) => decisionsOf(mode)(result).add(),
     attempt(listener, code, { sent, received }) {
-      attempts.add({ listener, code, stage: stageOf(code) })
-      bytes.add({ direction: 'sent' }, sent)
-      bytes.add({ direction: 'received' }, received)
+      attemptsOf(listener)(code).add()
+      sentBytes.add(sent)
+      receivedBytes.add(received)
     },
     sessionOpened(listener, seconds) {
       open.add(listener, 1)
       opening.observe(seconds)
     },
     sessionEnded: (listener) => open.add(listener, -1),
-    resolved: (result) => resolutions.add({ result }),
-    dialled: (result) => dials.add({ result }),
+    resolved: (result) => resolutionsOf(result).add(),
+    dialled: (result) => dialsOf(result).add(),
     sampleDnsCache(hosts) {
       registry.sampled('sallyport_dns_cache_hosts', 'Hosts in the DNS cache.', 'gauge', hosts)
     },
@@ -263,7 +280,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     sampleAuthority: (state) => sampleAuthority(registry, state),
     upstreamConnected(seconds, resumed) {
       upstream.observe(seconds)
-      if (resumed !== null) upstreamHandshakes.add({ resumed: String(resumed) })
+      if (resumed !== null) upstreamHandshakesOf(resumed).add()
     },
     partnerReload(which, result) {
       stale.set(which, result === 'failed' ? 1 : 0)
@@ -283,6 +300,18 @@ export function createMetrics(options: MetricsOptions): Metrics {
     collect: () => registry.collect(),
     render: () => renderPrometheus(registry.collect()),
     close: () => delay.close(),
+  }
+}
+
+/** What was made for a key once; keys are few, as labels are. */
+function remembered<Key, Value>(make: (key: Key) => Value): (key: Key) => Value {
+  const known = new Map<Key, Value>()
+  return (key) => {
+    const found = known.get(key)
+    if (found !== undefined) return found
+    const made = make(key)
+    known.set(key, made)
+    return made
   }
 }
 

@@ -6,6 +6,8 @@ export type Labels = Readonly<Record<string, string>>
 
 export interface Counter {
   add(labels: Labels, value?: number): void
+  /** For what is counted again and again by the same labels. It is no series before it was counted once. */
+  readonly at: (labels: Labels) => OneSeries
 }
 
 export interface Gauge {
@@ -22,6 +24,26 @@ export interface Histogram {
 export interface Series {
   readonly labels: Labels
   readonly value: number
+}
+
+interface Entry {
+  readonly labels: Labels
+  value: number
+}
+
+/** One series, whose labels are looked up once. */
+export class OneSeries {
+  readonly #find: () => Entry
+  #entry: Entry | null = null
+
+  constructor(find: () => Entry) {
+    this.#find = find
+  }
+
+  add(value = 1): void {
+    this.#entry ??= this.#find()
+    this.#entry.value += value
+  }
 }
 
 export interface Distribution {
@@ -45,7 +67,7 @@ export class Registry {
 
   counter(name: string, help: string): Counter {
     const series = this.#series(name, help, 'counter')
-    return { add: (labels, value = 1) => series.add(labels, value) }
+    return { add: (labels, value = 1) => series.add(labels, value), at: series.at }
   }
 
   gauge(name: string, help: string): Gauge {
@@ -87,8 +109,8 @@ export class Registry {
     return this.#families.map((family) => family())
   }
 
-  #series(name: string, help: string, type: 'counter' | 'gauge'): Gauge {
-    const values = new Map<string, { readonly labels: Labels; value: number }>()
+  #series(name: string, help: string, type: 'counter' | 'gauge'): Gauge & Pick<Counter, 'at'> {
+    const values = new Map<string, Entry>()
     this.#families.push(() => ({
       name,
       help,
@@ -105,11 +127,12 @@ export class Registry {
       set: (labels, value) => void (entry(labels).value = value),
       add: (labels, value) => void (entry(labels).value += value),
       remove: (labels) => void values.delete(keyOf(labels)),
+      at: (labels) => new OneSeries(() => entry(labels)),
     }
   }
 }
 
-/** One text for one set of labels, whatever is in it; by hand, since a session counts in a dozen series. */
+/** One text for one set of labels, whatever is in it. */
 export function keyOf(labels: Labels): string {
   let key = ''
   for (const name in labels) {

@@ -64,9 +64,16 @@ function withoutDots(text: string): string {
   })
 }
 
+/** By object, as those of `parsed`, which nobody changes. */
+const texts = new WeakMap<Address, string>()
+
 /** IPv4 as four decimal octets, IPv6 by RFC 5952. */
 export function formatAddress(address: Address): string {
-  return address instanceof ipaddr.IPv6 ? address.toRFC5952String() : address.toString()
+  const known = texts.get(address)
+  if (known !== undefined) return known
+  const text = address instanceof ipaddr.IPv6 ? address.toRFC5952String() : address.toString()
+  texts.set(address, text)
+  return text
 }
 
 /** The one way to write this address, or null where the text is not an IP address (names, zones, `127.1`). */
@@ -109,6 +116,20 @@ export interface Layer {
  * and not public, because the gateway cannot know where such a translator leads.
  */
 export function layersOf(address: Address, network: OwnNetwork): readonly Layer[] {
+  let own = layers.get(network)
+  if (own === undefined) {
+    own = new WeakMap()
+    layers.set(network, own)
+  }
+  const known = own.get(address) ?? findLayers(address, network)
+  own.set(address, known)
+  return known
+}
+
+/** By object: a network that was configured anew is another one. */
+const layers = new WeakMap<OwnNetwork, WeakMap<Address, readonly Layer[]>>()
+
+function findLayers(address: Address, network: OwnNetwork): readonly Layer[] {
   const found = rangeClass(address, network)
   const inside = address instanceof ipaddr.IPv6 ? embeddedAddresses(address) : []
   if (inside.length === 0) return [{ address, found }]

@@ -49,6 +49,8 @@ interface Flight {
   readonly lease: Lease
   readonly endpoint: string
   readonly startedAt: number
+  /** Its time; cancelled where it is decided without it. */
+  readonly share: Budget
 }
 
 /** Without a reason of ours each `abort` would make a DOMException with its stack. Nobody is told of it. */
@@ -58,10 +60,9 @@ class Race {
   readonly #options: AttemptsOptions
   readonly #candidates: readonly Candidate[]
   readonly #result = Promise.withResolvers<Socket>()
-  /** Fires when it is decided: whoever is still dialling is to stop. */
-  readonly #over = new AbortController()
   #timer: NodeJS.Timeout | undefined
   #made = 0
+  #decided = false
   #last: UpstreamError | null = null
 
   constructor(options: AttemptsOptions) {
@@ -92,9 +93,14 @@ class Race {
     if (next !== null && waitMs === 0) {
       const endpoint = { address: next.address, port: this.#options.port }
       const lease = this.#options.endpoints.begin(endpoint)
-      if (lease !== null) void this.#fly(next, lease)
-      else next.tries = Number.POSITIVE_INFINITY
-      return this.#again(lease === null ? 0 : ATTEMPT_DELAY_MS)
+      if (lease === null) {
+        next.tries = Number.POSITIVE_INFINITY
+        return this.#again(0)
+      }
+      void this.#fly(next, lease)
+      // Where no other can be dialled meanwhile, the end of this one is what goes on.
+      if (this.#next() !== null) this.#again(ATTEMPT_DELAY_MS)
+      return
     }
     if (waitMs !== null) this.#again(waitMs)
     else if (this.#candidates.every(({ flight }) => flight === null)) this.#exhausted()
@@ -108,25 +114,26 @@ class Race {
   /** Of those not being dialled the one with the fewest tries, in the given order. */
   #next(): Candidate | null {
     if (this.#made >= this.#options.attempts) return null
-    const idle = this.#candidates.filter(({ flight, tries }) => flight === null && Number.isFinite(tries))
-    return idle.reduce<Candidate | null>(
-      (best, other) => (best === null || other.tries < best.tries ? other : best),
-      null,
-    )
+    let best: Candidate | null = null
+    for (const other of this.#candidates) {
+      if (other.flight !== null || !Number.isFinite(other.tries)) continue
+      if (best === null || other.tries < best.tries) best = other
+    }
+    return best
   }
 
   async #fly(candidate: Candidate, lease: Lease): Promise<void> {
     const { budget, dial, now, port, attempts, progress } = this.#options
     const { address } = candidate
     const left = Math.ceil((attempts - this.#made) / this.#candidates.length)
-    const flight = { lease, endpoint: formatEndpoint({ address, port }), startedAt: now() }
+    // An address that is to be tried again has a share of the time alone: its silence must leave some for the next try.
+    using share = openBudget(budget.remainingMs() / left, null, now)
+    const flight = { lease, endpoint: formatEndpoint({ address, port }), startedAt: now(), share }
     candidate.flight = flight
     candidate.tries += 1
     this.#made += 1
     progress.facts.attempts = this.#made
     progress.facts.address = flight.endpoint
-    // An address that is to be tried again has a share of the time alone: its silence must leave some for the next try.
-    using share = openBudget(budget.remainingMs() / left, this.#over.signal, now)
     try {
       const raw = await within(
         share.signal,
@@ -134,10 +141,10 @@ class Race {
         (signal) => dial({ address, port }, signal),
         discard,
       )
-      if (this.#over.signal.aborted) discard(raw)
+      if (this.#decided) discard(raw)
       else this.#won(candidate, flight, raw)
     } catch (error) {
-      if (!this.#over.signal.aborted) this.#failed(candidate, flight, error)
+      if (!this.#decided) this.#failed(candidate, flight, error)
     }
   }
 
@@ -191,6 +198,7 @@ class Race {
   /** Ends everything that is still under way. */
   #decide(fate: 'lost' | 'abandoned' | 'connect-timeout'): void {
     clearTimeout(this.#timer)
+    this.#decided = true
     for (const candidate of this.#candidates) {
       const { flight } = candidate
       if (flight === null) continue
@@ -199,8 +207,8 @@ class Race {
       if (fate === 'lost') flight.lease.lost(waitedMs)
       else if (fate === 'connect-timeout' && waitedMs >= SILENCE_MS) flight.lease.failed(fate)
       else flight.lease.abandoned()
+      flight.share.cancel(DECIDED)
     }
-    this.#over.abort(DECIDED)
   }
 
   /** Writes down how an attempt ended; how long it took, in milliseconds. */

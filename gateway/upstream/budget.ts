@@ -19,22 +19,28 @@ export interface Budget extends Disposable {
   readonly signal: AbortSignal
   /** Milliseconds left, never negative. */
   remainingMs(): number
+  /** Fires the signal with this reason. */
+  cancel(reason: Error): void
 }
 
-/** Starts the clock; dispose it when the work is done. `now` is monotonic, in milliseconds. */
-export function openBudget(timeoutMs: number, parent: AbortSignal, now: () => number): Budget {
+/**
+ * Starts the clock; dispose it when the work is done. `now` is monotonic, in milliseconds. Without a parent, whoever opened
+ * it cancels it.
+ */
+export function openBudget(timeoutMs: number, parent: AbortSignal | null, now: () => number): Budget {
   const controller = new AbortController()
   const end = now() + timeoutMs
   const timer = setTimeout(() => controller.abort(new BudgetSpent(timeoutMs)), timeoutMs)
-  const follow = (): void => controller.abort(parent.reason)
-  if (parent.aborted) follow()
-  else parent.addEventListener('abort', follow, { once: true })
+  const follow = (): void => controller.abort(parent?.reason)
+  if (parent?.aborted === true) follow()
+  else parent?.addEventListener('abort', follow, { once: true })
   return {
     signal: controller.signal,
     remainingMs: () => Math.max(0, end - now()),
+    cancel: (reason) => controller.abort(reason),
     [Symbol.dispose]() {
       clearTimeout(timer)
-      parent.removeEventListener('abort', follow)
+      parent?.removeEventListener('abort', follow)
     },
   }
 }
@@ -52,21 +58,24 @@ export async function within<T>(
   if (signal.aborted) throw interruption(signal, timeoutCode)
   const running = work(signal)
   const { promise, resolve, reject } = Promise.withResolvers<T>()
-  let settled = false
+  let interrupted = false
   const onAbort = (): void => {
-    settled = true
+    interrupted = true
     reject(interruption(signal, timeoutCode))
   }
   signal.addEventListener('abort', onAbort, { once: true })
   running.then(
-    (value) => (settled ? discard(value) : resolve(value)),
-    (error: unknown) => reject(error),
+    (value) => {
+      if (interrupted) return discard(value)
+      signal.removeEventListener('abort', onAbort)
+      resolve(value)
+    },
+    (error: unknown) => {
+      signal.removeEventListener('abort', onAbort)
+      reject(error)
+    },
   )
-  try {
-    return await promise
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
+  return promise
 }
 
 /**

@@ -55,11 +55,12 @@ export function createDial(): LockedDial {
     }
     const onError = (error: Error): void => reject(connectError(error, endpoint))
     signal.addEventListener('abort', onAbort, { once: true })
-    socket.once('error', onError).once('connect', () => resolve(socket))
+    const onConnect = (): void => resolve(socket)
+    socket.on('error', onError).on('connect', onConnect)
     try {
       return await promise
     } finally {
-      socket.off('error', onError)
+      socket.off('error', onError).off('connect', onConnect)
       signal.removeEventListener('abort', onAbort)
     }
   }

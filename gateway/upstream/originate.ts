@@ -118,7 +118,7 @@ async function handshake(socket: TLSSocket, watch: TlsWatch, presented: boolean)
   const onClose = (): void => {
     onError(Object.assign(new Error('closed during the handshake'), { code: 'ECONNRESET' }))
   }
-  socket.once('secureConnect', resolve).once('error', onError).once('close', onClose)
+  socket.on('secureConnect', resolve).on('error', onError).on('close', onClose)
   try {
     await promise
   } finally {

@@ -26,20 +26,18 @@ const MAX_WAITING = 4
 /** One for each state of a destination, which all its sessions share; in the order in which they came into force. */
 const owners = new WeakMap<Destination, KeyOwner>()
 let generation = 0
-const digests = new WeakMap<readonly string[], string>()
+/** What a destination has in each of its keys, as one short text, and what that was made of. */
+interface Digested extends Pick<Destination, (typeof VERIFIED)[number]> {
+  readonly digest: string
+}
+
+/** What is verified of all that a destination says. */
+const VERIFIED = ['name', 'roots', 'pins', 'minVersion', 'alpn'] as const
+const digests = new WeakMap<Destination, Digested>()
 
 /** Everything that the full handshake was verified with, as one text. */
 export function sessionKey({ destination, entry, host, port, name }: SessionScope): string {
-  const { roots, pins, minVersion, alpn } = destination
-  const verified = [
-    // A destination that was replaced is another one, whatever was changed in it.
-    ownerOf(destination).generation,
-    ...[destination.name, host, port, name],
-    entry?.keyPair.leafSha256 ?? null,
-    roots === 'system' ? roots : digestOf(roots),
-    ...[pins, minVersion, alpn],
-  ]
-  return createHash('sha256').update(JSON.stringify(verified)).digest('base64')
+  return JSON.stringify([digestOf(destination), host, port, name, entry?.keyPair.leafSha256 ?? null])
 }
 
 /**
@@ -59,9 +57,14 @@ function ownerOf(destination: Destination): KeyOwner {
   return owner
 }
 
-function digestOf(roots: readonly string[]): string {
-  const digest = digests.get(roots) ?? createHash('sha256').update(roots.join('\n')).digest('hex')
-  digests.set(roots, digest)
+function digestOf(destination: Destination): string {
+  const known = digests.get(destination)
+  if (known !== undefined && VERIFIED.every((key) => known[key] === destination[key])) return known.digest
+  const { name, roots, pins, minVersion, alpn } = destination
+  // A destination that was replaced is another one, whatever was changed in it.
+  const verified = [ownerOf(destination).generation, name, roots, pins, minVersion, alpn]
+  const digest = createHash('sha256').update(JSON.stringify(verified)).digest('base64')
+  digests.set(destination, { name, roots, pins, minVersion, alpn, digest })
   return digest
 }
 

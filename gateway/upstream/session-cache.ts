@@ -50,9 +50,44 @@ export interface KeyOwner {
   readonly generation: number
 }
 
-interface Entry {
-  readonly sessions: readonly StoredSession[]
-  readonly destination: string | null
+/** The sessions of one key, the newest last. */
+class Entry {
+  destination: string | null = null
+  readonly #sessions: StoredSession[] = []
+  #bytes = 0
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get length(): number {
+    return this.#sessions.length
+  }
+
+  get newest(): StoredSession | null {
+    return this.#sessions.at(-1) ?? null
+  }
+
+  add(stored: StoredSession): void {
+    this.#sessions.push(stored)
+    this.#bytes += stored.session.length
+    if (this.#sessions.length > MAX_PER_KEY) this.#drop(0)
+  }
+
+  dropNewest(): void {
+    this.#drop(this.#sessions.length - 1)
+  }
+
+  keep(wanted: (stored: StoredSession) => boolean): void {
+    for (let at = this.#sessions.length - 1; at >= 0; at--) {
+      const stored = this.#sessions[at]
+      if (stored !== undefined && !wanted(stored)) this.#drop(at)
+    }
+  }
+
+  #drop(at: number): void {
+    for (const { session } of this.#sessions.splice(at, 1)) this.#bytes -= session.length
+  }
 }
 
 export interface SessionCacheOptions {
@@ -61,8 +96,6 @@ export interface SessionCacheOptions {
   /** Of all sessions together. */
   readonly maxBytes?: number
 }
-
-const NOTHING: Entry = { sessions: [], destination: null }
 
 export class SessionCache {
   /** The least recently used key first. */
@@ -86,10 +119,12 @@ export class SessionCache {
 
   /** The newest session of the key that has not ended; a single-use one is gone with it. */
   take(key: string): StoredSession | null {
-    const { sessions, destination } = this.#remove(key)
-    const kept = this.#alive(sessions)
-    const newest = kept.at(-1) ?? null
-    this.#add(key, { sessions: newest?.singleUse === true ? kept.slice(0, -1) : kept, destination })
+    const entry = this.#remove(key)
+    if (entry === null) return null
+    this.#dropEnded(entry)
+    const { newest } = entry
+    if (newest?.singleUse === true) entry.dropNewest()
+    this.#add(key, entry)
     return newest
   }
 
@@ -97,11 +132,13 @@ export class SessionCache {
   put(key: string, stored: StoredSession, owner?: KeyOwner): void {
     if (stored.session.length > MAX_SESSION_BYTES || stored.origin.endsAt <= this.#now()) return
     if (owner !== undefined && !this.#isCurrent(owner)) return
+    const entry = this.#remove(key) ?? new Entry()
     // A session of TLS 1.2 is good for any number of times, so the newest alone is worth its place.
-    const others = this.#remove(key).sessions.filter(({ singleUse }) => singleUse && stored.singleUse)
+    entry.keep(({ singleUse }) => singleUse && stored.singleUse)
+    entry.add(stored)
     if (owner !== undefined) this.#supersede(owner)
-    const sessions = [...others, stored].slice(-MAX_PER_KEY)
-    this.#add(key, { sessions, destination: owner?.destination ?? null })
+    entry.destination = owner?.destination ?? null
+    this.#add(key, entry)
     for (const oldest of this.#keys.keys()) {
       if (this.#bytes <= this.#maxBytes) break
       this.#remove(oldest)
@@ -113,8 +150,9 @@ export class SessionCache {
     this.#remove(key)
   }
 
-  #alive(sessions: readonly StoredSession[]): readonly StoredSession[] {
-    return sessions.filter(({ origin }) => origin.endsAt > this.#now())
+  #dropEnded(entry: Entry): void {
+    const now = this.#now()
+    entry.keep(({ origin }) => origin.endsAt > now)
   }
 
   #isCurrent({ destination, generation }: KeyOwner): boolean {
@@ -131,13 +169,11 @@ export class SessionCache {
 
   #forgetEnded(): void {
     this.#sweepComes = false
-    for (const [key, { sessions, destination }] of this.#keys) {
-      const kept = this.#alive(sessions)
-      if (kept.length === 0) this.#remove(key)
-      else {
-        this.#keys.set(key, { sessions: kept, destination })
-        this.#bytes += sizeOf(kept) - sizeOf(sessions)
-      }
+    for (const [key, entry] of this.#keys) {
+      const before = entry.bytes
+      this.#dropEnded(entry)
+      this.#bytes += entry.bytes - before
+      if (entry.length === 0) this.#remove(key)
     }
     for (const [destination, { keys }] of this.#owned) if (keys.size === 0) this.#owned.delete(destination)
     if (this.#keys.size > 0) this.#sweepLater()
@@ -150,22 +186,19 @@ export class SessionCache {
   }
 
   #add(key: string, entry: Entry): void {
-    if (entry.sessions.length === 0) return
+    if (entry.length === 0) return
     this.#keys.set(key, entry)
-    this.#bytes += sizeOf(entry.sessions)
+    this.#bytes += entry.bytes
     if (entry.destination !== null) this.#owned.get(entry.destination)?.keys.add(key)
     this.#sweepLater()
   }
 
-  #remove(key: string): Entry {
-    const entry = this.#keys.get(key) ?? NOTHING
+  #remove(key: string): Entry | null {
+    const entry = this.#keys.get(key)
+    if (entry === undefined) return null
     this.#keys.delete(key)
-    this.#bytes -= sizeOf(entry.sessions)
+    this.#bytes -= entry.bytes
     if (entry.destination !== null) this.#owned.get(entry.destination)?.keys.delete(key)
     return entry
   }
-}
-
-function sizeOf(sessions: readonly StoredSession[]): number {
-  return sessions.reduce((sum, { session }) => sum + session.length, 0)
 }

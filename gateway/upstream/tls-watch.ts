@@ -50,8 +50,8 @@ export function watchTls(socket: TLSSocket, early = true): TlsWatch {
     ended: false,
     onChange: null,
   }
-  const note = (change: Partial<State>): void => {
-    Object.assign(state, change)
+  const onEnd = (): void => {
+    state.ended = true
     state.onChange?.()
   }
   ignoreErrors(socket)
@@ -64,17 +64,21 @@ export function watchTls(socket: TLSSocket, early = true): TlsWatch {
   }
   // Before Node's own listener, which judges the certificate and may destroy the socket.
   socket.prependOnceListener('secure', () => {
+    const resumed = socket.isSessionReused()
     // Who resumes is asked for nothing (RFC 8446 §4.3.2).
-    note(
-      socket.isSessionReused()
-        ? { seen: lookAtResumed(socket) }
-        : { asked: wasAsked(socket), seen: look(socket) },
-    )
+    if (!resumed) state.asked = wasAsked(socket)
+    state.seen = resumed ? lookAtResumed(socket) : look(socket)
+    state.onChange?.()
   })
   // A listener for tickets must be there before the handshake is over, or Node does not pass them on.
-  socket.on('session', () => note({ ticket: true }))
-  socket.once('error', (failure: Error) => note({ failure }))
-  const onEnd = () => note({ ended: true })
+  socket.on('session', () => {
+    state.ticket = true
+    state.onChange?.()
+  })
+  socket.once('error', (failure: Error) => {
+    state.failure = failure
+    state.onChange?.()
+  })
   // Each comes once; once() would keep a wrapper and its state for each session.
   socket.on('end', onEnd)
   socket.on('close', onEnd)

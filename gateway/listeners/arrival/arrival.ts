@@ -5,6 +5,7 @@ import type net from 'node:net'
 import type { SourceFacts } from '../../audit/events.ts'
 import type { ReasonCode } from '../../audit/reasons.ts'
 import type { ClientHello } from '../client-hello.ts'
+import type { Closing } from '../closing.ts'
 import { resetSocket } from '../../reset.ts'
 
 /** What is being waited for; it decides which code a time-out has. */
@@ -66,8 +67,8 @@ export interface ArrivalOptions extends ArrivalEnds {
   readonly acceptedAt: Date
   /** From now to the end of the request. */
   readonly budgetMs: number
-  /** Aborted when the listener closes. */
-  readonly closing: AbortSignal
+  /** Of the listener. */
+  readonly closing: Closing
 }
 
 export class Arrival {
@@ -89,7 +90,7 @@ export class Arrival {
   readonly #onError = (error: Error) => this.fail(lossCode(error), error.message)
   readonly #onClose = () => this.fail('client-closed', null)
   readonly #onClosing = () => this.fail('session-drained', null)
-  readonly #closing: AbortSignal
+  readonly #closing: Closing
 
   constructor(options: ArrivalOptions) {
     this.id = options.id
@@ -102,7 +103,7 @@ export class Arrival {
     this.#timer = setTimeout(() => this.#timedOut(), options.budgetMs)
     this.raw.on('error', this.#onError)
     this.raw.on('close', this.#onClose)
-    this.#closing.addEventListener('abort', this.#onClosing)
+    this.#closing.add(this.#onClosing)
   }
 
   get settled(): boolean {
@@ -150,7 +151,7 @@ export class Arrival {
     clearTimeout(this.#timer)
     this.raw.on('error', ignoreError)
     this.raw.off('error', this.#onError).off('close', this.#onClose)
-    this.#closing.removeEventListener('abort', this.#onClosing)
+    this.#closing.delete(this.#onClosing)
     this.#ends.onSettled()
   }
 }

@@ -9,6 +9,7 @@ import { letGoWhenClosed } from '../../let-go.ts'
 import { canonicalAddress } from '../../upstream/address-class.ts'
 import { ClientHelloReader, type ClientHelloResult } from '../client-hello.ts'
 import { type ClientHelloErrorCode, isNotTls } from '../client-hello-error.ts'
+import type { Closing } from '../closing.ts'
 import { checkNoSecondHeader, readProxyHeader } from '../proxy-protocol.ts'
 import { type Admission, sourceKey } from './admission.ts'
 import { Arrival, ArrivalError, type ArrivalFailure } from './arrival.ts'
@@ -46,8 +47,8 @@ export interface IntakeOptions {
   readonly ignoreServerName: boolean
   /** The hello is there (`arrival.hello`, null where only its name was unusable), and its bytes wait in the socket. */
   readonly onHello: (arrival: Arrival) => void
-  /** Aborted when the listener closes. */
-  readonly closing: AbortSignal
+  /** Of the listener. */
+  readonly closing: Closing
   readonly onFailure: (failure: ArrivalFailure) => void
   readonly onProbe: () => void
   readonly onCount: (change: 1 | -1) => void
@@ -59,6 +60,7 @@ export interface Intake {
   readonly sockets: ReadonlySet<net.Socket>
 }
 
+const NOTHING = Buffer.alloc(0)
 const KEEP_ALIVE_MS = 60_000
 const AS_MANY = 'as many connections are open as may be'
 
@@ -119,7 +121,7 @@ async function bring(arrival: Arrival, options: IntakeOptions): Promise<void> {
     reader.release(next.bytes)
   } catch (error) {
     // Else nobody could read and drop what the client still sends while it is told why.
-    reader.release(Buffer.alloc(0))
+    reader.release(NOTHING)
     throw error
   }
   if (!arrival.settled) next.serve(arrival)
@@ -128,11 +130,15 @@ async function bring(arrival: Arrival, options: IntakeOptions): Promise<void> {
 /** Gives the bytes of the ClientHello with what came behind it, and who goes on from there. */
 async function readToHello(arrival: Arrival, reader: RawReader, options: IntakeOptions): Promise<Instead> {
   countOpen(arrival, options)
-  const rest = await readFront(arrival, reader, options)
+  const { proxyProtocol } = options.config
+  const rest = proxyProtocol === null ? NOTHING : await readFront(arrival, reader, proxyProtocol)
   countSource(arrival, options)
   const begin = rest.length > 0 ? rest : await reader.next()
   arrival.stage = 'client-hello'
-  const passed = (await options.preamble?.(arrival, reader, begin)) ?? { first: begin, mustOffer: null }
+  const { preamble } = options
+  // Not awaited where there is nothing to wait for, as above: each costs a turn of promises.
+  const passed =
+    preamble === undefined ? { first: begin, mustOffer: null } : await preamble(arrival, reader, begin)
   if ('serve' in passed) return passed
   const { first, mustOffer } = passed
   const { bytes, result } = await readHello(reader, first)
@@ -146,9 +152,11 @@ async function readToHello(arrival: Arrival, reader: RawReader, options: IntakeO
 }
 
 /** The PROXY header, where the listener demands one; what came behind it in the same bytes. */
-async function readFront(arrival: Arrival, reader: RawReader, { config }: IntakeOptions): Promise<Buffer> {
-  const { proxyProtocol } = config
-  if (proxyProtocol === null) return Buffer.alloc(0)
+async function readFront(
+  arrival: Arrival,
+  reader: RawReader,
+  proxyProtocol: NonNullable<ListenerConfig['proxyProtocol']>,
+): Promise<Buffer> {
   if (!proxyProtocol.from(arrival.source.ip)) {
     throw new ArrivalError('client-proxy-header-source', 'the address is none of proxyProtocol.from')
   }

@@ -1,13 +1,13 @@
 // TLS on connections whose ClientHello is there, after the queue: shows the listener's certificate, asks for the peer's,
 // and keeps the chain it showed. OpenSSL's refusal would end the handshake without a word, so it refuses nobody here; who
 // the peer is, is judged at each request. Never resumed: a ticket would let an expired SVID in as `authorized`.
-import type net from 'node:net'
 import tls from 'node:tls'
 import type { ListenerConfig } from '../../config/types.ts'
 import { pooled } from '../certificate-pool.ts'
 import { type PeerChain, readPeerChain } from '../identify.ts'
 import { type Admission, type HandshakeWaiter, sourceKey } from './admission.ts'
 import type { Arrival } from './arrival.ts'
+import { ByAddress, peerOf } from './by-address.ts'
 import { letGoWhenClosed } from '../../let-go.ts'
 import { laidOver } from '../../reset.ts'
 
@@ -57,7 +57,8 @@ const CIPHERS = [
 const SSL_OP_NO_TICKET = 0x4000
 
 interface Pending {
-  readonly key: string
+  readonly raw: Arrival['raw']
+  readonly peer: string
   readonly arrival: Arrival
   readonly waiter: HandshakeWaiter
   beganAt: number
@@ -73,10 +74,13 @@ export function createTerminator(options: TerminatorOptions): Terminator {
 class TlsTerminator implements Terminator {
   readonly #options: TerminatorOptions
   readonly #tls: tls.Server
-  /** By the peer's and our own address: tls.Server's events do not say which raw socket they are about. */
-  readonly #pending = new Map<string, Pending>()
-  /** From the first secret that is logged on: TLS 1.3 logs several for one handshake, and addresses are asked of the kernel. */
-  readonly #known = new WeakMap<tls.TLSSocket, Pending>()
+  /** tls.Server's events do not say which raw socket they are about. */
+  readonly #pending = new ByAddress<Pending>()
+  /**
+   * From the first secret that is logged on: TLS 1.3 logs several for one handshake, and addresses are asked of the kernel.
+   * Null once it is secured: a peer that updates its keys has more of them logged, and is none of those that are pending.
+   */
+  readonly #known = new WeakMap<tls.TLSSocket, Pending | null>()
 
   constructor(options: TerminatorOptions) {
     this.#options = options
@@ -102,7 +106,6 @@ class TlsTerminator implements Terminator {
   take(arrival: Arrival): void {
     const { admission } = this.#options
     const { raw } = arrival
-    const key = addressKey(raw)
     const waiter: HandshakeWaiter = {
       source: sourceKey(arrival.source.ip),
       begin: () => this.#begin(pending),
@@ -110,15 +113,16 @@ class TlsTerminator implements Terminator {
     const onEnd = () => arrival.fail('client-closed', null)
     const onClose = () => {
       admission.done(waiter)
-      if (this.#pending.get(key) === pending) this.#pending.delete(key)
+      this.#pending.delete(pending)
     }
-    const pending: Pending = { key, arrival, waiter, beganAt: 0, chain: [], onEnd, onClose }
+    const peer = peerOf(raw)
+    const pending: Pending = { raw, peer, arrival, waiter, beganAt: 0, chain: [], onEnd, onClose }
     arrival.stage = 'queue'
     // Its end, in whatever way, is the end of its place in the line.
     raw.on('close', onClose)
     // An end that comes while it waits is behind the hello in the socket, and TLS is not told of it.
     raw.once('end', onEnd)
-    this.#pending.set(key, pending)
+    this.#pending.add(pending)
     if (!admission.queue(waiter)) arrival.fail('limit-handshakes', 'too many handshakes wait')
   }
 
@@ -133,8 +137,8 @@ class TlsTerminator implements Terminator {
   /** The peer's chain is to be had while 'secure' is emitted and no later (nodejs/node#65579). */
   #captureChain(socket: tls.TLSSocket): void {
     if (this.#known.has(socket)) return
-    const pending = this.#pending.get(addressKey(socket))
-    if (pending === undefined) return
+    const pending = this.#pending.find(socket)
+    if (pending === null) return
     this.#known.set(socket, pending)
     // Half-open as it is, nobody else would notice a client that ends in the middle of its handshake.
     socket.once('end', pending.onEnd)
@@ -144,17 +148,17 @@ class TlsTerminator implements Terminator {
   }
 
   #secured(socket: tls.TLSSocket): void {
-    const pending = this.#known.get(socket)
-    if (pending === undefined || pending.arrival.settled) {
+    const pending = this.#known.get(socket) ?? null
+    if (pending === null || pending.arrival.settled) {
       socket.destroy()
       return
     }
-    const { arrival, chain, waiter, beganAt, key } = pending
+    const { arrival, chain, waiter, beganAt } = pending
     socket.off('end', pending.onEnd)
     // With it goes the chain as Node made it of this connection, of which the pooled one is a copy.
     arrival.raw.off('end', pending.onEnd).off('close', pending.onClose)
-    this.#known.delete(socket)
-    this.#pending.delete(key)
+    this.#known.set(socket, null)
+    this.#pending.delete(pending)
     this.#options.admission.done(waiter)
     laidOver(arrival.raw, socket)
     letGoWhenClosed(socket)
@@ -171,8 +175,8 @@ class TlsTerminator implements Terminator {
   }
 
   #failed(socket: tls.TLSSocket, error: Error): void {
-    const pending = this.#pending.get(addressKey(socket))
-    if (pending === undefined) return
+    const pending = this.#known.has(socket) ? this.#known.get(socket) : this.#pending.find(socket)
+    if (pending === null || pending === undefined) return
     const gone = (error as NodeJS.ErrnoException).code === 'ECONNRESET'
     pending.arrival.fail(gone ? 'client-closed' : 'client-handshake-failed', error.message)
   }
@@ -189,8 +193,4 @@ function contextOf(material: TlsMaterial, { minVersion }: Pick<ListenerConfig, '
     secureOptions: SSL_OP_NO_TICKET,
     sessionTimeout: 1,
   } satisfies tls.SecureContextOptions & Record<string, unknown>
-}
-
-function addressKey(socket: net.Socket): string {
-  return `${socket.remoteAddress}|${socket.remotePort}|${socket.localAddress}|${socket.localPort}`
 }

@@ -156,6 +156,20 @@ describe('a host', () => {
     )
   })
 
+  test('a name in capitals is the same name, and as bad where it is none', () => {
+    // Of parts that lie at each border of the grammar; in capitals none is its own one spelling at first sight.
+    const part = fc.constantFrom(
+      ...['a', 'b-c', '-', '.', '0', '7f', '0x', 'xn--', 'mnchen-3ya', 'com', 'a'.repeat(62), 'b'.repeat(63)],
+    )
+    const text = fc.array(part, { minLength: 1, maxLength: 8 }).map((parts) => parts.join(''))
+    fc.assert(
+      fc.property(text, (name) => {
+        expect(parseHost(name)).toEqual(parseHost(name.toUpperCase()))
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
   test('what comes out is a fixed point, has no capital or odd character, and is an address if it looks like one', () => {
     const piece = fc.constantFrom(
       'a',

@@ -23,6 +23,16 @@ describe('an HTTP/1 CONNECT request', () => {
     expect(result).toMatchObject({ kind: 'request', request: { host: '2001:db8::1', port: 5432 } })
   })
 
+  test('with an IPv6 address must have the brackets in Host too', () => {
+    const result = read('CONNECT [::1]:443 HTTP/1.1\r\nHost: ::1:443\r\n\r\n')
+    expect(result).toMatchObject({ kind: 'refused', code: 'request-host-mismatch' })
+  })
+
+  test.for([' \t', '\t\t ', ''])('is read without the blanks around a value, here %j', (blanks) => {
+    const result = read(`CONNECT ${TARGET} HTTP/1.1\r\nHost:${blanks}${TARGET}${blanks}\r\n\r\n`)
+    expect(result).toMatchObject({ kind: 'request', request: { host: 'partner.test', port: 443 } })
+  })
+
   test.for<[string, string, string]>([
     ['white space before a colon', `Host : ${TARGET}`, 'request-malformed'],
     ['a folded line', `Host: ${TARGET}\r\n folded`, 'request-malformed'],
@@ -32,6 +42,7 @@ describe('an HTTP/1 CONNECT request', () => {
     ['two Hosts of different case', `Host: ${TARGET}\r\nHOST: ${TARGET}`, 'request-host-missing'],
     ['a Host with another port', 'Host: partner.test:444', 'request-host-mismatch'],
     ['an empty Host', 'Host:', 'request-host-mismatch'],
+    ['a Host of blanks', 'Host: \t ', 'request-host-mismatch'],
     [
       'two credentials',
       `Host: ${TARGET}\r\nProxy-Authorization: Bearer a\r\nproxy-authorization: Bearer b`,

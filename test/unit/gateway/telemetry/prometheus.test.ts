@@ -1,6 +1,20 @@
 import { describe, expect, test } from 'vitest'
 import { renderPrometheus } from '../../../../gateway/telemetry/prometheus.ts'
-import { Registry } from '../../../../gateway/telemetry/registry.ts'
+import { type Family, Registry } from '../../../../gateway/telemetry/registry.ts'
+
+const valuesOf = (families: readonly Family[]) =>
+  families.flatMap((family) => (family.type === 'histogram' ? [] : family.series)).map(({ value }) => value)
+
+test('a series by its labels is the one that they name, and none before it was counted', () => {
+  const registry = new Registry()
+  const counter = registry.counter('sessions_total', 'Sessions.')
+  const [one, same] = [counter.at({ listener: 'a' }), counter.at({ listener: 'a' })]
+  expect(valuesOf(registry.collect())).toEqual([])
+  one.add()
+  same.add(2)
+  counter.add({ listener: 'a' }, 4)
+  expect(valuesOf(registry.collect())).toEqual([7])
+})
 
 describe('Prometheus text', () => {
   test('has help and type of each metric, series by labels, and buckets that add up', () => {

@@ -357,3 +357,11 @@ function canonicalLong(text: string): string {
   const address = isIP(text) === 4 ? `::ffff:${text}` : text
   return new SocketAddress({ address, family: 'ipv6' }).address
 }
+
+test('the same address is judged by each network anew', () => {
+  const [one, other] = [ownNetwork(['172.217.16.0/20']), ownNetwork(['142.250.0.0/16'])]
+  expect([one, other, one].map((network) => classify('172.217.16.9', network))).toEqual([
+    ...['vpc', 'public', 'vpc'],
+  ])
+  expect(classify('172.217.16.9')).toBe('public')
+})
