@@ -259,7 +259,11 @@ describe('revocations in AppConfig', () => {
     await using gateway = await place.start()
     const faults = async () => (await place.view(gateway)).fault?.faults.join()
     aws.documents.set(KEY, bundle(PERMIT, `revocations: {source: "appconfig:${LIST}"}`))
-    await expect.poll(faults).toMatch(/^appconfig:revocations\/production\/list: .*ResourceNotFoundException/)
+    await expect
+      .poll(faults)
+      .toMatch(
+        /^appconfig:revocations\/production\/list: ResourceNotFoundException: .*StartConfigurationSession/,
+      )
     expect(await place.status(gateway)).toBe(403)
     expect((await fetch(`http://127.0.0.1:${gateway.portOf('health')}/readyz`)).status).toBe(200)
     aws.documents.set(LIST, { text: 'broken' })
