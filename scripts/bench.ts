@@ -1,6 +1,6 @@
 // `npm run bench`: Sallyport beside HAProxy and nginx (stream) on the same job, mTLS in and verified mTLS out to one nginx,
-// in the same run; then how its figures grow with live sessions and policies. Needs Linux, and Debian's haproxy, nginx and
-// libnginx-mod-stream; says what is missing and fails. docs/performance.md says what the figures mean.
+// in the same run; then how its figures grow with live sessions and policies. Needs Linux, and Debian's haproxy, nginx,
+// libnginx-mod-stream and libjemalloc2; says what is missing and fails. docs/performance.md says what the figures mean.
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'

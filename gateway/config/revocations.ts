@@ -119,6 +119,9 @@ export function createFileRevocations(
   }
 }
 
+const REACH =
+  'revocations.source names it; the role of this process needs appconfig:StartConfigurationSession and appconfig:GetLatestConfiguration, and a way to the service'
+
 /** The document is the list itself. */
 export function createAppConfigRevocations(
   profile: AppConfigProfile,
@@ -133,7 +136,9 @@ export function createAppConfigRevocations(
     read: async () => null,
     async look() {
       const { contact, document, problem } = await poller.poll(false)
-      if (problem !== null) return { contact: false, reading: broken(file, problem) }
+      // Which begins with the name, as the fault does.
+      if (problem !== null)
+        return { contact: false, reading: broken(file, problem.slice(file.length + 2), REACH) }
       if (document === null) return { contact: contact && good, reading: null }
       const text = decodeText(document.content)
       const reading = text === null ? broken(file, 'not text in UTF-8') : parseRevocations(file, text, names)
@@ -165,8 +170,11 @@ export function parseRevocations(file: string, content: string, names: Revocable
   return { list: new RevocationList(entries), faults: [], warnings }
 }
 
-function broken(file: string, message: string): RevocationReading {
-  const remedy = 'revocations.source names it; [] is the list without an entry'
+function broken(
+  file: string,
+  message: string,
+  remedy = 'revocations.source names it; [] is the list without an entry',
+): RevocationReading {
   return { list: null, faults: [{ file, line: null, key: null, message, remedy }], warnings: [] }
 }
 

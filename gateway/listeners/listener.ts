@@ -43,7 +43,7 @@ export interface ListenerOptions extends Omit<Presets, 'cancels'> {
   readonly onFailure: (failure: ArrivalFailure) => void
   /** A connection that sent nothing: a health check, a port scan. */
   readonly onProbe: () => void
-  /** The number of raw connections held, after each change. */
+  /** A raw connection was accepted, or has gone. */
   readonly onCount: (change: 1 | -1) => void
   readonly onAcceptError: (error: Error) => void
 }

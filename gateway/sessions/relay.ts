@@ -202,19 +202,17 @@ class HandDrivenRelay implements Relay {
     side.stream.on('error', (error: Error) => this.#lost(party, error))
     // Comes before 'error' where the stream is destroyed with one, as when the gateway ends an HTTP/2 connection.
     side.stream.on('aborted', () => this.#lost(party, side.stream.errored))
-    // Lost before there was a relay: it will not say so again.
-    const onGone = (): void => {
-      if (this.#open[party]) this.#gone(party, side, side.stream.errored)
-    }
-    if (side.stream.destroyed) setImmediate(onGone)
     const other: Party = party === 'client' ? 'upstream' : 'client'
-    side.stream.on('close', () => {
+    const onClosed = (error: Error | null): void => {
       // Closed with both directions over is the ordinary end; closed before is a loss that raised no error.
       const over = !this.#open.client && !this.#open.upstream
-      if (!over || !side.closeIsClean()) return this.#gone(party, side, null)
+      if (!over || error !== null || !side.closeIsClean()) return this.#gone(party, side, error)
       this.#unflushed[other] = false
       this.#settleIfFinished()
-    })
+    }
+    // Closed before there was a relay, be it behind its end: it will not say so again.
+    if (side.stream.destroyed) setImmediate(() => onClosed(side.stream.errored))
+    side.stream.on('close', () => onClosed(null))
   }
 
   /** Closed: lost, unless both had ended and it was closed before all of what it had said was read. */

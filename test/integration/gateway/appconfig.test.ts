@@ -8,7 +8,7 @@ import { parseAppConfig } from '../../../gateway/config/appconfig.ts'
 import { AppConfigSource } from '../../../gateway/reload/appconfig-source.ts'
 import { startFakeAppConfig } from '../../fakes/aws/appconfig.ts'
 import { connect } from '../../fixtures/connect-client.ts'
-import { partnerDestination, startPartner, toLoopback } from '../../fixtures/partner.ts'
+import { partnerDestination, startPartner, startTcp, toLoopback } from '../../fixtures/partner.ts'
 import { createWorld, startTestGateway } from '../../fixtures/world.ts'
 
 const NAME = 'appconfig:sallyport/production/gateway'
@@ -259,7 +259,11 @@ describe('revocations in AppConfig', () => {
     await using gateway = await place.start()
     const faults = async () => (await place.view(gateway)).fault?.faults.join()
     aws.documents.set(KEY, bundle(PERMIT, `revocations: {source: "appconfig:${LIST}"}`))
-    await expect.poll(faults).toMatch(/^appconfig:revocations\/production\/list: .*ResourceNotFoundException/)
+    await expect
+      .poll(faults)
+      .toMatch(
+        /^appconfig:revocations\/production\/list: ResourceNotFoundException: .*StartConfigurationSession/,
+      )
     expect(await place.status(gateway)).toBe(403)
     expect((await fetch(`http://127.0.0.1:${gateway.portOf('health')}/readyz`)).status).toBe(200)
     aws.documents.set(LIST, { text: 'broken' })
@@ -288,6 +292,51 @@ describe('revocations in AppConfig', () => {
     expect(new Set(codes(gateway).slice(1))).toEqual(new Set(['revoked-workload']))
     aws.documents.set(other, { text: '[]' })
     await expect.poll(() => place.status(gateway), { timeout: 5_000 }).toBe(200)
+  })
+
+  test('are not asked for anew by a configuration that names the same source', async () => {
+    await using place = await setUp()
+    const { aws, bundle } = place
+    aws.documents.set(LIST, { text: '[]' })
+    aws.documents.set(KEY, bundle(PERMIT, `revocations: {source: "appconfig:${LIST}"}`))
+    await using gateway = await place.start()
+    await expect.poll(() => place.status(gateway)).toBe(200)
+    aws.documents.set(KEY, bundle(FORBID, `revocations: {source: "appconfig:${LIST}"}`))
+    await expect.poll(() => place.status(gateway), { timeout: 5_000 }).toBe(403)
+    expect(aws.requests.filter((one) => one === 'StartConfigurationSession')).toHaveLength(2)
+  })
+
+  test('of another source let in at once who waited for the first, which nobody has read', async () => {
+    await using place = await setUp()
+    const { aws, bundle } = place
+    const other = 'revocations/production/other'
+    aws.documents.set(KEY, bundle(PERMIT, `revocations: {source: "appconfig:${LIST}"}`))
+    await using gateway = await place.start()
+    expect(await place.status(gateway)).toBe(503)
+    aws.documents.set(other, { text: '[]' })
+    aws.documents.set(KEY, bundle(PERMIT, `revocations: {source: "appconfig:${other}"}`))
+    await expect.poll(() => place.status(gateway), { timeout: 5_000 }).toBe(200)
+    expect((await fetch(`http://127.0.0.1:${gateway.portOf('health')}/readyz`)).status).toBe(200)
+  })
+
+  test('that were read do not count where their configuration cannot be put in force, and are read again when it can', async () => {
+    await using place = await setUp()
+    const { aws, bundle } = place
+    aws.documents.set(KEY, bundle(PERMIT))
+    aws.documents.set(LIST, { text: '- {workload: "spiffe://example.org/**", reason: INC-7}' })
+    await using gateway = await place.start()
+    await using taken = await startTcp(() => {})
+    const { text } = bundle(PERMIT, `revocations: {source: "appconfig:${LIST}"}`)
+    const more = `, {name: more, address: \\"127.0.0.1:${taken.port}\\", protocol: connect}]`
+    aws.documents.set(KEY, { text: text.replace('protocol: connect}]', `protocol: connect}${more}`) })
+    await expect
+      .poll(async () => (await place.view(gateway)).fault?.faults.join())
+      .toMatch(/listeners\[1\]\.address: cannot listen/)
+    expect(await place.status(gateway)).toBe(200)
+    await taken[Symbol.asyncDispose]()
+    await gateway.gateway.reload()
+    expect((await place.view(gateway)).fault).toBeNull()
+    expect(await place.status(gateway)).toBe(403)
   })
 })
 

@@ -295,6 +295,27 @@ describe('a new gateway.yaml', () => {
     ])
   })
 
+  test('leaves the gauges of a listener that is kept or replaced under its name, also when nobody is there', async () => {
+    await using place = await setUp({ extra: 'drain: {delay: 0s, deadline: 10ms}' })
+    const { world, gateway, svid, target, text } = place
+    const gauge = async () => {
+      const text = await (await fetch(`http://127.0.0.1:${gateway.portOf('admin')}/metrics`)).text()
+      return text.split('\n').find((line) => line.startsWith('sallyport_connections_open{'))
+    }
+    const visit = async () => {
+      const { socket } = await connect(world, gateway.port, { svid, target })
+      expect(await gauge()).toBe('sallyport_connections_open{listener="proxy"} 1')
+      socket.destroy()
+      await expect.poll(gauge).toBe('sallyport_connections_open{listener="proxy"} 0')
+    }
+    await visit()
+    const before = gateway.portOf('proxy')
+    const listeners = '  - {name: proxy, address: "127.0.0.2:0", protocol: connect}'
+    await world.file('gateway.yaml', text({ listeners, extra: 'drain: {delay: 0s, deadline: 10ms}' }))
+    await expect.poll(() => gateway.portOf('proxy')).not.toBe(before)
+    expect(await gauge()).toBe('sallyport_connections_open{listener="proxy"} 0')
+  })
+
   test('that replaces a listener on its own port, or gives the port to another name', async () => {
     const free = await startTcp(() => {})
     const { port } = free

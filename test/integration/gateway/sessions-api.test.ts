@@ -2,7 +2,7 @@
 import http from 'node:http'
 import https from 'node:https'
 import path from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { startSallyport } from '../../fixtures/sallyport.ts'
 import type { Issued } from '../../fixtures/pki.ts'
 import { outcome, scene, type Scene } from './living-scene.ts'
@@ -59,6 +59,25 @@ async function three(options: Parameters<typeof scene>[0] = {}) {
   await opened[0].alive()
   return { ...s, opened }
 }
+
+test('records of sessions that are closed together are counted by metrics until they are made', async () => {
+  await using s = await three()
+  // Nothing that is left for a later turn is done meanwhile.
+  vi.useFakeTimers({ toFake: ['setImmediate', 'clearImmediate'] })
+  try {
+    expect((await ask(s, 'DELETE', '/sessions?destination=partner')).json).toEqual({ closed: 3 })
+    // The turn in which all are cut.
+    vi.advanceTimersToNextTimer()
+    expect(await s.gateway.metric('sallyport_audit_records_waiting')).toBe(3)
+    expect(await s.gateway.metric('sallyport_audit_oldest_wait_seconds')).toBeGreaterThan(0)
+    vi.runAllTimers()
+    expect(await s.gateway.metric('sallyport_audit_records_waiting')).toBe(0)
+  } finally {
+    vi.runAllTimers()
+    vi.useRealTimers()
+  }
+  await s.gateway.closed(3)
+})
 
 describe('GET /sessions', () => {
   test('shows who, to what, by which proof and how far', async () => {

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Later } from '../../../gateway/later.ts'
+import { heldMemory } from '../../fixtures/heap.ts'
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
@@ -117,6 +118,32 @@ test('where no more may wait the first is done at once, in order', () => {
   expect(done).toHaveLength(9_997)
   later.flush()
   expect(done).toEqual(Array.from({ length: 10_000 }, (_, item) => item))
+})
+
+test('what is done is forgotten, though there has always been more', () => {
+  const later = new Later<Buffer>(() => {}, { max: 10 })
+  const before = heldMemory()
+  for (let item = 0; item < 20_000; item += 1) later.add(Buffer.alloc(1024))
+  expect(later.length).toBe(10)
+  expect(heldMemory() - before).toBeLessThan(1024 * 1024)
+})
+
+test('one that is done may add others and have all of them done: each is begun in order and once', async () => {
+  const done: number[] = []
+  let added = 100
+  const later: Later<number> = new Later<number>(
+    (item) => {
+      done.push(item)
+      if (item % 7 === 0 && added < 200) later.add(added++)
+      if (item % 11 === 0) later.flush()
+    },
+    { max: 30 },
+  )
+  for (let item = 0; item < 100; item += 1) later.add(item)
+  while (later.length > 0) await nextTurn()
+  expect(done.toSorted((a, b) => a - b)).toEqual(Array.from({ length: added }, (_, item) => item))
+  const before = done.filter((item) => item < 100)
+  expect(before).toEqual(Array.from({ length: 100 }, (_, item) => item))
 })
 
 test('one that throws is told of and keeps no other from its turn', async () => {

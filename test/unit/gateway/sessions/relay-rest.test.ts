@@ -1,7 +1,7 @@
 // A stream that closed before its end was read, as HTTP/2 does it, and before there was a relay.
 import { once } from 'node:events'
 import { Duplex, duplexPair } from 'node:stream'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { startRelay } from '../../../../gateway/sessions/relay.ts'
 import { relaySide } from '../../../fixtures/relay-side.ts'
 
@@ -46,4 +46,43 @@ test.for<[string, () => Buffer | null, boolean]>([
   const relay = startRelay({ ...relaySide(client), rest }, relaySide(upstream), OPTIONS)
   expect(await relay.done).toMatchObject({ code: 'relay-client-reset', by: 'client' })
   expect(heard()).toBe('')
+})
+
+describe('a side that had ended, was read to its end and closed before', () => {
+  /** Closed behind an end that was read. */
+  async function closedBehindItsEnd() {
+    const stream = new Duplex({ autoDestroy: false, read() {}, write: (_chunk, _encoding, done) => done() })
+    stream.push(null)
+    stream.resume()
+    await once(stream, 'end')
+    stream.destroy()
+    await once(stream, 'close')
+    return stream
+  }
+
+  test.for<['client' | 'upstream', string]>([
+    ['client', 'relay-client-reset'],
+    ['upstream', 'relay-upstream-reset'],
+  ])('is lost at once where the other has not ended, be it the %s', async ([party, code]) => {
+    const [near, far] = duplexPair()
+    far.resume()
+    const [gone, other] = [relaySide(await closedBehindItsEnd()), relaySide(near)]
+    const relay = party === 'client' ? startRelay(gone, other, OPTIONS) : startRelay(other, gone, OPTIONS)
+    far.write('more')
+    expect(await relay.done).toMatchObject({ code, by: party })
+    expect(near.destroyed).toBe(true)
+  })
+
+  test.for<[string, boolean, string]>([
+    ['a loss', false, 'relay-client-reset'],
+    ['the ordinary end', true, 'closed'],
+  ])('is %s where the other has ended too', async ([, closeIsClean, code]) => {
+    const [upstream, server] = duplexPair()
+    server.resume().end()
+    upstream.resume()
+    await once(upstream, 'end')
+    const client = { ...relaySide(await closedBehindItsEnd()), closeIsClean: () => closeIsClean }
+    const relay = startRelay(client, relaySide(upstream), OPTIONS)
+    expect(await relay.done).toMatchObject({ code, by: 'client' })
+  })
 })
