@@ -114,7 +114,7 @@ function answerBy({ log, ...options }: AdminOf & Pick<AdminOptions, 'log'>, judg
   }
 }
 
-/** As the rest of the port tells of faults (RFC 9457 §3.1). */
+/** As the routes below tell of faults (RFC 9457 §3.1). */
 function problem(status: number, title: string, detail: string): Response {
   const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' }
   return new Response(JSON.stringify({ title, status, detail }), { status, headers })

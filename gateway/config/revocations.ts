@@ -138,7 +138,7 @@ export function createAppConfigRevocations(
       const { contact, document, problem } = await poller.poll(false)
       // Which begins with the name, as the fault does.
       if (problem !== null)
-        return { contact: false, reading: broken(file, problem.slice(file.length + 2), REACH) }
+        return { contact: false, reading: broken(file, problem.replace(`${file}: `, ''), REACH) }
       if (document === null) return { contact: contact && good, reading: null }
       const text = decodeText(document.content)
       const reading = text === null ? broken(file, 'not text in UTF-8') : parseRevocations(file, text, names)
