@@ -2,7 +2,8 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Bundle } from '../../spiffe/bundle.ts'
 import type { TrustStore } from '../trust-store.ts'
-import type { CertificateValidity, Metrics, Validity } from './metrics.ts'
+import type { Metrics } from './metrics.ts'
+import type { CertificateValidity, Validity } from './sampled.ts'
 
 const MS = 1000
 

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { type Bundle, readBundle } from '../../../../spiffe/bundle.ts'
 import type { TrustMaterial } from '../../../../gateway/config/types.ts'
-import type { Validity } from '../../../../gateway/telemetry/metrics.ts'
+import type { Validity } from '../../../../gateway/telemetry/sampled.ts'
 import { sampleBundles } from '../../../../gateway/telemetry/validity.ts'
 import type { TrustStore } from '../../../../gateway/trust-store.ts'
 import { createRoot } from '../../../fixtures/pki.ts'
