@@ -132,7 +132,7 @@ function createTermination(
   state: { draining: boolean },
   closing: Closing,
 ) {
-  const { config, trust, admission, budgetMs } = options
+  const { config, trust, admission } = options
   const serve = createServe(options, h2, state)
   const alpnProtocols = config.startTls === 'postgres' ? [POSTGRES_ALPN] : ALPN[config.protocol]
   const terminator = createTerminator({
@@ -140,7 +140,6 @@ function createTermination(
     alpnProtocols,
     admission,
     material: tlsMaterial(config, trust.current()),
-    handshakeTimeoutMs: budgetMs,
     onSecured: (arrival, terminated) => {
       options.onSecured()
       serve(toConnection(arrival, terminated, options, closing), arrival)

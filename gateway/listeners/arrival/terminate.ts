@@ -1,13 +1,14 @@
 // TLS on connections whose ClientHello is there, after the queue: shows the listener's certificate, asks for the peer's,
-// and keeps the chain it showed. OpenSSL's refusal would end the handshake without a word, so it refuses nobody here; who
+// and hands on the chain it showed. OpenSSL's refusal would end the handshake without a word, so it refuses nobody here; who
 // the peer is, is judged at each request. Never resumed: a ticket would let an expired SVID in as `authorized`.
 import tls from 'node:tls'
+import type { ReasonCode } from '../../audit/reasons.ts'
 import type { ListenerConfig } from '../../config/types.ts'
 import { pooled } from '../certificate-pool.ts'
-import { type PeerChain, readPeerChain } from '../identify.ts'
+import type { PeerChain } from '../identify.ts'
 import { type Admission, type HandshakeWaiter, sourceKey } from './admission.ts'
 import type { Arrival } from './arrival.ts'
-import { ByAddress, peerOf } from './by-address.ts'
+import { openServerSide, type Secured } from './server-side.ts'
 import { letGoWhenClosed } from '../../let-go.ts'
 import { laidOver } from '../../reset.ts'
 
@@ -23,7 +24,7 @@ export interface TlsMaterial {
 export interface Terminated {
   readonly tls: tls.TLSSocket
   readonly chain: PeerChain
-  readonly openssl: { readonly authorized: boolean; readonly error: string | null }
+  readonly openssl: Secured['openssl']
   readonly handshakeMs: number
 }
 
@@ -32,7 +33,6 @@ export interface TerminatorOptions {
   readonly alpnProtocols: readonly string[]
   readonly material: TlsMaterial
   readonly admission: Admission
-  readonly handshakeTimeoutMs: number
   readonly onSecured: (arrival: Arrival, terminated: Terminated) => void
 }
 
@@ -57,12 +57,8 @@ const CIPHERS = [
 const SSL_OP_NO_TICKET = 0x4000
 
 interface Pending {
-  readonly raw: Arrival['raw']
-  readonly peer: string
   readonly arrival: Arrival
   readonly waiter: HandshakeWaiter
-  beganAt: number
-  chain: PeerChain
   readonly onEnd: () => void
   readonly onClose: () => void
 }
@@ -73,34 +69,15 @@ export function createTerminator(options: TerminatorOptions): Terminator {
 
 class TlsTerminator implements Terminator {
   readonly #options: TerminatorOptions
-  readonly #tls: tls.Server
-  /** tls.Server's events do not say which raw socket they are about. */
-  readonly #pending = new ByAddress<Pending>()
-  /**
-   * From the first secret that is logged on: TLS 1.3 logs several for one handshake, and addresses are asked of the kernel.
-   * Null once it is secured: a peer that updates its keys has more of them logged, and is none of those that are pending.
-   */
-  readonly #known = new WeakMap<tls.TLSSocket, Pending | null>()
+  #context: tls.SecureContext
 
   constructor(options: TerminatorOptions) {
     this.#options = options
-    const { config, alpnProtocols, material } = options
-    this.#tls = tls.createServer({
-      ...contextOf(material, config),
-      requestCert: true,
-      rejectUnauthorized: false,
-      ALPNProtocols: [...alpnProtocols],
-      allowHalfOpen: true,
-      // Ours is the one deadline: Node's would destroy the socket without a record.
-      handshakeTimeout: 2 * options.handshakeTimeoutMs,
-    })
-    this.#tls.on('keylog', (_line, socket) => this.#captureChain(socket))
-    this.#tls.on('secureConnection', (socket) => this.#secured(socket))
-    this.#tls.on('tlsClientError', (error, socket) => this.#failed(socket, error))
+    this.#context = contextOf(options.material, options.config)
   }
 
   replace(material: TlsMaterial): void {
-    this.#tls.setSecureContext(contextOf(material, this.#options.config))
+    this.#context = contextOf(material, this.#options.config)
   }
 
   take(arrival: Arrival): void {
@@ -111,86 +88,65 @@ class TlsTerminator implements Terminator {
       begin: () => this.#begin(pending),
     }
     const onEnd = () => arrival.fail('client-closed', null)
-    const onClose = () => {
-      admission.done(waiter)
-      this.#pending.delete(pending)
-    }
-    const peer = peerOf(raw)
-    const pending: Pending = { raw, peer, arrival, waiter, beganAt: 0, chain: [], onEnd, onClose }
+    const onClose = () => admission.done(waiter)
+    const pending: Pending = { arrival, waiter, onEnd, onClose }
     arrival.stage = 'queue'
     // Its end, in whatever way, is the end of its place in the line.
     raw.on('close', onClose)
     // An end that comes while it waits is behind the hello in the socket, and TLS is not told of it.
     raw.once('end', onEnd)
-    this.#pending.add(pending)
     if (!admission.queue(waiter)) arrival.fail('limit-handshakes', 'too many handshakes wait')
   }
 
   #begin(pending: Pending): void {
-    const { arrival } = pending
-    if (arrival.settled || arrival.raw.destroyed) return this.#options.admission.done(pending.waiter)
+    const { arrival, waiter, onEnd } = pending
+    const { admission, alpnProtocols } = this.#options
+    if (arrival.settled || arrival.raw.destroyed) return admission.done(waiter)
     arrival.stage = 'handshake'
-    pending.beganAt = performance.now()
-    this.#tls.emit('connection', arrival.raw)
-  }
-
-  /** The peer's chain is to be had while 'secure' is emitted and no later (nodejs/node#65579). */
-  #captureChain(socket: tls.TLSSocket): void {
-    if (this.#known.has(socket)) return
-    const pending = this.#pending.find(socket)
-    if (pending === null) return
-    this.#known.set(socket, pending)
-    // Half-open as it is, nobody else would notice a client that ends in the middle of its handshake.
-    socket.once('end', pending.onEnd)
-    socket.prependOnceListener('secure', () => {
-      pending.chain = readPeerChain(socket)
+    const beganAt = performance.now()
+    openServerSide(arrival.raw, {
+      secureContext: this.#context,
+      alpnProtocols,
+      onSecured: (socket, secured) => this.#secured(pending, socket, secured, beganAt),
+      onFailed: (error) => arrival.fail(codeOf(error), error.message),
+      onEnd,
     })
   }
 
-  #secured(socket: tls.TLSSocket): void {
-    const pending = this.#known.get(socket) ?? null
-    if (pending === null || pending.arrival.settled) {
+  #secured(pending: Pending, socket: tls.TLSSocket, { chain, openssl }: Secured, beganAt: number): void {
+    const { arrival, waiter, onEnd, onClose } = pending
+    if (arrival.settled) {
       socket.destroy()
       return
     }
-    const { arrival, chain, waiter, beganAt } = pending
-    socket.off('end', pending.onEnd)
-    // With it goes the chain as Node made it of this connection, of which the pooled one is a copy.
-    arrival.raw.off('end', pending.onEnd).off('close', pending.onClose)
-    this.#known.set(socket, null)
-    this.#pending.delete(pending)
+    // With them goes the chain as Node made it of this connection, of which the pooled one is a copy.
+    arrival.raw.off('end', onEnd).off('close', onClose)
     this.#options.admission.done(waiter)
     laidOver(arrival.raw, socket)
     letGoWhenClosed(socket)
     arrival.arrive()
-    this.#options.onSecured(arrival, {
-      tls: socket,
-      chain: socket.authorized ? pooled(chain) : chain,
-      openssl: {
-        authorized: socket.authorized,
-        error: socket.authorizationError === undefined ? null : String(socket.authorizationError),
-      },
-      handshakeMs: performance.now() - beganAt,
-    })
-  }
-
-  #failed(socket: tls.TLSSocket, error: Error): void {
-    const pending = this.#known.has(socket) ? this.#known.get(socket) : this.#pending.find(socket)
-    if (pending === null || pending === undefined) return
-    const gone = (error as NodeJS.ErrnoException).code === 'ECONNRESET'
-    pending.arrival.fail(gone ? 'client-closed' : 'client-handshake-failed', error.message)
+    const handshakeMs = performance.now() - beganAt
+    const shown = openssl.authorized ? pooled(chain) : chain
+    this.#options.onSecured(arrival, { tls: socket, chain: shown, openssl, handshakeMs })
   }
 }
 
-function contextOf(material: TlsMaterial, { minVersion }: Pick<ListenerConfig, 'minVersion'>) {
-  return {
-    cert: material.certificate,
-    key: material.key,
-    ca: [...material.roots],
+function codeOf(error: NodeJS.ErrnoException): ReasonCode {
+  return error.code === 'ECONNRESET' ? 'client-closed' : 'client-handshake-failed'
+}
+
+function contextOf(
+  { certificate, key, roots }: TlsMaterial,
+  { minVersion }: Pick<ListenerConfig, 'minVersion'>,
+): tls.SecureContext {
+  return tls.createSecureContext({
+    cert: certificate,
+    key,
+    ca: [...roots],
     minVersion,
     ciphers: CIPHERS,
     honorCipherOrder: true,
     secureOptions: SSL_OP_NO_TICKET,
     sessionTimeout: 1,
-  } satisfies tls.SecureContextOptions & Record<string, unknown>
+  })
 }
