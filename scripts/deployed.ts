@@ -32,5 +32,6 @@ async function stage(dist: string): Promise<void> {
     for (const part of [...parts, 'package.json'])
       await copyFile(path.join(dist, part), path.join(folder, part))
   }
-  await copyFile(path.join(root, 'gateway/Dockerfile'), path.join(dist, 'deploy/image/Dockerfile'))
+  for (const name of ['Dockerfile', 'openssl.cnf'])
+    await copyFile(path.join(root, 'gateway', name), path.join(dist, 'deploy/image', name))
 }

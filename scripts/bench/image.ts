@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 
+const OPENSSL = path.resolve(import.meta.dirname, '../../gateway/openssl.cnf')
 const DOCKERFILE = path.resolve(import.meta.dirname, '../../gateway/Dockerfile')
 const TRIPLET = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' }[process.arch as string]
 /** Of libjemalloc2, where Debian keeps it. The image has the same file in another place. */
@@ -16,7 +17,7 @@ export function imageFlags(): readonly string[] {
 /** @throws where this machine lacks what the image puts in malloc's place: the loader would go on without it */
 export function imageEnvironment(): Readonly<Record<string, string>> {
   if (!existsSync(JEMALLOC)) throw new Error(`${JEMALLOC}: missing, apt-get install libjemalloc2`)
-  return { LD_PRELOAD: JEMALLOC }
+  return { LD_PRELOAD: JEMALLOC, OPENSSL_CONF: OPENSSL }
 }
 
 /** Those of its collector and heap, without its permissions. */

@@ -3,6 +3,8 @@
 import { spawn } from 'node:child_process'
 import { chmod, cp, mkdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
+import { text } from 'node:stream/consumers'
+import tls from 'node:tls'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { buildAll } from '../../scripts/deployed.ts'
 import { freePort, run } from '../fixtures/process.ts'
@@ -85,9 +87,20 @@ test('it starts, is ready, runs as nobody without a capability, and ends in orde
   expect(status).toMatch(/^CapEff:\s+0+$/m)
   expect(status).toMatch(/^NoNewPrivs:\s+1$/m)
   expect(await readFile(`/proc/${stdout.trim()}/maps`, 'utf8')).toContain('/usr/local/lib/libjemalloc.so.2')
+  expect(await ticketsOf(ports.proxy)).toBe(0)
   await podman.run('kill', '--signal', 'TERM', name)
   expect(await running.exited).toBe(0)
 }, 120_000)
+
+/** Session tickets of a connection that is answered; OpenSSL by itself sends two. */
+async function ticketsOf(port: number): Promise<number> {
+  const socket = tls.connect({ port, ca: world.root.pem, servername: 'localhost', minVersion: 'TLSv1.3' })
+  let tickets = 0
+  socket.on('session', () => tickets++)
+  socket.write('CONNECT partner.test:443 HTTP/1.1\r\nHost: partner.test:443\r\n\r\n')
+  expect(await text(socket)).toMatch(/^HTTP\/1\.1 403 /)
+  return tickets
+}
 
 test('in ECS it does not start on a Node with known faults', async () => {
   const ports = { health: await freePort(), proxy: await freePort() }
