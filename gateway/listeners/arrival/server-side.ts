@@ -4,6 +4,7 @@
 // a tls.TLSSocket is done here. For that, four things of Node (24.21.0) are used that it does not document: the events
 // `secure` and `_tlsError`, how OpenSSL's verdict is asked for, and that a socket keeps its errors to itself until it is let go.
 import type { Socket } from 'node:net'
+import { PassThrough } from 'node:stream'
 import tls from 'node:tls'
 import { ignoreErrors } from '../../upstream/sockets.ts'
 import { type PeerChain, readPeerChain } from '../identify.ts'
@@ -25,6 +26,8 @@ export interface ServerSideOptions {
   /** The peer ended its side in the middle of the handshake: half-open as the socket is, nobody else would notice. */
   readonly onEnd: () => void
 }
+
+const UNKNOWN = 'its TLS sockets do not tell whether OpenSSL believes the peer'
 
 /** What Node does not document, as it has it. */
 interface Internals {
@@ -60,6 +63,16 @@ export function openServerSide(raw: Socket, options: ServerSideOptions): tls.TLS
   return socket
 }
 
+/** @throws where this Node has otherwise what it does not document: each client would be refused, and nobody would know why. */
+export function assertServerSide(secureContext: tls.SecureContext): void {
+  const socket = new tls.TLSSocket(new PassThrough(), { isServer: true, secureContext })
+  try {
+    if (internalsOf(socket) === null) throw new Error(`Node ${process.versions.node}: ${UNKNOWN}`)
+  } finally {
+    socket.destroy()
+  }
+}
+
 function hungUp(): Error {
   return Object.assign(new Error('closed during the handshake'), { code: 'ECONNRESET' })
 }
@@ -82,8 +95,7 @@ function internalsOf(socket: tls.TLSSocket): Internals | null {
 
 /** Only what is known to be OpenSSL's yes is one. */
 function judge(internals: Internals | null, chain: PeerChain): Secured['openssl'] {
-  if (internals === null)
-    return { authorized: false, error: 'this version of Node does not tell the verdict' }
+  if (internals === null) return { authorized: false, error: UNKNOWN }
   const verdict = internals.verdict()
   if (verdict !== null) return { authorized: false, error: nameOf(verdict) }
   // OpenSSL finds no fault in a resumed session either, which shows no certificate.

@@ -8,7 +8,7 @@ import { pooled } from '../certificate-pool.ts'
 import type { PeerChain } from '../identify.ts'
 import { type Admission, type HandshakeWaiter, sourceKey } from './admission.ts'
 import type { Arrival } from './arrival.ts'
-import { openServerSide, type Secured } from './server-side.ts'
+import { assertServerSide, openServerSide, type Secured } from './server-side.ts'
 import { letGoWhenClosed } from '../../let-go.ts'
 import { laidOver } from '../../reset.ts'
 
@@ -74,6 +74,7 @@ class TlsTerminator implements Terminator {
   constructor(options: TerminatorOptions) {
     this.#options = options
     this.#context = contextOf(options.material, options.config)
+    assertServerSide(this.#context)
   }
 
   replace(material: TlsMaterial): void {

@@ -13,6 +13,7 @@ import { createWorld, startTestGateway, type TestGateway, type World } from '../
 const DESTINATIONS = '  - {name: partner, hosts: [partner.test], ports: [443]}'
 const LISTENERS = `  - {name: proxy, address: "127.0.0.1:0", protocol: connect}
   - {name: mesh, address: "127.0.0.1:0", protocol: hbone}
+  - {name: old, address: "127.0.0.1:0", protocol: connect, minVersion: TLSv1.2}
   - {name: behind, address: "127.0.0.1:0", protocol: connect, proxyProtocol: {required: true, from: [127.0.0.0/8]}}`
 
 async function setUp(arrivals: string, destinations = DESTINATIONS) {
@@ -200,6 +201,20 @@ describe('more handshakes than there is room for', () => {
     await nothingOpen(place.gateway)
   })
 })
+
+test.for(['TLSv1.3', 'TLSv1.2'] as const)(
+  'a client that ends its side in the middle of a handshake by %s is gone at once',
+  async (version) => {
+    await using place = await setUp('{timeout: 60s}')
+    const socket = await connectRaw(place.gateway.portOf('old'))
+    socket.write(await realHello({ minVersion: version, maxVersion: version }))
+    await new Promise((resolve) => socket.once('data', resolve))
+    socket.end()
+    expect((await place.gateway.closed(1))[0]?.outcome.code).toBe('client-closed')
+    socket.destroy()
+    await nothingOpen(place.gateway)
+  },
+)
 
 test('while it is flooded with handshakes, a live session goes on', async () => {
   await using world = await createWorld()

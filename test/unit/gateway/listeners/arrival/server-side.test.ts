@@ -2,7 +2,11 @@
 import type net from 'node:net'
 import tls from 'node:tls'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { openServerSide, type Secured } from '../../../../../gateway/listeners/arrival/server-side.ts'
+import {
+  assertServerSide,
+  openServerSide,
+  type Secured,
+} from '../../../../../gateway/listeners/arrival/server-side.ts'
 import { createRoot, EKU, type Issued } from '../../../../fixtures/pki.ts'
 import { connectedPair } from '../../../../fixtures/sockets.ts'
 
@@ -92,7 +96,15 @@ test.for<[string, (socket: tls.TLSSocket) => void]>([
   const { far, told } = await scene(change)
   handshake(far, await issuing.issue(API))
   await expect.poll(() => told.secured).toHaveLength(1)
-  expect(told.secured[0]?.openssl).toEqual(refused('this version of Node does not tell the verdict'))
+  expect(told.secured[0]?.openssl).toEqual(refused(expect.stringContaining('do not tell')))
+})
+
+test('a listener does not start on such a Node', () => {
+  const release: unknown = Reflect.get(tls.TLSSocket.prototype, '_releaseControl')
+  onTestFinished(() => void Reflect.set(tls.TLSSocket.prototype, '_releaseControl', release))
+  expect(() => assertServerSide(secureContext)).not.toThrow()
+  Reflect.set(tls.TLSSocket.prototype, '_releaseControl', undefined)
+  expect(() => assertServerSide(secureContext)).toThrow(/^Node 2\d\..*do not tell/)
 })
 
 function hide(target: object, name: string): void {
