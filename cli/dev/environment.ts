@@ -55,7 +55,8 @@ export async function startEnvironment(
 ): Promise<Environment> {
   for (let count = 1; ; count++) {
     try {
-      return await startOnce(examples, directory, options)
+      // Those that want the same ports in the same moment would take them from each other again and again.
+      return await startOnce(examples, directory, { ...options, anyPorts: count > 1 })
     } catch (error) {
       // A port is chosen some time before its part listens there, and another process may have come first.
       if (!isTaken(error) || count === MAX_STARTS) throw error
@@ -71,10 +72,10 @@ function isTaken(error: unknown): boolean {
 async function startOnce(
   examples: string,
   directory: string,
-  { aws }: { readonly aws: boolean },
+  { aws, anyPorts }: { readonly aws: boolean; readonly anyPorts: boolean },
 ): Promise<Environment> {
   await using stack = new AsyncDisposableStack()
-  const workspace = await prepareWorkspace(examples, directory, aws)
+  const workspace = await prepareWorkspace(examples, directory, { aws, anyPorts })
   const { ports } = workspace
   const authorityUrl = `http://127.0.0.1:${ports.authority}`
   const prover = stack.use(await startProver(authorityUrl, workspace, aws))

@@ -30,14 +30,14 @@ function filesFor(aws: boolean) {
   return { 'gateway.yaml': 'gateway.yaml', 'policy.cedar': 'policy.cedar', 'identity.yaml': identity }
 }
 
-/** Copies `examples` (examples/local of the package) to `directory`. */
+/** Copies `examples` (examples/local of the package) to `directory`; with `anyPorts` on none of the ports that they name. */
 export async function prepareWorkspace(
   examples: string,
   directory: string,
-  aws: boolean,
+  { aws, anyPorts }: { readonly aws: boolean; readonly anyPorts: boolean },
 ): Promise<Workspace> {
   await mkdir(path.join(directory, 'pki'), { recursive: true, mode: 0o700 })
-  const ports = await choosePorts()
+  const ports = await choosePorts(anyPorts)
   for (const [name, source] of Object.entries(filesFor(aws))) {
     const text = await readFile(path.join(examples, source), 'utf8')
     await writeFile(path.join(directory, name), movePorts(text, ports))
@@ -52,12 +52,12 @@ function movePorts(text: string, ports: Record<Part, number>): string {
   })
 }
 
-async function choosePorts(): Promise<Record<Part, number>> {
+async function choosePorts(any: boolean): Promise<Record<Part, number>> {
   const chosen: Partial<Record<Part, number>> = {}
   // All are held until the last is chosen, so that no free port is given out twice.
   await using held = new AsyncDisposableStack()
   for (const part of Object.keys(EXAMPLE_PORTS) as Part[]) {
-    const server = (await tryListen(EXAMPLE_PORTS[part])) ?? (await tryListen(0))
+    const server = (any ? null : await tryListen(EXAMPLE_PORTS[part])) ?? (await tryListen(0))
     if (server === null) throw new Error('no free port on 127.0.0.1')
     held.defer(() => new Promise<void>((resolve) => server.close(() => resolve())))
     chosen[part] = (server.address() as net.AddressInfo).port
