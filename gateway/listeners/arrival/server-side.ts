@@ -19,7 +19,7 @@ export interface Secured {
 export interface ServerSideOptions {
   readonly secureContext: tls.SecureContext
   readonly alpnProtocols: readonly string[]
-  /** Once, unless the socket was destroyed meanwhile. Its errors are for whoever listens from then on. */
+  /** Once, unless the socket was destroyed meanwhile, which is a failure. Its errors are for whoever listens from then on. */
   readonly onSecured: (socket: tls.TLSSocket, secured: Secured) => void
   /** The handshake failed, or the socket closed in the middle of it; `ECONNRESET` is a peer that went away. Maybe twice. */
   readonly onFailed: (error: Error) => void
@@ -53,8 +53,9 @@ export function openServerSide(raw: Socket, options: ServerSideOptions): tls.TLS
   ignoreErrors(socket)
   socket.on('_tlsError', onFailed).on('error', onFailed).on('close', onClose).on('end', onEnd)
   socket.once('secure', () => {
-    socket.off('_tlsError', onFailed).off('error', onFailed).off('close', onClose).off('end', onEnd)
+    // Its `close` is still to come, and is what tells of it.
     if (socket.destroyed) return
+    socket.off('_tlsError', onFailed).off('error', onFailed).off('close', onClose).off('end', onEnd)
     const chain = readPeerChain(socket)
     const internals = internalsOf(socket)
     internals?.letGo()

@@ -85,8 +85,8 @@ function ok(): Secured['openssl'] {
   return { authorized: true, error: null }
 }
 
-function refused(error: unknown): Secured['openssl'] {
-  return { authorized: false, error: error as string }
+function refused(error: string): Secured['openssl'] {
+  return { authorized: false, error }
 }
 
 test.for<[string, (socket: tls.TLSSocket) => void]>([
